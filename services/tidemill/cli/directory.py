@@ -1,0 +1,27 @@
+"""The directory of the embedded parts, as an option and as a document."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidemill.local.connection import signing_key_path
+from tidemill.local.kafka import EmbeddedKafka
+
+DirectoryOption = Annotated[
+    Path, typer.Option("--dir", help="Directory of the embedded parts.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def describe(directory: Path, broker: EmbeddedKafka) -> dict[str, str | int | bool | None]:
+    """Return what `up` and `status` print as JSON."""
+    pid = broker.pid
+    key = signing_key_path(directory)
+    return {
+        "directory": str(directory.resolve()),
+        "running": pid is not None,
+        "bootstrap": broker.bootstrap if pid is not None else None,
+        "pid": pid,
+        "signing_key_file": str(key) if key.exists() else None,
+    }

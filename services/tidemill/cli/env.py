@@ -1,0 +1,23 @@
+"""`tidemill env`: the connection of a directory's parts, for a shell."""
+
+import shlex
+
+import typer
+
+from tidemill.cli.directory import DirectoryOption
+from tidemill.local.connection import (
+    BOOTSTRAP_VARIABLE,
+    DEFAULT_DIRECTORY,
+    SIGNING_KEY_VARIABLE,
+    ensure_signing_key,
+    resolve_bootstrap,
+    signing_key_path,
+)
+
+
+def env(directory: DirectoryOption = DEFAULT_DIRECTORY) -> None:
+    """Print `export` lines for the embedded parts: eval "$(tidemill env)"."""
+    bootstrap = resolve_bootstrap(None, {}, directory)
+    key = ensure_signing_key(signing_key_path(directory))
+    for name, value in ((BOOTSTRAP_VARIABLE, bootstrap), (SIGNING_KEY_VARIABLE, str(key))):
+        typer.echo(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,1 @@
+"""Names that others program against: records, topics, metrics, the plant definition."""

@@ -1,0 +1,201 @@
+"""The shape of `plant.yaml` as it is written; keys are optional so that all problems are found."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from tidemill.contracts.stream import FeatureKind, FeedbackKind, Role, TimeUnit
+from tidemill.contracts.targets import TargetKind
+from tidemill.contracts.written import (
+    Bytes,
+    Classes,
+    Distance,
+    Duration,
+    FieldName,
+    FullName,
+    Name,
+    Pipeline,
+    Range,
+    Repeat,
+    refusal,
+)
+
+STREAM_REQUIRES = ("event", "asset", "time", "features", "target", "model")
+PLANT_REQUIRES = ("plant", "partitions", "schemas", "streams")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class TimeDocument(_Document):
+    """Where event time stands, and its unit if the field is a plain long."""
+
+    field: FieldName
+    unit: TimeUnit | None = None
+
+
+class FeatureDocument(_Document):
+    """One sensor: unit, range of possible values, how many equal readings mean stuck."""
+
+    unit: str | None = None
+    range: Range | None = None
+    stuck_after: Annotated[int, Field(ge=2)] | None = None
+    kind: FeatureKind = "numeric"
+    required: bool = False
+
+
+class FieldDocument(_Document):
+    """The answer is a field of the event itself."""
+
+    name: FieldName
+    kind: TargetKind
+    classes: Classes | None = None
+
+
+class AheadDocument(_Document):
+    """The answer is a later reading of a field: after a number of events, or a duration."""
+
+    field: FieldName
+    after: Distance
+
+
+class LabelDocument(_Document):
+    """The answer arrives on plant.labels."""
+
+    name: Name
+    kind: TargetKind
+    ttl: Duration
+    unit: str | None = None
+    join: list[str] | None = None
+    classes: Classes | None = None
+
+
+class TargetDocument(_Document):
+    """Exactly one of field, ahead, label; none of them set stands for `target: none`."""
+
+    field: FieldDocument | None = None
+    ahead: AheadDocument | None = None
+    label: LabelDocument | None = None
+
+
+class ModelDocument(_Document):
+    """Champion and challengers as River classes by name; memory is the budget of one model."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["champion"]})
+
+    champion: Pipeline | None = None
+    challengers: dict[Name, Pipeline] = {}
+    repeat: Repeat = {}
+    memory: Bytes | None = None
+
+
+class EveryDocument(_Document):
+    """Explain every n-th event of an asset."""
+
+    every: Annotated[int, Field(ge=1)]
+
+
+class DriftDocument(_Document):
+    """The dial of drift detection and how long a question may hold learning."""
+
+    run_length: Annotated[int, Field(ge=100)] = 100_000
+    question_timeout: Duration = 7200.0
+    hold_at_most: Annotated[float, Field(gt=0, le=1)] = 0.05
+
+
+class FeedbackDocument(_Document):
+    """Kinds of feedback taken, roles that may give it, whose word a veto needs."""
+
+    kinds: Annotated[list[FeedbackKind], Field(min_length=1)] = [
+        "inference",
+        "explanation",
+        "drift",
+    ]
+    roles: Annotated[list[Role], Field(min_length=1)] = ["operator", "domain_expert"]
+    veto_needs: Role | None = None
+
+
+def _target(value: object) -> object:
+    if value == "none":
+        return TargetDocument()
+    known = {"field", "ahead", "label"}
+    if isinstance(value, dict) and (len(value) == 1 or not known.issuperset(value)):
+        return value
+    given = " and ".join(map(str, value)) if isinstance(value, dict) and value else repr(value)
+    msg = f"must be exactly one of label, field, ahead, or none, was {given}"
+    raise refusal(msg)
+
+
+def _which(value: object) -> object:
+    match value:
+        case "all" | "on_alarm" | "on_request":
+            return value
+        case {"every": int(every), **rest} if not rest and every >= 1 and every is not True:
+            return every
+    msg = f"must be all, on_alarm, on_request or {{every: N}} with N from 1, was {value!r}"
+    raise refusal(msg)
+
+
+def _time(value: object) -> object:
+    return {"field": value} if isinstance(value, str) else value
+
+
+def _empty(value: object) -> object:
+    return {} if value is None else value
+
+
+class ExplanationsDocument(_Document):
+    """Which predictions are explained; a number n means every n-th."""
+
+    which: Annotated[
+        str | int,
+        BeforeValidator(
+            _which,
+            json_schema_input_type=Literal["all", "on_alarm", "on_request"] | EveryDocument,
+        ),
+    ] = "all"
+
+
+class StreamDocument(_Document):
+    """One stream."""
+
+    model_config = ConfigDict(json_schema_extra={"required": list(STREAM_REQUIRES)})
+
+    event: FullName | None = None
+    asset: FieldName | None = None
+    time: Annotated[
+        TimeDocument | None, BeforeValidator(_time, json_schema_input_type=FieldName | TimeDocument)
+    ] = None
+    id: FieldName | None = None
+    lateness: Duration | None = None
+    features: (
+        Annotated[
+            dict[FieldName, Annotated[FeatureDocument, BeforeValidator(_empty)]],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    target: Annotated[
+        TargetDocument | None,
+        BeforeValidator(_target, json_schema_input_type=Literal["none"] | TargetDocument),
+    ] = None
+    model: ModelDocument | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    explanations: ExplanationsDocument = ExplanationsDocument()
+    drift: DriftDocument = DriftDocument()
+    feedback: FeedbackDocument = FeedbackDocument()
+
+
+class PlantDocument(_Document):
+    """The file as a whole."""
+
+    model_config = ConfigDict(
+        title="Tidemill plant definition",
+        json_schema_extra={"required": list(PLANT_REQUIRES)},
+    )
+
+    plant: Name | None = None
+    partitions: Annotated[int, Field(ge=1)] | None = None
+    schemas: Annotated[str, Field(min_length=1)] | None = None
+    streams: Annotated[dict[Name, StreamDocument], Field(min_length=1)] | None = None

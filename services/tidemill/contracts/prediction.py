@@ -1,0 +1,130 @@
+"""Predictions to bytes, by hand: the one record written for every event.
+
+The layout is Avro's for `schemas/Prediction.avsc`; a property holds it to the general encoder.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.contracts.codec import codec, wire_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DOUBLE = struct.Struct("<d")
+_NULL = b"\x00"
+_SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
+_STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
+
+
+class Quality(IntEnum):
+    """What was wrong with an event; the number is the symbol's place in the schema."""
+
+    MISSING = 0
+    NOT_FINITE = 1
+    OUT_OF_RANGE = 2
+    STUCK = 3
+    LATE = 4
+    DUPLICATE = 5
+    IMPUTED = 6
+    HELD = 7
+    FROZEN = 8
+
+
+class Said(NamedTuple):
+    """What one model said, and which model at which step."""
+
+    model: bytes
+    version: int
+    lineage: bytes
+    value: float | None
+    probabilities: Mapping[str, float] | None
+    outcome: str | None = None
+
+
+def varint(number: int) -> bytes:
+    """Return a signed integer of 64 bits as Avro writes it: zigzag, seven bits a byte."""
+    rest = (number << 1) ^ (number >> 63)
+    if rest < 0x80:
+        return bytes((rest,))
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+def text(value: str) -> bytes:
+    """Return a string as Avro writes it: length in bytes, then UTF-8."""
+    encoded = value.encode()
+    return varint(len(encoded)) + encoded
+
+
+def about(asset: str, stream: str) -> bytes:
+    """Return the fields asset and stream, the same for all predictions of an asset."""
+    return text(asset) + text(stream)
+
+
+class PredictionEncoder:
+    """Encodes the predictions on the events of one partition of one topic."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._prefix = wire_prefix(codec("Prediction").schema_id)
+        self._source = text(topic) + varint(partition)
+
+    def encode(
+        self,
+        event_id: str,
+        about_asset: bytes,
+        *,
+        time_us: int,
+        offset: int,
+        said: Said,
+        structure: int,
+        quality: Sequence[Quality],
+        shadows: Sequence[Said],
+    ) -> bytes:
+        """Return one prediction in wire format."""
+        model, version, lineage, value, probabilities, outcome = said
+        return b"".join(
+            (
+                self._prefix,
+                text(event_id),
+                about_asset,
+                varint(time_us),
+                self._source,
+                varint(offset),
+                model,
+                varint(version),
+                varint(len(lineage)),
+                lineage,
+                _NULL if value is None else _SECOND + _DOUBLE.pack(value),
+                _NULL if probabilities is None else _scores(probabilities),
+                _NULL if outcome is None else _STRING_OF_VALUE + text(outcome),
+                _NULL,  # interval
+                _NULL,  # class_set
+                varint(structure),
+                _array([varint(flag) for flag in quality]) if quality else _NULL,
+                _array([_shadow(shadow) for shadow in shadows]) if shadows else _NULL,
+            )
+        )
+
+
+def _scores(scores: Mapping[str, float]) -> bytes:
+    entries = [text(key) + _DOUBLE.pack(score) for key, score in scores.items()]
+    return _SECOND + _array(entries)
+
+
+def _array(items: Sequence[bytes]) -> bytes:
+    return varint(len(items)) + b"".join(items) + _NULL if items else _NULL
+
+
+def _shadow(said: Said) -> bytes:
+    value = _NULL if said.value is None else _SECOND + _DOUBLE.pack(said.value)
+    scores = _NULL if said.probabilities is None else _scores(said.probabilities)
+    parts = (said.model, varint(said.version), varint(len(said.lineage)), said.lineage)
+    return b"".join((*parts, value, scores))

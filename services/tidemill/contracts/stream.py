@@ -1,0 +1,115 @@
+"""One stream of the plant definition, checked, with every default filled in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from tidemill.contracts.targets import ModelKind, Target  # noqa: TC001 - pydantic reads it
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+FeatureKind = Literal["numeric", "nominal"]
+Role = Literal["operator", "domain_expert"]
+FeedbackKind = Literal["inference", "explanation", "drift"]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class TimeField(BaseModel):
+    """The field that carries event time; `unit` only for a plain long."""
+
+    model_config = _FROZEN
+
+    field: str
+    unit: TimeUnit | None = None
+
+
+class Feature(BaseModel):
+    """One input of the models. `low` and `high` are inclusive, in `unit`."""
+
+    model_config = _FROZEN
+
+    name: str
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    stuck_after: int | None = None
+    kind: FeatureKind = "numeric"
+    required: bool = False
+
+
+class Step(BaseModel):
+    """One class of a pipeline by its name inside River, with the parameters that were given."""
+
+    model_config = _FROZEN
+
+    name: str
+    parameters: dict[str, JsonValue] = {}
+
+
+class Explanations(BaseModel):
+    """Which predictions are explained; `every` counts events of one asset."""
+
+    model_config = _FROZEN
+
+    which: Literal["all", "every", "on_alarm", "on_request"] = "all"
+    every: int | None = None
+
+
+class DriftOptions(BaseModel):
+    """The operator's dial: expected events between false alarms of one asset, and the hold."""
+
+    model_config = _FROZEN
+
+    run_length: int = 100_000
+    question_timeout_s: float = 7200.0
+    hold_at_most: float = 0.05
+
+
+class FeedbackOptions(BaseModel):
+    """What people may say, who may say it, and whose word a veto needs."""
+
+    model_config = _FROZEN
+
+    kinds: tuple[FeedbackKind, ...] = ("inference", "explanation", "drift")
+    roles: tuple[Role, ...] = ("operator", "domain_expert")
+    veto_needs: Role = "domain_expert"
+
+
+class StreamDefinition(BaseModel):
+    """How the records of one event type are read, learned and predicted.
+
+    `features` keep the order of the definition: it is the order in which they reach the models.
+    `memory_mb` is the budget of one model in units of 2**20 bytes, as River counts.
+    """
+
+    model_config = _FROZEN
+
+    name: str
+    event: str
+    asset: str
+    time: TimeField
+    id: str | None = None
+    lateness_s: float | None = None
+    features: tuple[Feature, ...]
+    target: Target | None
+    champion: tuple[Step, ...]
+    challengers: dict[str, tuple[Step, ...]] = {}
+    repeat: dict[str, int] = {}
+    memory_mb: float = 8.0
+    seed: int
+    explanations: Explanations = Explanations()
+    drift: DriftOptions = DriftOptions()
+    feedback: FeedbackOptions = FeedbackOptions()
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the models do; without a target they look for anomalies."""
+        return self.target.kind if self.target else "anomaly"
+
+    @property
+    def pipelines(self) -> dict[str, tuple[Step, ...]]:
+        """Steps by model name, `<stream>/champion` first, then the challengers by name."""
+        challengers = {f"{self.name}/{name}": steps for name, steps in self.challengers.items()}
+        return {f"{self.name}/champion": self.champion, **challengers}

@@ -1,0 +1,52 @@
+"""The topics of the mesh: their names, keys, records and clean-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVENTS = "sensor.events"
+LABELS = "plant.labels"
+UPDATES = "model.updates"
+PREDICTIONS = "model.predictions"
+LEDGER = "model.ledger"
+SNAPSHOTS = "learner.snapshots"
+ANCHORS = "model.anchors"
+
+RETENTION_DAYS = 184
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as `tidemill topics` creates it."""
+
+    name: str
+    record: str
+    key: str
+    cleanup: str = "delete"
+    about: str = ""
+
+    @property
+    def is_retained(self) -> bool:
+        """Whether replay needs it kept for the whole retention."""
+        return self.cleanup == "delete"
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(EVENTS, "the plant's own", "asset", about="one reading of one asset"),
+    Topic(LABELS, "Label", "asset", about="ground truth for one event"),
+    Topic(UPDATES, "Update", "asset", about="one instruction to a model"),
+    Topic(PREDICTIONS, "Prediction", "asset", about="one prediction and the model that made it"),
+    Topic(LEDGER, "LedgerEntry", "partition", about="what one transaction applied, hash-chained"),
+    Topic(
+        SNAPSHOTS,
+        "Snapshot",
+        "stream|asset|model",
+        cleanup="compact",
+        about="state of one model at one ledger sequence, signed",
+    ),
+    Topic(ANCHORS, "Snapshot", "stream|asset|model", about="full state of a model, now and then"),
+    Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
+    Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),
+)
+
+BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -1,0 +1,1 @@
+"""The model as a fold of the log: gate, learning, ledger, lineage, snapshots, replica."""

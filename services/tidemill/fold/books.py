@@ -1,0 +1,201 @@
+"""The books of one partition: what a transaction leaves in ledger, snapshots and anchors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
+from tidemill.fold.applying import PROCESSOR
+from tidemill.fold.arithmetic import arithmetic_digest, code_digest
+from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
+from tidemill.fold.snapshots import save
+from tidemill.fold.terms import KIND as TERMS
+from tidemill.kernel.records import Emit
+from tidemill.models.pickles import dump_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.fold.applying import Fold
+    from tidemill.fold.fleet import Tracked
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelKey
+
+BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How often state is saved.
+
+    Attributes:
+        snapshot_every: No dirty model lags its partition by more records than this.
+        anchor_every: Learning steps of a model between two anchors, at most.
+        chunk_bytes: Largest part of a snapshot in one record.
+        define_every: Entries after which the terms are written again, so that they outlive
+            retention.
+    """
+
+    snapshot_every: int = 10_000
+    anchor_every: int = 100_000
+    chunk_bytes: int = 900_000
+    define_every: int = 10_000
+
+
+class Books:
+    """Keeps one partition's ledger and decides which models are saved with an entry.
+
+    Args:
+        fold: The models.
+        tail: The last entry; None before genesis.
+    """
+
+    def __init__(
+        self, fold: Fold, tail: Entry | None, *, signing: SigningKey, policy: Policy
+    ) -> None:
+        self.tail = tail
+        self.oversized: list[str] = []
+        self.saved_bytes = 0
+        self._fold = fold
+        self._signing = signing
+        self._policy = policy
+        self._begin()
+
+    def _begin(self) -> None:
+        self._runs: list[Run] = []
+        self._inputs = InputDigest()
+        self._emitted = Digest()
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the entry being written."""
+        return 0 if self.tail is None else self.tail.sequence + 1
+
+    def note(self, messages: Sequence[Message], emits: Sequence[Emit]) -> None:
+        """Enter one run and what it caused."""
+        self._runs.append(Run(messages[0].topic, messages[0].offset, messages[-1].offset))
+        self._inputs.add(messages)
+        self._emitted.add_emits(emits)
+
+    def seal(
+        self, positions: Mapping[str, int], *, kind: str = "APPLIED", actions: Sequence[Action] = ()
+    ) -> list[Emit]:
+        """Close the entry; return it with the snapshots and anchors that go with it."""
+        fold, sequence = self._fold, self.sequence
+        due = self._due(actions)
+        anchored = self._choose_anchors(due)
+        states = {tracked.key: dump_state(tracked.state) for tracked in due}
+        noted = [*actions, *self._enforce_budgets(due, states)]
+        if self._runs and sequence % self._policy.define_every == 0:
+            noted.append(fold.terms.action())
+        keys = tuple(tracked.key.encode().decode() for tracked in due)
+        saved = [
+            emit
+            for tracked in due
+            for emit in self._save(
+                tracked, states[tracked.key], positions, is_anchor=tracked.key in anchored
+            )
+        ]
+        self.saved_bytes = sum(len(emit.value or b"") for emit in saved)
+        entry = Entry(
+            processor=PROCESSOR,
+            kind=kind,
+            sequence=sequence,
+            partition=fold.partition,
+            runs=tuple(self._runs),
+            actions=tuple(noted),
+            models=self._changed(),
+            emitted=self._emitted.result(),
+            code=code_digest(),
+            arithmetic=arithmetic_digest(),
+            previous=FIRST if self.tail is None else self.tail.hash,
+            inputs=self._inputs.result(),
+            positions=dict(positions),
+            snapshots=keys,
+            definition=fold.terms.digest,
+            resume=self._resume(),
+        ).sealed()
+        self.tail = entry
+        fold.fleet.changed.clear()
+        self._begin()
+        key = f"{PROCESSOR}|{fold.partition}".encode()
+        return [Emit(LEDGER, fold.partition, key, entry.encode()), *saved]
+
+    def _due(self, actions: Sequence[Action]) -> list[Tracked]:
+        """Return the models to save now: those that lag, or all when the terms change.
+
+        A re-fold never has to cross a change of terms that dropped models.
+        """
+        fleet, records = self._fold.fleet, self._fold.records
+        lag = self._policy.snapshot_every
+        if any(action.kind == TERMS for action in actions):
+            lag = 0
+        due = []
+        for key, (_, since) in fleet.dirty.items():
+            if records - since < lag:
+                break
+            tracked = fleet.get(key)
+            assert tracked is not None
+            due.append(tracked)
+        for tracked in due:
+            fleet.saved(tracked.key)
+        return due
+
+    def _enforce_budgets(
+        self, due: Sequence[Tracked], states: dict[ModelKey, bytes]
+    ) -> list[Action]:
+        """Stop the growth of models over budget, as an action that a replay repeats here."""
+        actions = []
+        for tracked in due:
+            budget = self._fold.plans[tracked.key.stream].budget_bytes
+            size = len(states[tracked.key])
+            if size <= budget or tracked.state.at_budget:
+                continue
+            tracked.state.stop_growing()
+            states[tracked.key] = dump_state(tracked.state)
+            name = tracked.key.encode().decode()
+            self.oversized.append(f"{name}: {size} bytes of state, budget {budget}")
+            detail = {"model": name, "bytes": str(size), "budget": str(budget)}
+            actions.append(Action(BUDGET, detail))
+        return actions
+
+    def _choose_anchors(self, due: Sequence[Tracked]) -> set[ModelKey]:
+        """Note and return which of the models to be saved are also due for an anchor."""
+        chosen = set()
+        for tracked in due:
+            state = tracked.state
+            if state.anchored < 0 or state.version - state.anchored >= self._policy.anchor_every:
+                state.anchored = state.version
+                chosen.add(tracked.key)
+        return chosen
+
+    def _save(
+        self, tracked: Tracked, state: bytes, positions: Mapping[str, int], *, is_anchor: bool
+    ) -> list[Emit]:
+        partition = self._fold.partition
+        saved = save(
+            tracked,
+            self.sequence,
+            [
+                {"topic": topic, "partition": partition, "offset": offset}
+                for topic, offset in sorted(positions.items())
+            ],
+            signing=self._signing,
+            state=state,
+            chunk_bytes=self._policy.chunk_bytes,
+        )
+        topics = (SNAPSHOTS, ANCHORS) if is_anchor else (SNAPSHOTS,)
+        return [Emit(topic, partition, key, value) for topic in topics for key, value in saved]
+
+    def _changed(self) -> tuple[Changed, ...]:
+        return tuple(
+            Changed(*key, tracked.state.version, tracked.state.lineage)
+            for key, tracked in self._fold.fleet.changed.items()
+        )
+
+    def _resume(self) -> int:
+        """Return the entry after which a re-fold starts: before the oldest unsaved change."""
+        dirty = self._fold.fleet.dirty
+        return next(iter(dirty.values()))[0] - 1 if dirty else self.sequence

@@ -1,0 +1,134 @@
+"""The models of one partition: found by asset, started by themselves, dirty until saved."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.prediction import about, text
+from tidemill.models.state import ModelKey, ModelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tidemill.fold.plans import StreamPlan
+    from tidemill.models.state import Blueprint
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One model and where its state stands.
+
+    Attributes:
+        since: Ledger sequence that the state was restored at; entries up to it are in it already.
+        name: The model's name as a prediction writes it.
+    """
+
+    key: ModelKey
+    state: ModelState
+    blueprint: Blueprint
+    since: int = -1
+    name: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.name = text(self.key.model)
+
+
+@dataclass(slots=True)
+class AssetModels:
+    """All models of one asset of one stream, champion first."""
+
+    about: bytes
+    key: bytes
+    models: list[Tracked]
+
+
+class Fleet:
+    """All models of one partition.
+
+    `changed` are those that learned since the last entry; `dirty` those not in a snapshot, oldest
+    change first, with the entry and the number of records at that change.
+    """
+
+    def __init__(self, plans: Mapping[str, StreamPlan]) -> None:
+        self._plans = plans
+        self._assets: dict[tuple[str, str], AssetModels] = {}
+        self._by_key: dict[ModelKey, Tracked] = {}
+        self.changed: dict[ModelKey, Tracked] = {}
+        self.dirty: OrderedDict[ModelKey, tuple[int, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Tracked]:
+        return iter(self._by_key.values())
+
+    def get(self, key: ModelKey) -> Tracked | None:
+        """Return a model, if there is one."""
+        return self._by_key.get(key)
+
+    def of(self, stream: str, asset: str) -> AssetModels:
+        """Return the models of an asset; the first call starts them."""
+        found = self._assets.get((stream, asset))
+        if found is not None:
+            return found
+        started = [self._track(stream, asset, b) for b in self._plans[stream].blueprints]
+        models = AssetModels(about(asset, stream), asset.encode(), started)
+        self._assets[stream, asset] = models
+        return models
+
+    def _track(self, stream: str, asset: str, blueprint: Blueprint) -> Tracked:
+        key = ModelKey(stream, asset, blueprint.name)
+        tracked = self._by_key.get(key)
+        if tracked is None:
+            tracked = Tracked(key, ModelState.fresh(key, blueprint), blueprint)
+            self._by_key[key] = tracked
+        return tracked
+
+    def blueprint(self, key: ModelKey) -> Blueprint | None:
+        """Return what a model is built from, or None if the definition has no such model."""
+        plan = self._plans.get(key.stream)
+        matching = [b for b in plan.blueprints if b.name == key.model] if plan else []
+        return matching[0] if matching else None
+
+    def restore(self, key: ModelKey, state: ModelState, since: int) -> None:
+        """Take over a state saved after ledger entry `since`, of a model the definition has."""
+        blueprint = self.blueprint(key)
+        assert blueprint is not None
+        self._by_key[key] = Tracked(key, state, blueprint, since)
+        self._assets.pop((key.stream, key.asset), None)
+
+    def learned(self, tracked: Tracked, sequence: int, records: int) -> None:
+        """Note that a model changed in entry `sequence`, after `records` records in all."""
+        key = tracked.key
+        self.changed[key] = tracked
+        if key not in self.dirty:
+            self.dirty[key] = (sequence, records)
+
+    def saved(self, key: ModelKey) -> None:
+        """Note that a snapshot holds the model's state."""
+        self.dirty.pop(key, None)
+
+    def adopt(self, plans: Mapping[str, StreamPlan]) -> list[ModelKey]:
+        """Go on under other plans: models of an equal blueprint stay, the others are dropped.
+
+        Returns:
+            The models dropped; new ones start in their place by themselves.
+        """
+        self._plans = plans
+        fits = {
+            (plan.name, blueprint.name): blueprint.digest
+            for plan in plans.values()
+            for blueprint in plan.blueprints
+        }
+        gone = [
+            key
+            for key, tracked in self._by_key.items()
+            if fits.get((key.stream, key.model)) != tracked.blueprint.digest
+        ]
+        for key in gone:
+            del self._by_key[key]
+            self.dirty.pop(key, None)
+        self._assets.clear()
+        return gone

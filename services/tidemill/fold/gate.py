@@ -1,0 +1,98 @@
+"""The quality gate: what reaches a model is finite, in range and in canonical order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidemill.contracts.prediction import Quality
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.models.outputs import LARGEST, class_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.contracts.stream import Feature
+
+
+class Checked(NamedTuple):
+    """Features that a model may see, and what was wrong with those it may not."""
+
+    x: dict[str, Any]  # Any: numbers and, for nominal features, strings
+    quality: tuple[Quality, ...]
+    is_learnable: bool
+
+
+_CLEAN: tuple[Quality, ...] = ()
+
+
+class Gate:
+    """Checks the features of one stream.
+
+    A feature that is null or absent is missing: no fault, unless the definition requires it. NaN,
+    infinity and values outside the range are faults: the feature is withheld from the model as if
+    it were missing, the event is predicted and flagged, and never learned. Where the definition
+    gives no range, values must stay within ±1e100, so that no square in a model overflows.
+    """
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._required = frozenset(feature.name for feature in features if feature.required)
+        self._bounds = tuple(
+            (
+                feature.name,
+                -LARGEST if feature.low is None else max(feature.low, -LARGEST),
+                LARGEST if feature.high is None else min(feature.high, LARGEST),
+                feature.kind == "nominal",
+            )
+            for feature in features
+        )
+
+    def check(self, values: Mapping[str, Any]) -> Checked:  # Any: Avro values
+        """Return what a model may see of `values`, in definition order.
+
+        Raises:
+            InvalidRecordError: A value is of a kind that the definition does not allow.
+        """
+        x: dict[str, Any] = {}  # Any: as in Checked
+        faults: set[Quality] | None = None
+        for name, low, high, is_nominal in self._bounds:
+            value = values.get(name)
+            if type(value) is float and not is_nominal and low <= value <= high:
+                x[name] = value
+                continue
+            fault = _withhold(x, name, value, (low, high, is_nominal))
+            if fault is not None:
+                faults = {fault} if faults is None else faults | {fault}
+        if faults is None:
+            return Checked(x, _CLEAN, is_learnable=True)
+        return Checked(x, tuple(sorted(faults)), is_learnable=self._learnable(faults, values))
+
+    def _learnable(self, faults: set[Quality], values: Mapping[str, Any]) -> bool:  # Any: Avro
+        if faults != {Quality.MISSING}:
+            return False
+        return all(values.get(name) is not None for name in self._required)
+
+
+def _withhold(
+    x: dict[str, Any],  # Any: as in Checked
+    name: str,
+    value: object,
+    rule: tuple[float, float, bool],
+) -> Quality | None:
+    """Put `value` into `x` if it may be seen; return why not otherwise."""
+    low, high, is_nominal = rule
+    if value is None:
+        return Quality.MISSING
+    if is_nominal:
+        key = class_key(value, name)
+        if key is None:
+            return Quality.NOT_FINITE
+        x[name] = key
+        return None
+    if not isinstance(value, int | float):
+        msg = f"{name} must be a number, was {value!r}"
+        raise InvalidRecordError(DeadLetterReason.CONTRACT, msg)
+    number = float(value)
+    if low <= number <= high:
+        x[name] = number
+        return None
+    return Quality.NOT_FINITE if number - number != 0.0 else Quality.OUT_OF_RANGE

@@ -1,0 +1,94 @@
+"""Instructions from `model.updates`, checked before anything changes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidemill.fold.plans import StreamPlan
+    from tidemill.models.outputs import Label
+
+# Answers to a drift: other processors' business.
+NOT_OURS = frozenset({"FAULT", "PROCESS_CHANGE"})
+LARGEST_WEIGHT = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled case to learn.
+
+    Attributes:
+        cause: Source topic and partition, and (offset, index) there of what completed it.
+        model: Which model of the stream learns it; None means all.
+        weight: How often it counts; 1 is once.
+    """
+
+    plan: StreamPlan
+    asset: str
+    model: str | None
+    cause: tuple[tuple[str, int], tuple[int, int]]
+    x: dict[str, Any]  # Any: numbers and strings
+    y: Label
+    weight: float
+
+    def teach(self, pipeline: Any) -> None:  # Any: River carries no types
+        """Let River's pipeline learn the case."""
+        if self.weight == 1.0:
+            pipeline.learn_one(self.x, self.y)
+        else:
+            pipeline.learn_one(self.x, self.y, w=self.weight)
+
+
+def read_example(
+    update: dict[str, Any],  # Any: an Avro record
+    plans: Mapping[str, StreamPlan],
+) -> Example | None:
+    """Return the example an update holds; None for kinds that are not the learner's business.
+
+    Raises:
+        InvalidRecordError: The update cannot be applied; the reason says why.
+    """
+    kind = update["kind"]
+    if kind in NOT_OURS:
+        return None
+    if kind != "EXAMPLE":
+        raise _domain(f"kind must be EXAMPLE in this version, was {kind}")
+    plan = _plan(update, plans)
+    checked = plan.gate.check(update["features"] or {})
+    if not checked.is_learnable:
+        flags = ", ".join(flag.name for flag in checked.quality)
+        raise _domain(f"features must be finite and in range, found {flags}")
+    label = plan.task.read_label(update["label"]) if update["label"] is not None else None
+    if label is None:
+        raise _domain(f"label must be present and finite, was {update['label']!r}")
+    weight = update["weight"]
+    if not (math.isfinite(weight) and 0.0 < weight <= LARGEST_WEIGHT):
+        raise _domain(f"weight must be in (0, {LARGEST_WEIGHT:g}], was {weight!r}")
+    cause = update["cause"]
+    source = (cause["topic"], cause["partition"])
+    position = (cause["offset"], cause["index"])
+    asset, model = update["asset"], update["model"]
+    return Example(plan, asset, model, (source, position), checked.x, label, weight)
+
+
+def _plan(update: dict[str, Any], plans: Mapping[str, StreamPlan]) -> StreamPlan:  # Any: as above
+    plan = plans.get(update["stream"])
+    if plan is None:
+        msg = f"stream must be one of {sorted(plans)}, was {update['stream']!r}"
+        raise InvalidRecordError(DeadLetterReason.CONTRACT, msg)
+    if not update["asset"]:
+        raise InvalidRecordError(DeadLetterReason.CONTRACT, "asset must not be empty")
+    names = [blueprint.name for blueprint in plan.blueprints]
+    if update["model"] is not None and update["model"] not in names:
+        raise _domain(f"model must be one of {names} or null, was {update['model']!r}")
+    return plan
+
+
+def _domain(message: str) -> InvalidRecordError:
+    return InvalidRecordError(DeadLetterReason.DOMAIN, message)

@@ -1,0 +1,167 @@
+"""The ledger: what each transaction applied, in order, hash-chained per partition."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contracts.codec import codec
+from tidemill.kernel.errors import InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tidemill.kernel.records import Emit, Message
+
+FIRST = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records `first` to `last` of one input, both included, applied one after another."""
+
+    topic: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the mesh or a person decided, as opposed to what the inputs say."""
+
+    kind: str
+    detail: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A model that an entry changed, and where that left it."""
+
+    stream: str
+    asset: str
+    model: str
+    version: int
+    lineage: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ledger entry; fields as in `schemas/LedgerEntry.avsc`."""
+
+    processor: str
+    kind: str
+    sequence: int
+    partition: int
+    runs: tuple[Run, ...] = ()
+    actions: tuple[Action, ...] = ()
+    models: tuple[Changed, ...] = ()
+    emitted: bytes = b""
+    code: bytes = b""
+    arithmetic: bytes = b""
+    previous: bytes = FIRST
+    hash: bytes = b""
+    inputs: bytes = b""
+    positions: Mapping[str, int] | None = None
+    snapshots: tuple[str, ...] = ()
+    definition: bytes = b""
+    resume: int = 0
+
+    def sealed(self) -> Entry:
+        """Return the entry with its hash: SHA-256 of its value without one."""
+        return replace(self, hash=hashlib.sha256(replace(self, hash=b"").encode()).digest())
+
+    def encode(self) -> bytes:
+        """Return the value of the ledger record."""
+        record = asdict(self)
+        positions = (self.positions or {}).items()
+        record["positions"] = [
+            {"topic": topic, "partition": self.partition, "offset": offset}
+            for topic, offset in sorted(positions)
+        ]
+        return codec("LedgerEntry").encode(record)
+
+    @classmethod
+    def decode(cls, value: bytes | None) -> Entry:
+        """Return the entry in a ledger record.
+
+        Raises:
+            InvalidRecordError: The bytes are no ledger entry.
+        """
+        record = codec("LedgerEntry").decode(value)
+        return cls(**{**record, **_parts(record)})
+
+    def check_follows(self, previous: Entry | None, *, where: str) -> None:
+        """Hold the entry against its own hash and against the one before it.
+
+        Args:
+            previous: The entry before; None where this is the first that is looked at.
+            where: Position of this entry, for the message.
+
+        Raises:
+            InvariantError: Altered, out of order, or not chained.
+        """
+        if self.sealed().hash != self.hash:
+            msg = f"{where}: ledger entry {self.sequence} must match its hash; it was altered"
+            raise InvariantError(msg)
+        if previous is None:
+            return
+        if self.sequence != previous.sequence + 1 or self.previous != previous.hash:
+            msg = (
+                f"{where}: ledger entry must follow {previous.sequence} and its hash, "
+                f"was {self.sequence}; an entry was altered, removed or added"
+            )
+            raise InvariantError(msg)
+
+
+def _parts(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: an Avro record
+    return {
+        "runs": tuple(Run(**run) for run in record["runs"]),
+        "actions": tuple(Action(**action) for action in record["actions"]),
+        "models": tuple(Changed(**changed) for changed in record["models"]),
+        "positions": {p["topic"]: p["offset"] for p in record["positions"]},
+        "snapshots": tuple(record["snapshots"]),
+    }
+
+
+class Digest:
+    """SHA-256 over values by topic, topics in order of their names."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[bytes | None]] = {}
+
+    def add(self, topic: str, values: Iterable[bytes | None]) -> None:
+        """Append values of one topic, in order."""
+        self._values.setdefault(topic, []).extend(values)
+
+    def add_emits(self, emits: Sequence[Emit]) -> None:
+        """Append emissions, in order."""
+        for emit in emits:
+            self._values.setdefault(emit.topic, []).append(emit.value)
+
+    def result(self) -> bytes:
+        """Return the digest; every value enters with its length, so no two sequences collide."""
+        digest = hashlib.sha256()
+        for topic in sorted(self._values):
+            values = self._values[topic]
+            digest.update(f"{topic}\0{len(values)}\0".encode())
+            lengths = ",".join("-" if v is None else str(len(v)) for v in values)
+            digest.update(lengths.encode() + b"\0" + b"".join(v for v in values if v is not None))
+        return digest.digest()
+
+
+class InputDigest:
+    """SHA-256 over the applied values, runs in order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Append one run."""
+        part = Digest()
+        part.add(messages[0].topic, [message.value for message in messages])
+        self._digest.update(part.result())
+
+    def result(self) -> bytes:
+        """Return the digest."""
+        return self._digest.digest()

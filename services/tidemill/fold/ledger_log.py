@@ -1,0 +1,140 @@
+"""Finding ledger entries in their topic: the last one, those after a sequence, the terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.contracts.topics import LEDGER
+from tidemill.fold.ledger import Entry
+from tidemill.fold.terms import KIND, Terms
+from tidemill.kernel.errors import InvalidRecordError, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Message
+
+# An entry and its transaction's control marker.
+OFFSETS_PER_ENTRY = 2
+
+
+class Placed(NamedTuple):
+    """A ledger entry and its offset."""
+
+    offset: int
+    entry: Entry
+
+
+def read_entry(message: Message) -> Placed:
+    """Return the entry in a ledger record.
+
+    Raises:
+        InvariantError: The record is no entry, or does not match its hash: it was altered.
+    """
+    try:
+        entry = Entry.decode(message.value)
+    except InvalidRecordError as error:
+        msg = f"{message.position}: a ledger record must be an entry; it was altered: {error}"
+        raise InvariantError(msg) from error
+    entry.check_follows(None, where=str(message.position))
+    return Placed(message.offset, entry)
+
+
+def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]:
+    """Return the newest entry of a partition; None if there never was one.
+
+    Raises:
+        InvariantError: Entries were written but none is retained.
+    """
+    begin, end = log.span(LEDGER, partition)
+    step = 16
+    start = end
+    while start > begin:
+        start = max(begin, end - step)
+        last = None
+        for messages in log.read(LEDGER, partition, start, end):
+            last = messages[-1] if messages else last
+            yield
+        if last is not None:
+            return read_entry(last)
+        step *= 8
+    if begin > 0:
+        msg = (
+            f"{LEDGER}-{partition}: entries before offset {begin} are no longer retained and "
+            "none follows; restore the topic, or start the plant under a new name"
+        )
+        raise InvariantError(msg)
+    return None
+
+
+def entries_after(
+    log: Log, partition: int, sequence: int, tail: Placed
+) -> Generator[Placed | None, None, None]:
+    """Yield the entries after `sequence` up to `tail`, chain checked; None is a breath.
+
+    Raises:
+        InvariantError: An entry is altered, missing or no longer retained.
+    """
+    if sequence >= tail.entry.sequence:
+        return
+    begin, _ = log.span(LEDGER, partition)
+    start, previous = tail.offset + 1, None
+    distance = OFFSETS_PER_ENTRY * (tail.entry.sequence - sequence) + 8
+    first: int | None = None
+    while first is None or first > sequence + 1:
+        if start == begin:
+            msg = (
+                f"{LEDGER}-{partition}: entry {sequence + 1} is needed, "
+                f"the oldest retained is {first}"
+            )
+            raise InvariantError(msg)
+        start, first = max(begin, tail.offset - distance), None
+        for messages in log.read(LEDGER, partition, start, tail.offset + 1):
+            yield None
+            if messages:
+                first = read_entry(messages[0]).entry.sequence
+                break
+        distance *= 4
+    for messages in log.read(LEDGER, partition, start, tail.offset + 1):
+        yield None
+        for message in messages:
+            placed = read_entry(message)
+            placed.entry.check_follows(previous, where=str(message.position))
+            previous = placed.entry
+            if previous.sequence > sequence:
+                yield placed
+
+
+def find_terms(
+    log: Log, partition: int, digest: bytes, before: int
+) -> Generator[None, None, Terms]:
+    """Return the terms with this digest, from the newest entry before an offset that has them.
+
+    Raises:
+        InvariantError: No such entry is retained.
+    """
+    begin, _ = log.span(LEDGER, partition)
+    stop, step = before, 64
+    while stop > begin:
+        start = max(begin, stop - step)
+        found = None
+        for messages in log.read(LEDGER, partition, start, stop):
+            for message in messages:
+                found = _terms_in(message, digest) or found
+            yield
+        if found is not None:
+            return found
+        stop, step = start, step * 4
+    msg = (
+        f"{LEDGER}-{partition}: the definition with digest {digest.hex()} must be retained; "
+        "start once with the plant.yaml that was in force"
+    )
+    raise InvariantError(msg)
+
+
+def _terms_in(message: Message, digest: bytes) -> Terms | None:
+    for action in read_entry(message).entry.actions:
+        if action.kind == KIND and action.detail["digest"] == digest.hex():
+            return Terms.of(action)
+    return None

@@ -1,0 +1,161 @@
+"""Recovery: from topics and committed offsets to models that stand exactly there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
+from tidemill.fold.ledger_log import entries_after, last_entry
+from tidemill.fold.replica import Replica
+from tidemill.fold.snapshots import Shelf
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from tidemill.fold.applying import Fold
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The models of one partition, and what was found on the way.
+
+    Attributes:
+        positions: Next offset to read, per input topic.
+        refused: Position and reason of every snapshot that was not accepted.
+        refolded: Records that were folded again.
+    """
+
+    fold: Fold
+    tail: Entry
+    positions: Mapping[str, int]
+    refused: tuple[tuple[str, str], ...]
+    refolded: int
+
+
+def recover(
+    log: Log,
+    partition: int,
+    committed: Mapping[str, int | None],
+    *,
+    terms: Terms,
+    signing: SigningKey,
+) -> Generator[None, None, Recovered | None]:
+    """Rebuild a partition; None if its ledger has no entry yet.
+
+    Raises:
+        InvariantError: Ledger, offsets and inputs contradict one another.
+        DependencyUnavailableError: The broker has not yet shown the end of what was committed.
+    """
+    tail = yield from last_entry(log, partition)
+    if tail is None:
+        _check_untouched(partition, committed)
+        return None
+    positions = yield from _agreed_positions(log, tail, committed)
+    shelf = Shelf(signing)
+    yield from _fill(shelf, log, SNAPSHOTS, partition)
+    missing = _announced_but_missing(shelf, tail.entry)
+    if missing:
+        raise DependencyUnavailableError(f"snapshot of {missing}", retry_after_s=0.1)
+    start = tail.entry.resume
+    if shelf.suspects:
+        start = yield from _start_for_suspects(shelf, log, partition, start=start, signing=signing)
+    replica = Replica(log, partition, {terms.digest: terms})
+    replica.start_from(shelf.newest)
+    refolded = 0
+    entries = entries_after(log, partition, start, tail)
+    for placed in entries:
+        yield
+        if placed is None:
+            continue
+        step = yield from replica.step(placed, positions)
+        refolded += len(step.inputs)
+        if step.differences:
+            msg = (
+                f"{_where(partition, placed)}: the re-fold must lead to what the ledger says; "
+                + "; ".join(step.differences)
+            )
+            raise InvariantError(msg)
+    fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    fold.fleet.changed.clear()
+    return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
+
+
+def _where(partition: int, placed: Placed) -> str:
+    return f"ledger entry {placed.entry.sequence} of partition {partition}"
+
+
+def _check_untouched(partition: int, committed: Mapping[str, int | None]) -> None:
+    found = {topic: offset for topic, offset in committed.items() if offset is not None}
+    if any(found.values()):
+        msg = (
+            f"partition {partition}: without a ledger no offset may be committed, found {found}; "
+            "restore the ledger topic, or start the plant under a new name"
+        )
+        raise InvariantError(msg)
+
+
+def _agreed_positions(
+    log: Log, tail: Placed, committed: Mapping[str, int | None]
+) -> Generator[None, None, dict[str, int]]:
+    """Return where to read on, having held the group's offsets against the ledger's tail."""
+    entry = tail.entry
+    positions = dict(entry.positions or {})
+    for topic, offset in committed.items():
+        recorded = positions.get(topic)
+        if recorded is None or offset is None or offset == recorded:
+            positions.setdefault(topic, offset or 0)
+            continue
+        where = f"{topic}-{entry.partition}"
+        if offset < recorded:
+            msg = (
+                f"{where}: the committed offset must not lie before the ledger's {recorded}, "
+                f"was {offset}; someone reset the group's offsets: set them back"
+            )
+            raise InvariantError(msg)
+        for messages in log.read(topic, entry.partition, recorded, offset):
+            yield
+            if messages:
+                raise DependencyUnavailableError(
+                    f"ledger entry for {where} from {recorded} to {offset}", retry_after_s=0.1
+                )
+        positions[topic] = offset
+    return positions
+
+
+def _fill(shelf: Shelf, log: Log, topic: str, partition: int) -> Generator[None, None, None]:
+    begin, end = log.span(topic, partition)
+    for messages in log.read(topic, partition, begin, end):
+        for message in messages:
+            shelf.add(message)
+        yield
+
+
+def _announced_but_missing(shelf: Shelf, entry: Entry) -> str:
+    """Return a model whose snapshot the last entry announces and the topic does not show yet."""
+    at_hand = {key.encode().decode(): saved.sequence for key, saved in shelf.newest.items()}
+    suspects = {key.encode().decode() for key in shelf.suspects}
+    for name in entry.snapshots:
+        if name not in suspects and at_hand.get(name, -1) < entry.sequence:
+            return name
+    return ""
+
+
+def _start_for_suspects(
+    shelf: Shelf, log: Log, partition: int, *, start: int, signing: SigningKey
+) -> Generator[None, None, int]:
+    """Find older states for models whose newest snapshot was refused; return where to start."""
+    anchors = Shelf(signing)
+    yield from _fill(anchors, log, ANCHORS, partition)
+    for key in shelf.suspects:
+        known, anchor = shelf.newest.get(key), anchors.newest.get(key)
+        if anchor is not None and (known is None or known.sequence < anchor.sequence):
+            known = shelf.newest[key] = anchor
+        start = min(start, known.sequence if known is not None else 0)
+    return start

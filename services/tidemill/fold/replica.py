@@ -1,0 +1,179 @@
+"""The replica: models rebuilt from the topics, in recorded order, checked against the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.fold.applying import Fold
+from tidemill.fold.books import BUDGET
+from tidemill.fold.cursors import Cursor
+from tidemill.fold.ledger import Digest, InputDigest
+from tidemill.fold.ledger_log import find_terms
+from tidemill.fold.terms import KIND, Terms
+from tidemill.kernel.errors import InvariantError
+from tidemill.models.state import ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from tidemill.fold.ledger import Action, Entry
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.snapshots import Restored
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Emit, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One ledger entry folded again.
+
+    Attributes:
+        emits: What the fold emitted; not all of what was emitted then if `is_partial`.
+        inputs: The records applied, in order.
+        differences: What contradicts the ledger, in words; empty if nothing does.
+    """
+
+    placed: Placed
+    emits: list[Emit]
+    inputs: list[Message]
+    is_partial: bool
+    differences: tuple[str, ...]
+
+
+class Replica:
+    """Folds ledger entries of one partition again.
+
+    One replica serves recovery, audit and explanation: it starts from the states it is given,
+    which may be of different age, and every model skips the entries its state has already.
+
+    Args:
+        log: The topics.
+        partition: The partition number, the same in every topic.
+        known: Terms at hand, by digest; others are looked up in the ledger.
+    """
+
+    def __init__(self, log: Log, partition: int, known: Mapping[bytes, Terms]) -> None:
+        self.fold: Fold | None = None
+        self._log = log
+        self._partition = partition
+        self._known = dict(known)
+        self._states: dict[ModelKey, Restored] = {}
+        self._cursors: dict[str, Cursor] = {}
+
+    def start_from(self, states: Mapping[ModelKey, Restored]) -> None:
+        """Take over verified snapshots; they are parsed once the terms are known."""
+        self._states = dict(states)
+
+    def become(self, digest: bytes, before: int) -> Generator[None, None, Fold]:
+        """Come under the terms with this digest, searching the ledger before an offset for them."""
+        if self.fold is not None and self.fold.terms.digest == digest:
+            return self.fold
+        terms = self._known.get(digest)
+        if terms is None:
+            terms = yield from find_terms(self._log, self._partition, digest, before)
+            self._known[digest] = terms
+        if self.fold is None:
+            self.fold = Fold(terms, self._partition)
+            self._load(self.fold)
+        else:
+            self.fold.adopt(terms)
+        return self.fold
+
+    def _load(self, fold: Fold) -> None:
+        for key, restored in self._states.items():
+            blueprint = fold.fleet.blueprint(key)
+            if blueprint is None or blueprint.digest != restored.state_digest:
+                msg = (
+                    f"the snapshot of {key.encode().decode()} at ledger entry "
+                    f"{restored.sequence} must fit the definition in force and River's version, "
+                    "it was made by others; install the release of River that made it"
+                )
+                raise InvariantError(msg)
+            fold.fleet.restore(key, restored.load(), restored.sequence)
+        self._states = {}
+
+    def step(self, placed: Placed, ends: Mapping[str, int]) -> Generator[None, None, Step]:
+        """Fold one entry.
+
+        Args:
+            placed: The next entry, its chain already checked.
+            ends: Per input topic, up to which offset the inputs may be read.
+
+        Raises:
+            InvariantError: An input is missing.
+        """
+        entry = placed.entry
+        first = next((action for action in entry.actions if action.kind == KIND), None)
+        if self.fold is None and first is not None and not entry.runs:
+            self._take_terms(first)
+        digest = entry.definition if first is None or entry.runs else self._digest(first)
+        fold = yield from self.become(digest, placed.offset + 1)
+        fold.is_partial = False
+        fold.fleet.changed.clear()
+        inputs: list[Message] = []
+        emits: list[Emit] = []
+        digest_in, digest_out = InputDigest(), Digest()
+        for run in entry.runs:
+            cursor = self._cursor(run.topic, ends)
+            messages = yield from cursor.take(run.first, run.last)
+            caused = fold.apply(messages, entry.sequence)
+            digest_in.add(messages)
+            digest_out.add_emits(caused)
+            inputs += messages
+            emits += caused
+        self._act(fold, entry)
+        differences = [*_model_differences(fold, entry)]
+        if digest_in.result() != entry.inputs:
+            differences.insert(0, "the inputs are not those that were applied")
+        if not fold.is_partial and digest_out.result() != entry.emitted:
+            differences.append("the outputs are not those that were emitted")
+        return Step(placed, emits, inputs, fold.is_partial, tuple(differences))
+
+    def _take_terms(self, action: Action) -> None:
+        terms = Terms.of(action)
+        self._known[terms.digest] = terms
+
+    def _digest(self, action: Action) -> bytes:
+        self._take_terms(action)
+        return bytes.fromhex(action.detail["digest"])
+
+    def _cursor(self, topic: str, ends: Mapping[str, int]) -> Cursor:
+        cursor = self._cursors.get(topic)
+        if cursor is None:
+            cursor = Cursor(self._log, topic, self._partition, ends[topic])
+            self._cursors[topic] = cursor
+        return cursor
+
+    def _act(self, fold: Fold, entry: Entry) -> None:
+        for action in entry.actions:
+            if action.kind == BUDGET:
+                key = ModelKey.decode(action.detail["model"].encode())
+                tracked = fold.fleet.get(key)
+                if tracked is not None and tracked.since < entry.sequence:
+                    tracked.state.stop_growing()
+            elif action.kind == SKIP:
+                self._cursors.pop(action.detail["topic"], None)
+
+
+SKIP = "skip"
+
+
+def _model_differences(fold: Fold, entry: Entry) -> list[str]:
+    differences = []
+    expected = {ModelKey(m.stream, m.asset, m.model): (m.version, m.lineage) for m in entry.models}
+    for key, (version, lineage) in expected.items():
+        tracked = fold.fleet.get(key)
+        if tracked is not None and tracked.since >= entry.sequence:
+            continue
+        found = (tracked.state.version, tracked.state.lineage) if tracked else (0, b"")
+        if found != (version, lineage):
+            differences.append(
+                f"model {key.encode().decode()} is at version {found[0]}, lineage "
+                f"{found[1].hex()[:16]}; the ledger says version {version}, {lineage.hex()[:16]}"
+            )
+    unsaid = fold.fleet.changed.keys() - expected.keys()
+    return differences + [
+        f"model {key.encode().decode()} changed, the ledger says it did not"
+        for key in sorted(unsaid)
+    ]

@@ -1,0 +1,180 @@
+"""Snapshots: a model's state at one ledger sequence, signed, in chunks that a topic accepts."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidemill.contracts.codec import codec
+from tidemill.kernel.errors import InvalidRecordError
+from tidemill.models.pickles import CODEC, dump_state, load_state
+from tidemill.models.state import ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.fold.fleet import Tracked
+    from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelState
+
+CHUNK_BAR = b"|#"
+
+
+class SigningKey:
+    """An HMAC-SHA-256 key; `name` is the start of its digest, safe to publish."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.name = hashlib.sha256(b"tidemill key\0" + secret).hexdigest()[:16]
+
+    def sign(self, *parts: bytes) -> bytes:
+        """Return the signature over `parts`, each with its length."""
+        mac = hmac.new(self._secret, digestmod=hashlib.sha256)
+        for part in parts:
+            mac.update(len(part).to_bytes(8) + part)
+        return mac.digest()
+
+    def verify(self, signature: bytes, *parts: bytes) -> bool:
+        """Return whether `signature` is this key's over `parts`."""
+        return hmac.compare_digest(signature, self.sign(*parts))
+
+
+class Saved(NamedTuple):
+    """Key and value of one snapshot record."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A verified snapshot, not yet parsed."""
+
+    key: ModelKey
+    sequence: int
+    version: int
+    lineage: bytes
+    state_digest: bytes
+    state: bytes
+
+    def load(self) -> ModelState:
+        """Return the state; the signature was verified before.
+
+        Raises:
+            InvariantError: Not a model's state.
+        """
+        return load_state(self.state)
+
+
+def save(
+    tracked: Tracked,
+    sequence: int,
+    positions: Sequence[Mapping[str, object]],
+    *,
+    signing: SigningKey,
+    state: bytes | None = None,
+    chunk_bytes: int,
+) -> list[Saved]:
+    """Return the snapshot records of a model as it stands after ledger entry `sequence`."""
+    data = dump_state(tracked.state) if state is None else state
+    parts = [data[n : n + chunk_bytes] for n in range(0, len(data), chunk_bytes)]
+    key = tracked.key.encode()
+    records = []
+    for n, part in enumerate(parts):
+        record: dict[str, object] = {
+            "sequence": sequence,
+            "positions": positions,
+            "version": tracked.state.version,
+            "lineage": tracked.state.lineage,
+            "state_digest": tracked.blueprint.digest,
+            "codec": CODEC,
+            "chunk": n,
+            "chunks": len(parts),
+            "state": part,
+            "signature": b"",
+            "signed_by": signing.name,
+        }
+        chunk_key = key if n == 0 else key + CHUNK_BAR + str(n).encode()
+        record["signature"] = signing.sign(chunk_key, codec("Snapshot").encode(record))
+        records.append(Saved(chunk_key, codec("Snapshot").encode(record)))
+    return records
+
+
+class Shelf:
+    """Collects snapshot records of one partition: verified ones by model, refused ones by reason.
+
+    Args:
+        signing: The key that every record must be signed with.
+        at_most: Ignore states after this ledger sequence.
+
+    Attributes:
+        newest: The newest complete snapshot of each model.
+        refused: Position and reason of every record that was not accepted.
+        suspects: Models whose newest record was refused, so that an older state must serve.
+    """
+
+    def __init__(self, signing: SigningKey, *, at_most: int | None = None) -> None:
+        self._signing = signing
+        self._at_most = at_most
+        self._chunks: dict[tuple[ModelKey, int], dict[int, bytes]] = {}
+        self.newest: dict[ModelKey, Restored] = {}
+        self.refused: list[tuple[str, str]] = []
+        self.suspects: set[ModelKey] = set()
+
+    def add(self, message: Message) -> None:
+        """Verify one record and keep it, or note why it is refused; a tombstone forgets."""
+        key_bytes = message.key or b""
+        base, bar, number = key_bytes.partition(CHUNK_BAR)
+        try:
+            key, chunk = ModelKey.decode(base), int(number) if bar else 0
+        except ValueError as error:
+            self.refused.append((str(message.position), str(error)))
+            return
+        if message.value is None:
+            self.newest.pop(key, None)
+            self.suspects.discard(key)
+            return
+        reason = self._accept(key, key_bytes, chunk, message.value)
+        if reason:
+            self.refused.append((str(message.position), reason))
+            self.suspects.add(key)
+
+    def _accept(self, key: ModelKey, key_bytes: bytes, chunk: int, value: bytes) -> str:
+        try:
+            record = codec("Snapshot").decode(value)
+        except InvalidRecordError as error:
+            return f"a snapshot must decode: {error}"
+        if record["signed_by"] != self._signing.name:
+            found = record["signed_by"] or "nobody"
+            return f"a snapshot must be signed by {self._signing.name}, was by {found}"
+        unsigned = codec("Snapshot").encode({**record, "signature": b""})
+        if not self._signing.verify(record["signature"], key_bytes, unsigned):
+            return "a snapshot must match its signature; it was altered"
+        if record["chunk"] != chunk or record["codec"] != CODEC:
+            return f"chunk and codec must be {chunk} and {CODEC}"
+        self._keep(key, chunk, record)
+        return ""
+
+    def _keep(self, key: ModelKey, chunk: int, record: dict[str, Any]) -> None:  # Any: Avro
+        sequence = record["sequence"]
+        known = self.newest.get(key)
+        if self._at_most is not None and sequence > self._at_most:
+            return
+        if known is not None and known.sequence > sequence:
+            return
+        chunks = self._chunks.setdefault((key, sequence), {})
+        chunks[chunk] = record["state"]
+        if len(chunks) < record["chunks"]:
+            return
+        del self._chunks[key, sequence]
+        self.suspects.discard(key)
+        self.newest[key] = Restored(
+            key=key,
+            sequence=sequence,
+            version=record["version"],
+            lineage=record["lineage"],
+            state_digest=record["state_digest"],
+            state=b"".join(chunks[n] for n in range(len(chunks))),
+        )

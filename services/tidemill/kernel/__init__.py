@@ -1,0 +1,1 @@
+"""What every processor is and how its records are handled, decided without I/O."""

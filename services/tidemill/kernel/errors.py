@@ -1,0 +1,65 @@
+"""Failures. Each class answers one question: what becomes of the offset?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record was set aside; a closed set, also a metric label."""
+
+    UNDECODABLE = "undecodable"
+    UNKNOWN_SCHEMA = "unknown-schema"
+    CONTRACT = "contract"
+    DOMAIN = "domain"
+    UNKNOWN_EVENT = "unknown-event"
+    LATE = "late"
+
+
+class MeshError(Exception):
+    """Base of every error a processor or the runtime may raise. Raise one of those below."""
+
+
+class InvalidRecordError(MeshError):
+    """The record is at fault: set it aside in the same transaction, move on.
+
+    Operator action: read `tidemill.reason` on the dead letter, mend the producer, replay.
+    """
+
+    def __init__(self, reason: DeadLetterReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class DependencyUnavailableError(MeshError):
+    """The world is at fault: wait, then deliver the same record again.
+
+    Operator action: none while it recovers; the partition is paused, not lost.
+    """
+
+    def __init__(self, dependency: str, *, retry_after_s: float) -> None:
+        super().__init__(f"{dependency} unavailable, retry in {retry_after_s:g} s")
+        self.dependency = dependency
+        self.retry_after_s = retry_after_s
+
+
+class InvariantError(MeshError):
+    """A promise would break: halt before the damage is committed, exit 70.
+
+    Operator action: keep topics and snapshots, read the position named; do not just restart.
+    """
+
+
+class ConfigError(MeshError):
+    """The operator is at fault: never started, exit 78, every problem listed.
+
+    Operator action: mend each problem named; each says what must hold and what was found.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,98 @@
+"""What every processor is, and what the runtime drives: one task per assigned partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from tidemill.kernel.records import Emit, Message
+
+
+class Processor(Protocol):
+    """State of one partition and what its records do to it. Pure: no clock, no randomness, no I/O.
+
+    Five laws hold, checked by `tidemill.testing.laws`: deterministic, atomic, recoverable,
+    bounded, cut-invariant.
+    """
+
+    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
+        """Apply `records` in order; return what they cause, in order.
+
+        A record at fault becomes a dead letter among the emissions and leaves no trace in the
+        state. Any other raise means: discard this processor.
+        """
+
+    def snapshot(self) -> bytes:
+        """Return the whole state."""
+
+    def restore(self, state: bytes) -> None:
+        """Become what `snapshot` returned."""
+
+
+class Task(Protocol):
+    """One partition of one processor, as the transactional runtime drives it."""
+
+    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
+        """Apply records of one input topic, in order; see `Processor.process_batch`."""
+
+    def seal(self, positions: Mapping[str, int]) -> list[Emit]:
+        """End the transaction: return ledger entry and snapshots that go with it.
+
+        Args:
+            positions: Next offset of every input topic of this partition, as the transaction
+                will commit them.
+        """
+
+
+class Log(Protocol):
+    """Committed records, readable by position. Only ever read."""
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first retained offset and the last stable offset (exclusive)."""
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
+        """Yield the committed records with start <= offset < stop, in order.
+
+        An empty list is a breath: nothing yet, the caller may do something else in between.
+
+        Raises:
+            InvariantError: `start` is no longer retained.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A task whose state stands where the inputs will be read from next."""
+
+    task: Task
+    positions: Mapping[str, int]
+    first_emits: Sequence[Emit] = field(default=())
+
+
+class TaskFactory(Protocol):
+    """How the runtime gets a partition's task, anew after every assignment and every abort."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def open(
+        self, partition: int, committed: Mapping[str, int | None], log: Log
+    ) -> Generator[None, None, Opened]:
+        """Rebuild the state of `partition`, yielding between steps so that the caller can poll.
+
+        Args:
+            partition: The partition number, the same in all inputs.
+            committed: The group's stable committed offset per input topic; None where none is.
+            log: The topics.
+
+        Returns:
+            The task, the positions to read on from, and emissions that must be committed with
+            these positions before the first record (a genesis or an upgrade).
+
+        Raises:
+            InvariantError: Topics, ledger and offsets contradict one another.
+        """

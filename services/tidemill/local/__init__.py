@@ -1,0 +1,1 @@
+"""Real Kafka on this machine, without Docker, Java or root."""

@@ -1,0 +1,118 @@
+"""Processes of our own: started apart from us, and told from strangers that reuse their number."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+POLL_S = 0.05
+# How long the system may take to clear away a killed process.
+CLEARED_AWAY_S = 10.0
+# Fields of /proc/PID/stat after the name, which may hold anything but ends at the last bracket.
+STATE_FIELD = 0
+START_FIELD = 19
+ENDED = ("Z", "X")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process: its number, when the system says it began, and a word of its command line."""
+
+    pid: int
+    began: str
+    mark: str
+
+    def is_alive(self) -> bool:
+        """Say whether this very process runs; another one with its number is not it."""
+        _reap(self.pid)
+        seen = _look(self.pid)
+        return seen is not None and seen[0] == self.began and self.mark in seen[1]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.is_alive():
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the process has ended; say whether it did."""
+        deadline = time.monotonic() + timeout_s
+        while self.is_alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def end(self, patience_s: float) -> None:
+        """End the process: SIGTERM, and SIGKILL when that has not done it in time."""
+        self.signal(signal.SIGTERM)
+        if not self.wait(patience_s):
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, whatever it is doing."""
+        self.signal(signal.SIGKILL)
+        self.wait(CLEARED_AWAY_S)
+
+
+def spawn(command: Sequence[str], *, mark: str, console: Path) -> Process:
+    """Start a program in a session of its own, so that it outlives this one.
+
+    Args:
+        command: Program (a path) and arguments, `mark` among them.
+        mark: What tells this process from others.
+        console: File that takes what the program prints; begun anew.
+    """
+    opened = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    pid = os.posix_spawn(
+        command[0],
+        list(command),
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(console), opened, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    seen = _look(pid)
+    return Process(pid, seen[0] if seen else "", mark)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # started by another process
+        return
+
+
+def _look(pid: int) -> tuple[str, str] | None:
+    """Return start and command line of a running process."""
+    if Path("/proc/self/stat").exists():
+        return _look_proc(pid)
+    command = ["ps", "-ww", "-o", "lstart=,command=", "-p", str(pid)]
+    seen = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    width = len("Thu Jan  1 00:00:00 1970")
+    return (seen[:width], seen[width:]) if seen.strip() else None
+
+
+def _look_proc(pid: int) -> tuple[str, str] | None:
+    folder = Path(f"/proc/{pid}")
+    try:
+        fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        line = (folder / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if fields[STATE_FIELD] in ENDED:
+        return None
+    return fields[START_FIELD], line.replace(b"\0", b" ").decode(errors="replace")

@@ -1,0 +1,1 @@
+"""River pipelines built from the definition."""

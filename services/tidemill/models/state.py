@@ -1,0 +1,143 @@
+"""One model of one asset: its River pipeline, and what names its state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidemill.models.pipelines import build_pipeline, pipeline_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.contracts.stream import Feature, Step
+
+SHA256_BYTES = 32
+
+
+class ModelKey(NamedTuple):
+    """Which model: the stream, the asset, and the model's name `<stream>/<champion or other>`."""
+
+    stream: str
+    asset: str
+    model: str
+
+    def encode(self) -> bytes:
+        """Return the Kafka key `stream|asset|model`."""
+        return "|".join(self).encode()
+
+    @classmethod
+    def decode(cls, key: bytes) -> ModelKey:
+        """Return the model a Kafka key names.
+
+        Raises:
+            ValueError: Not `stream|asset|model` in UTF-8.
+        """
+        stream, bar, rest = key.decode().partition("|")
+        asset, bar2, model = rest.rpartition("|")
+        if not (bar and bar2):
+            msg = f"a key must be stream|asset|model, was {key!r}"
+            raise ValueError(msg)
+        return cls(stream, asset, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a model of a stream is built from; equal digests mean states fit one another."""
+
+    name: str
+    steps: tuple[Step, ...]
+    features: tuple[Feature, ...]
+    target: str
+    seed: int
+    digest: bytes = b""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        steps: Sequence[Step],
+        features: Sequence[Feature],
+        *,
+        target: str,
+        seed: int,
+    ) -> Blueprint:
+        """Return a blueprint with its state digest: pipeline, feature layout, River's version."""
+        layout = [[feature.name, feature.kind] for feature in features]
+        river = version_of("river")
+        text = json.dumps([pipeline_text(steps), layout, target, seed, river])
+        digest = hashlib.sha256(text.encode()).digest()
+        return cls(name, tuple(steps), tuple(features), target, seed, digest)
+
+
+@dataclass(slots=True)
+class ModelState:
+    """The running state of one model; everything here and nothing else is its snapshot.
+
+    Attributes:
+        pipeline: River's pipeline.
+        lineage: Chain digest over the value bytes that changed the state, in applied order.
+        version: Learning steps; never goes back.
+        structure: Resets, swaps, vetoes and other breaks so far.
+        applied: Per source topic and partition, the last cause applied (offset, index).
+        at_budget: The memory budget was met: a tree grows no further, others learn no more.
+        anchored: Version at the last anchor; -1 before the first.
+    """
+
+    pipeline: Any  # Any: River carries no types
+    lineage: bytes
+    version: int = 0
+    structure: int = 0
+    applied: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    at_budget: bool = False
+    anchored: int = -1
+
+    @classmethod
+    def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:
+        """Return the state before the first event; its lineage names what it starts from."""
+        origin = hashlib.sha256(key.encode() + b"\0" + blueprint.digest).digest()
+        seed = int.from_bytes(hashlib.sha256(origin + blueprint.seed.to_bytes(8)).digest()[:4])
+        pipeline = build_pipeline(blueprint.steps, features=blueprint.features, seed=seed)
+        return cls(pipeline, origin)
+
+    def advance(self, value: bytes) -> None:
+        """Count one learning step caused by the record `value`."""
+        self.lineage = hashlib.sha256(self.lineage + value).digest()
+        self.version += 1
+
+    @property
+    def breaks(self) -> int:
+        """How often the model changed its shape: its own breaks, and a tree's leaves beyond one."""
+        tree = last_step(self.pipeline)
+        if not can_stop_growing(self.pipeline):
+            return self.structure
+        leaves: int = tree._n_active_leaves + tree._n_inactive_leaves
+        return self.structure + max(0, leaves - 1)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it learns no more."""
+        return self.at_budget and not can_stop_growing(self.pipeline)
+
+    def stop_growing(self) -> None:
+        """Meet the memory budget: a tree keeps its shape from now on, any other model freezes."""
+        self.at_budget = True
+        self.structure += 1
+        tree = last_step(self.pipeline)
+        if can_stop_growing(self.pipeline):
+            tree._growth_allowed = False
+            tree._deactivate_all_leaves()
+
+
+def last_step(pipeline: Any) -> Any:  # Any: River carries no types
+    """Return the predictor of a pipeline."""
+    steps = getattr(pipeline, "steps", None)
+    return pipeline if steps is None else list(steps.values())[-1]
+
+
+def can_stop_growing(pipeline: Any) -> bool:  # Any: as above
+    """Return whether the predictor is a tree that can keep its shape and still learn."""
+    return hasattr(last_step(pipeline), "_growth_allowed")

@@ -1,0 +1,1 @@
+"""One folder per processor; they share topics, never code."""

@@ -1,0 +1,1 @@
+"""All I/O of the data plane: Kafka transactions, registry, probes, logs."""

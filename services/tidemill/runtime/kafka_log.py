@@ -1,0 +1,102 @@
+"""The log on a real cluster: committed records by position."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.records import Message
+from tidemill.runtime.clients import KafkaError, TopicPartition
+from tidemill.runtime.failures import check_message_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
+
+BATCH = 1000
+BREATH_S = 0.05
+METADATA_TIMEOUT_S = 10.0
+
+
+def to_message(raw: RawMessage) -> Message:
+    """Return what the kernel sees of a message."""
+    headers = raw.headers()
+    return Message(
+        raw.topic(),
+        raw.partition(),
+        raw.offset(),
+        raw.key(),
+        raw.value(),
+        tuple(headers) if headers else (),
+        raw.timestamp()[1],
+    )
+
+
+class KafkaLog:
+    """Reads committed records by position; see `tidemill.kernel.processor.Log`.
+
+    Every running `read` has a consumer of its own; consumers are used again.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._idle: list[GroupConsumer] = []
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first retained offset and the last stable offset."""
+        reader = self._borrow()
+        try:
+            where = TopicPartition(topic, partition)
+            begin, end = reader.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+        finally:
+            self._idle.append(reader)
+        return begin, end
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
+        """Yield the committed records with start <= offset < stop; an empty list is a breath."""
+        if start >= stop:
+            return
+        reader = self._borrow()
+        reader.assign([TopicPartition(topic, partition, start)])
+        try:
+            yield from self._batches(reader, start, stop)
+        finally:
+            reader.assign([])
+            self._idle.append(reader)
+
+    def _batches(self, reader: GroupConsumer, start: int, stop: int) -> Iterator[list[Message]]:
+        while True:
+            batch: list[Message] = []
+            for raw in reader.consume(BATCH, BREATH_S):
+                error = raw.error()
+                if error is not None:
+                    if self._is_end(raw, error, start) and raw.offset() >= stop:
+                        yield batch
+                        return
+                    continue
+                if raw.offset() >= stop:
+                    yield batch
+                    return
+                batch.append(to_message(raw))
+            yield batch
+            if batch and batch[-1].offset >= stop - 1:
+                return
+
+    @staticmethod
+    def _is_end(raw: RawMessage, error: KafkaError, start: int) -> bool:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            msg = (
+                f"{raw.topic()}-{raw.partition()}: records from {start} on must be retained, "
+                "they are not (any more)"
+            )
+            raise InvariantError(msg)
+        return check_message_error(error)
+
+    def _borrow(self) -> GroupConsumer:
+        return self._idle.pop() if self._idle else self._clients.reader()
+
+    def close(self) -> None:
+        """Close all consumers; running reads must have ended."""
+        while self._idle:
+            self._idle.pop().close()

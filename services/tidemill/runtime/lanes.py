@@ -1,0 +1,62 @@
+"""One assigned partition of a worker: being restored, or running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.deadletters import PoisonWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from tidemill.kernel.processor import Opened, Task
+    from tidemill.kernel.records import Emit
+
+
+@dataclass(slots=True)
+class Lane:
+    """One partition number in all inputs.
+
+    Attributes:
+        opening: The restore under way; None when it has ended.
+        task: The state; None while it is restored.
+        positions: Next offset to read, per input topic.
+        committed: As last committed by us; behind `positions` when only markers were passed.
+        first_emits: To be committed before the first record.
+        ended: Input topics read to their end.
+        since: When the restore began, monotonic seconds.
+    """
+
+    partition: int
+    since: float
+    opening: Generator[None, None, Opened] | None = None
+    task: Task | None = None
+    positions: dict[str, int] = field(default_factory=dict)
+    committed: dict[str, int] = field(default_factory=dict)
+    first_emits: Sequence[Emit] = ()
+    ended: set[str] = field(default_factory=set)
+    poison: PoisonWatch = field(default_factory=PoisonWatch)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the state stands where the next record is read."""
+        return self.task is not None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether something is to be committed though no record came."""
+        return bool(self.first_emits) or self.positions != self.committed
+
+    def opened(self, opened: Opened) -> None:
+        """Take over the restored task."""
+        self.task = opened.task
+        self.positions = dict(opened.positions)
+        self.first_emits = opened.first_emits
+        self.opening = None
+
+    def close(self) -> None:
+        """Drop a restore under way, with the readers it holds."""
+        if self.opening is not None:
+            self.opening.close()
+            self.opening = None

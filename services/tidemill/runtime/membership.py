@@ -1,0 +1,169 @@
+"""Membership in the consumer group: which partitions are ours, and whether they still are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tidemill.kernel.errors import InvariantError
+from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
+from tidemill.runtime.failures import Remedy, remedy
+from tidemill.runtime.transactions import Abort
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
+
+METADATA_TIMEOUT_S = 10.0
+COMMITTED_TIMEOUT_S = 1.0
+
+
+class Membership:
+    """A static member of the group that reads the same partition number of all inputs.
+
+    The client's own assignment holds only those partitions whose state stands: a partition that is
+    being restored is ours in the group and not fetched (rules 5, 6, 10).
+
+    Args:
+        inputs: The input topics; all must have the same number of partitions.
+        expected: That number, as the definition says.
+    """
+
+    def __init__(
+        self, clients: Clients, inputs: Sequence[str], *, group: str, instance: str, expected: int
+    ) -> None:
+        self._consumer: GroupConsumer = clients.member(group, instance)
+        self._inputs = tuple(inputs)
+        self._expected = expected
+        self._metadata: Any = None  # opaque to us
+        self._problem: InvariantError | None = None
+        self.partitions: tuple[int, ...] = ()
+        self.generation = 0
+        self.has_changed = False
+
+    def join(self) -> None:
+        """Subscribe; the assignment comes in a later `poll`."""
+        self._consumer.subscribe(
+            list(self._inputs),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def rejoin(self) -> None:
+        """Give the assignment up and ask for a new one."""
+        self._consumer.unsubscribe()
+        self._forget()
+        self.join()
+
+    def check_counts(self) -> None:
+        """Hold the partition counts of all inputs against the definition.
+
+        Raises:
+            InvariantError: They differ, or a topic is missing.
+        """
+        found = {}
+        for topic in self._inputs:
+            metadata = self._consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S)
+            found[topic] = len(metadata.topics[topic].partitions)
+        if set(found.values()) != {self._expected}:
+            counts = ", ".join(f"{topic} has {count}" for topic, count in found.items())
+            msg = (
+                f"all inputs must have the definition's {self._expected} partitions, for ever: "
+                f"{counts}; nothing was produced. Run `tidemill topics`; another number of "
+                "partitions is a migration to a plant of a new name"
+            )
+            raise InvariantError(msg)
+
+    def poll(self, count: int, timeout_s: float) -> list[RawMessage]:
+        """Return messages, errors among them; serves the group's callbacks.
+
+        Raises:
+            InvariantError: An assignment contradicts the definition.
+        """
+        try:
+            messages = self._consumer.consume(count, timeout_s)
+        except KafkaException as error:
+            if remedy(kafka_error(error)) is not Remedy.REPEAT:
+                raise
+            messages = []
+        if self._problem is not None:
+            raise self._problem
+        return messages
+
+    def fetch(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Read these partitions, and only these, from these offsets."""
+        self._consumer.assign(
+            [TopicPartition(t, p, offset) for (t, p), offset in positions.items()]
+        )
+
+    def committed(self, partition: int) -> dict[str, int | None] | None:
+        """Return the stable committed offset per input; None while a transaction is pending.
+
+        Raises:
+            KafkaException: The cluster refuses.
+        """
+        asked = [TopicPartition(topic, partition) for topic in self._inputs]
+        try:
+            answer = self._consumer.committed(asked, COMMITTED_TIMEOUT_S)
+        except KafkaException as error:
+            if remedy(kafka_error(error)) is Remedy.REPEAT:
+                return None
+            raise
+        if any(part.error is not None for part in answer):
+            return None
+        return {part.topic: part.offset if part.offset >= 0 else None for part in answer}
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return first and last stable offset of an input, as known without asking."""
+        where = TopicPartition(topic, partition)
+        return self._consumer.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+
+    def metadata(self) -> Any:  # Any: opaque to us
+        """Return the group's metadata, read now (rule 6).
+
+        Raises:
+            Abort: It is not what the assignment gave: the partitions may not be ours any more.
+        """
+        fresh = self._consumer.consumer_group_metadata()
+        if self.has_changed or fresh != self._metadata:
+            raise Abort("ASSIGNMENT_CHANGED")
+        return fresh
+
+    def settle(self) -> None:
+        """Note that a changed assignment was taken over: its metadata counts from now on."""
+        self._metadata = self._consumer.consumer_group_metadata()
+        self.has_changed = False
+
+    def _on_assign(self, _: object, assigned: list[TopicPartition]) -> None:
+        numbers = sorted({part.partition for part in assigned})
+        have = {(part.topic, part.partition) for part in assigned}
+        missing = [
+            f"{topic}-{number}"
+            for topic in self._inputs
+            for number in numbers
+            if (topic, number) not in have
+        ]
+        if missing or any(number >= self._expected for number in numbers):
+            self._problem = InvariantError(
+                f"a worker must own the same partition numbers of all inputs, at most "
+                f"{self._expected}, was given {sorted(have)}: a topic has grown or shrunk; "
+                "nothing was produced. Run `tidemill topics`"
+            )
+        self.partitions = tuple(numbers)
+        self.generation += 1
+        self.has_changed = True
+        self._consumer.assign([])
+
+    def _on_revoke(self, _: object, __: list[TopicPartition]) -> None:
+        self._forget()
+        self._consumer.assign([])
+
+    def _forget(self) -> None:
+        self.partitions = ()
+        self.generation += 1
+        self.has_changed = True
+
+    def close(self) -> None:
+        """Close the client; a static member keeps its place until the session times out."""
+        self._consumer.close()

@@ -1,0 +1,58 @@
+"""Whether a broker answers, and which topics it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tidemill.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from confluent_kafka import KafkaError
+
+_TIMEOUT_S = 10.0
+
+
+def partition_counts(bootstrap: str, properties: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of partitions of every topic at `bootstrap`.
+
+    Raises:
+        ConfigError: Nobody answers, or `properties` are not librdkafka settings.
+    """
+    seen: list[KafkaError] = []
+    try:
+        admin = AdminClient(
+            {
+                **properties,
+                "bootstrap.servers": bootstrap,
+                "log_level": 0,
+                "error_cb": seen.append,
+            }
+        )
+    except (KafkaException, ValueError, TypeError) as error:
+        raise ConfigError([f"-X: must be librdkafka settings, found {error}"]) from error
+    try:
+        topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        said = "; ".join(dict.fromkeys(each.str() for each in seen)) or str(error)
+        reason = f"must answer within {_TIMEOUT_S:g} s, found: {said}"
+        raise ConfigError([f"the broker at {bootstrap} {reason}"]) from error
+    return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def topic_problems(wanted: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    """Return which topics are missing or have another number of partitions."""
+    problems = []
+    for name, count in wanted.items():
+        if name not in found:
+            problems.append(f"{name}: must exist; create it by `tidemill topics --execute`")
+        elif found[name] != count:
+            problems.append(
+                f"{name}: must have {count} partitions as the definition says, has {found[name]};"
+                " changing a count is a migration"
+            )
+    return problems

@@ -1,0 +1,236 @@
+"""One transaction at a time on one producer: committed, aborted, or the producer replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from tidemill.kernel.errors import InvariantError
+from tidemill.runtime.clients import (
+    TRANSACTION_TIMEOUT_MS,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+    kafka_error,
+)
+from tidemill.runtime.failures import Remedy, remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tidemill.kernel.records import Emit
+    from tidemill.runtime.clients import Clients, TransactionalProducer
+
+CALL_TIMEOUT_S = 5.0
+QUEUE_FULL_POLL_S = 0.1
+
+
+class Outcome(Enum):
+    """How a transaction ended."""
+
+    COMMITTED = auto()
+    ABORTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of one transaction; `reason` is why it was aborted, a Kafka error's name."""
+
+    outcome: Outcome
+    reason: str = ""
+    topic: str = ""
+
+
+class Abort(Exception):  # noqa: N818 - not an error: the way out of a transaction
+    """The transaction must be aborted; the reason is a closed word for the metric."""
+
+    def __init__(self, reason: str, topic: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.topic = topic
+
+
+class Transactor:
+    """Owns the transactional producer.
+
+    Args:
+        clients: Makes producers.
+        transactional_id: Stable per instance.
+        clock: Monotonic seconds.
+        breathe: Called while waiting, so that the group's membership stays alive.
+        deadline_s: How long a call that times out is repeated on the same producer.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        transactional_id: str,
+        *,
+        clock: Callable[[], float],
+        breathe: Callable[[], None],
+        deadline_s: float = 3 * TRANSACTION_TIMEOUT_MS / 1000,
+    ) -> None:
+        self._clients = clients
+        self._id = transactional_id
+        self._clock = clock
+        self._breathe = breathe
+        self._deadline_s = deadline_s
+        self._producer: TransactionalProducer | None = None
+        self._begun = 0.0
+
+    def ready(self) -> TransactionalProducer:
+        """Return the producer, made and initialised if need be: predecessors are fenced then.
+
+        Waits for the world as long as it takes.
+
+        Raises:
+            InvariantError: The cluster refuses this producer.
+        """
+        while self._producer is None:
+            producer = self._clients.producer(self._id)
+            if self._initialise(producer):
+                self._producer = producer
+        return self._producer
+
+    def _initialise(self, producer: TransactionalProducer) -> bool:
+        while True:
+            try:
+                producer.init_transactions(CALL_TIMEOUT_S)
+            except KafkaException as error:
+                found = kafka_error(error)
+                match remedy(found):
+                    case Remedy.HALT:
+                        raise _refused(found) from error
+                    case Remedy.REPEAT:
+                        self._breathe()
+                    case Remedy.ABORT | Remedy.REPLACE:
+                        self._breathe()
+                        return False
+            else:
+                return True
+
+    def run(
+        self,
+        emits: Sequence[Emit],
+        offsets: Mapping[tuple[str, int], int],
+        metadata: Callable[[], Any],  # Any: opaque to us
+    ) -> Ended:
+        """Write `emits` and commit `offsets` in one transaction.
+
+        Args:
+            metadata: Reads the group's metadata, fresh, just before the offsets are sent;
+                raises `Abort` if the assignment is no longer ours.
+
+        Raises:
+            InvariantError: Another worker runs under this instance id, or the cluster refuses us.
+        """
+        producer = self.ready()
+        self._begun = self._clock()
+        try:
+            producer.begin_transaction()
+            self._produce(producer, emits)
+            self._flush(producer)
+            positions = [TopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
+            self._repeat(
+                lambda: producer.send_offsets_to_transaction(positions, metadata(), CALL_TIMEOUT_S)
+            )
+            self._repeat(lambda: producer.commit_transaction(CALL_TIMEOUT_S))
+        except Abort as abort:
+            self._abort(producer)
+            return Ended(Outcome.ABORTED, abort.reason, abort.topic)
+        except KafkaException as error:
+            found = kafka_error(error)
+            self._settle(producer, found)
+            return Ended(Outcome.ABORTED, str(found.name()))
+        return Ended(Outcome.COMMITTED)
+
+    def _produce(self, producer: TransactionalProducer, emits: Sequence[Emit]) -> None:
+        for topic, partition, key, value, headers in emits:
+            while True:
+                try:
+                    producer.produce(
+                        topic,
+                        value=value,
+                        key=key,
+                        partition=partition,
+                        headers=list(headers) if headers else None,
+                    )
+                except BufferError:
+                    producer.poll(QUEUE_FULL_POLL_S)
+                    self._check_time()
+                except KafkaException as error:
+                    if kafka_error(error).code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                        raise Abort("MSG_SIZE_TOO_LARGE", topic) from error
+                    raise
+                else:
+                    break
+
+    def _flush(self, producer: TransactionalProducer) -> None:
+        """Wait for every delivery: a commit without it backs off for 100 ms (rule 2)."""
+        while producer.flush(CALL_TIMEOUT_S) > 0:
+            self._breathe()
+            self._check_time()
+
+    def _check_time(self) -> None:
+        if self._clock() - self._begun > self._deadline_s:
+            raise Abort("DEADLINE")
+
+    def _repeat(self, call: Callable[[], None]) -> None:
+        """Repeat what times out, on the same producer, until the deadline (rule 9)."""
+        while True:
+            try:
+                call()
+            except KafkaException as error:
+                found = kafka_error(error)
+                late = self._clock() - self._begun > self._deadline_s
+                if remedy(found) is not Remedy.REPEAT or late:
+                    raise
+                self._breathe()
+            else:
+                return
+
+    def _settle(self, producer: TransactionalProducer, error: KafkaError) -> None:
+        """After a failed call: abort, replace the producer, or halt."""
+        match remedy(error):
+            case Remedy.HALT:
+                raise _refused(error)
+            case Remedy.REPLACE if self._is_fenced(error):
+                msg = (
+                    f"transactional id {self._id} must belong to one worker, another took it over "
+                    f"({error.name()}); give every instance its own --instance"
+                )
+                raise InvariantError(msg)
+            case Remedy.ABORT:
+                self._abort(producer)
+            case Remedy.REPLACE | Remedy.REPEAT:
+                self._discard()
+
+    def _is_fenced(self, error: KafkaError) -> bool:
+        """Return whether another worker took over: a broker's own time-out looks the same."""
+        timed_out = self._clock() - self._begun >= TRANSACTION_TIMEOUT_MS / 1000
+        codes = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+        return error.code() in codes and not timed_out
+
+    def _abort(self, producer: TransactionalProducer) -> None:
+        try:
+            self._repeat(lambda: producer.abort_transaction(CALL_TIMEOUT_S))
+        except KafkaException as error:
+            found = kafka_error(error)
+            if remedy(found) is Remedy.HALT:
+                raise _refused(found) from error
+            if remedy(found) is Remedy.REPLACE and self._is_fenced(found):
+                self._settle(producer, found)
+            self._discard()
+
+    def _discard(self) -> None:
+        """Throw the producer away; `init_transactions` of the next one settles what it left."""
+        if self._producer is not None:
+            self._producer.purge()
+        self._producer = None
+
+
+def _refused(error: KafkaError) -> InvariantError:
+    return InvariantError(
+        f"the cluster must accept this worker, it refused: {error.name()}: {error.str()}"
+    )

@@ -1,0 +1,307 @@
+"""The loop: poll a batch, apply it, commit outputs, state and offsets as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.runtime.clients import KafkaError
+from tidemill.runtime.failures import check_callback_error, check_message_error
+from tidemill.runtime.kafka_log import KafkaLog, to_message
+from tidemill.runtime.lanes import Lane
+from tidemill.runtime.membership import Membership
+from tidemill.runtime.observer import Committed, Observer, Silent
+from tidemill.runtime.transactions import Outcome, Transactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from tidemill.kernel.processor import Opened, Task, TaskFactory
+    from tidemill.kernel.records import Emit, Message
+    from tidemill.runtime.clients import Clients, RawMessage
+
+NO_FAILURES: Callable[[], list[KafkaError]] = list
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How one worker runs.
+
+    Attributes:
+        group: Consumer group of the processor, the same for all its workers.
+        instance: Stable name of this worker; its place in the group and its transactional id.
+        partitions: Partition count of all inputs.
+        batch: Records per transaction, at most.
+        wait_s: Longest wait for a batch to fill.
+        idle_commit_s: Shortest time between commits that only pass control markers.
+        restore_deadline_s: How long what was committed may take to become visible.
+    """
+
+    group: str
+    instance: str
+    partitions: int
+    batch: int = 1000
+    wait_s: float = 0.05
+    idle_commit_s: float = 1.0
+    restore_deadline_s: float = 60.0
+
+    @property
+    def transactional_id(self) -> str:
+        """Stable per instance (rule 6)."""
+        return f"{self.group}.{self.instance}"
+
+
+class Worker:
+    """One worker of one processor. One thread owns it and its clients (rule 2).
+
+    Args:
+        factory: Opens the processor's partitions.
+        clients: Makes Kafka clients.
+        settings: How to run.
+        observer: Hears what happens.
+        clock: Monotonic seconds.
+        failures: Returns errors that only callbacks saw, and forgets them (rule 14).
+    """
+
+    def __init__(
+        self,
+        factory: TaskFactory,
+        clients: Clients,
+        settings: WorkerSettings,
+        *,
+        clock: Callable[[], float],
+        observer: Observer | None = None,
+        failures: Callable[[], list[KafkaError]] = NO_FAILURES,
+    ) -> None:
+        self._factory = factory
+        self._settings = settings
+        self._clock = clock
+        self._observer: Observer = observer or Silent()
+        self._failures = failures
+        self._log = KafkaLog(clients)
+        self._lanes: dict[int, Lane] = {}
+        self._generation = 0
+        self._last_commit = clock()
+        self._idle_since = clock()
+        self._transactor = Transactor(
+            clients, settings.transactional_id, clock=clock, breathe=self._breathe
+        )
+        self._transactor.ready()
+        self._membership = Membership(
+            clients,
+            factory.inputs,
+            group=settings.group,
+            instance=settings.instance,
+            expected=settings.partitions,
+        )
+        self._membership.check_counts()
+        self._membership.join()
+
+    def step(self) -> None:
+        """Turn the loop once.
+
+        Raises:
+            InvariantError: A promise would break; nothing of this turn was committed.
+        """
+        now = self._clock()
+        self._observer.turned(now)
+        for error in self._failures():
+            check_callback_error(error)
+        restoring = any(not lane.is_ready for lane in self._lanes.values())
+        wait_s = 0.0 if restoring else self._settings.wait_s
+        raw = self._membership.poll(self._settings.batch, wait_s)
+        if self._membership.generation != self._generation:
+            self._take_over()
+            return
+        self._restore(now)
+        batches = self._sort(raw)
+        if batches or self._has_marks_to_commit(now):
+            self._transact(batches)
+
+    def idle_s(self) -> float:
+        """Return for how long everything has been read and nothing came."""
+        ready = bool(self._lanes) and all(lane.is_ready for lane in self._lanes.values())
+        ended = all(len(lane.ended) == len(self._factory.inputs) for lane in self._lanes.values())
+        if not (ready and ended):
+            self._idle_since = self._clock()
+        return self._clock() - self._idle_since
+
+    def close(self) -> None:
+        """End orderly: no transaction is open between steps (rule 13)."""
+        self._drop_lanes()
+        self._log.close()
+        self._membership.close()
+
+    def _breathe(self) -> None:
+        """Stay alive while a call is repeated."""
+        self._observer.turned(self._clock())
+        for error in self._failures():
+            check_callback_error(error)
+
+    def _take_over(self) -> None:
+        """Start over with the partitions that are ours now."""
+        self._generation = self._membership.generation
+        self._drop_lanes()
+        self._membership.settle()
+        now = self._clock()
+        self._lanes = {p: Lane(p, now) for p in self._membership.partitions}
+        self._observer.assigned(self._membership.partitions)
+
+    def _drop_lanes(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes = {}
+
+    def _restore(self, now: float) -> None:
+        """Take each restore a step further; read what became ready (rule 10)."""
+        became_ready = False
+        for lane in self._lanes.values():
+            if lane.is_ready:
+                continue
+            if lane.opening is None:
+                lane.opening = self._open(lane.partition)
+            try:
+                next(lane.opening)
+            except StopIteration as stop:
+                lane.opened(stop.value)
+                assert lane.task is not None
+                became_ready = True
+                self._observer.restored(lane.partition, lane.task, self._clock() - lane.since)
+            except DependencyUnavailableError as error:
+                lane.close()
+                if now - lane.since > self._settings.restore_deadline_s:
+                    msg = (
+                        f"partition {lane.partition}: what was committed must become visible "
+                        f"within {self._settings.restore_deadline_s:g} s, still missing: {error}"
+                    )
+                    raise InvariantError(msg) from error
+        if became_ready:
+            self._fetch_ready()
+
+    def _open(self, partition: int) -> Generator[None, None, Opened]:
+        committed = self._membership.committed(partition)
+        while committed is None:
+            yield
+            committed = self._membership.committed(partition)
+        return (yield from self._factory.open(partition, committed, self._log))
+
+    def _fetch_ready(self) -> None:
+        self._membership.fetch(
+            {
+                (topic, lane.partition): offset
+                for lane in self._lanes.values()
+                if lane.is_ready
+                for topic, offset in lane.positions.items()
+            }
+        )
+
+    def _sort(self, raw: Sequence[RawMessage]) -> dict[int, dict[str, list[Message]]]:
+        """Sort a poll by partition and topic; note ends of partition."""
+        batches: dict[int, dict[str, list[Message]]] = {}
+        for message in raw:
+            error = message.error()
+            if error is not None:
+                self._note_error(message, error)
+                continue
+            lane = self._lanes.get(message.partition())
+            if lane is None or not lane.is_ready:
+                continue
+            topic = message.topic()
+            lane.ended.discard(topic)
+            batches.setdefault(lane.partition, {}).setdefault(topic, []).append(to_message(message))
+        return batches
+
+    def _note_error(self, message: RawMessage, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._retention_passed_us(message)
+        if not check_message_error(error):
+            return
+        lane = self._lanes.get(message.partition())
+        topic = message.topic()
+        if lane is not None and lane.is_ready:
+            lane.ended.add(topic)
+            # Past control markers, so that a topic that stays quiet never reads as lost (rule 4).
+            lane.positions[topic] = max(lane.positions[topic], message.offset())
+
+    def _retention_passed_us(self, message: RawMessage) -> None:
+        topic, partition = message.topic(), message.partition()
+        begin, end = self._membership.span(topic, partition)
+        wanted = self._lanes[partition].positions.get(topic) if partition in self._lanes else None
+        msg = (
+            f"{topic}-{partition}: the next record to read is {wanted}, retained are {begin} to "
+            f"{end}. Choose: restore the records; or accept the gap with "
+            f"`tidemill skip {topic} --partition {partition} --to {begin} --execute`, "
+            "which the ledger records"
+        )
+        raise InvariantError(msg)
+
+    def _has_marks_to_commit(self, now: float) -> bool:
+        ready = [lane for lane in self._lanes.values() if lane.is_ready]
+        if any(lane.first_emits for lane in ready):
+            return True
+        is_time = now - self._last_commit >= self._settings.idle_commit_s
+        return is_time and any(lane.has_moved for lane in ready)
+
+    def _transact(self, batches: dict[int, dict[str, list[Message]]]) -> None:
+        """Apply a poll and commit it; after any abort the state is discarded (rule 8)."""
+        started = self._clock()
+        records: list[Message] = []
+        emits: list[Emit] = []
+        offsets: dict[tuple[str, int], int] = {}
+        tasks: dict[int, Task] = {}
+        for lane in self._lanes.values():
+            batch = batches.get(lane.partition, {})
+            if not lane.is_ready or not (batch or lane.has_moved):
+                continue
+            emits += self._apply(lane, batch)
+            records += [message for messages in batch.values() for message in messages]
+            for topic, offset in lane.positions.items():
+                offsets[topic, lane.partition] = offset
+            assert lane.task is not None
+            tasks[lane.partition] = lane.task
+        ended = self._transactor.run(emits, offsets, self._membership.metadata)
+        if ended.outcome is Outcome.ABORTED:
+            self._discard(ended.reason)
+            return
+        self._last_commit = self._clock()
+        if records:
+            self._idle_since = self._last_commit
+        for partition in tasks:
+            self._lanes[partition].committed = dict(self._lanes[partition].positions)
+            self._lanes[partition].first_emits = ()
+        seconds = self._last_commit - started
+        self._observer.committed(
+            Committed(records, emits, tasks, seconds=seconds, finished=self._last_commit)
+        )
+
+    def _apply(self, lane: Lane, batch: dict[str, list[Message]]) -> list[Emit]:
+        """Let a lane's task apply its part of a poll, inputs in the order of the factory."""
+        assert lane.task is not None
+        emits: list[Emit] = list(lane.first_emits)
+        for topic in self._factory.inputs:
+            messages = batch.get(topic)
+            if not messages:
+                continue
+            caused = lane.task.process_batch(messages)
+            dead = [emit for emit in caused if emit.topic.endswith(SUFFIX)]
+            why = dict(dead[-1].headers).get(REASON_HEADER, b"").decode() if dead else ""
+            lane.poison.observe(len(messages), len(dead), why)
+            lane.positions[topic] = messages[-1].offset + 1
+            emits += caused
+        if batch:
+            emits += lane.task.seal(lane.positions)
+        return emits
+
+    def _discard(self, reason: str) -> None:
+        """Forget all state and rebuild it from what was committed (rules 8 and 9)."""
+        self._observer.aborted(reason)
+        self._membership.fetch({})
+        self._transactor.ready()
+        if reason == "ASSIGNMENT_CHANGED":
+            self._membership.rejoin()
+        now = self._clock()
+        for partition, lane in list(self._lanes.items()):
+            lane.close()
+            self._lanes[partition] = Lane(partition, now)

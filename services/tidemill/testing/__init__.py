@@ -1,0 +1,1 @@
+"""The law-suite, the in-memory cluster and the checkers, shipped for users of the kernel."""

@@ -1,0 +1,127 @@
+"""Tidemill's own row: the learner as an operator runs it, state saved, exactly once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from bench.measure import Usage, WorkerError, run_worker
+from bench.peers.job import EVENT_SCHEMA, FEATURES, Prediction
+from bench.stream import EVENT_ID, PARTITIONS
+from bench.verify import Verdict, check_predictions
+from tidemill.contracts.id_lock import LOCK_FILE, lock_text
+from tidemill.contracts.topics import EVENTS, PREDICTIONS, TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.engines import Run
+
+IDLE_S = 3
+COMMAND = str(Path(sys.executable).with_name("tidemill"))
+
+PLANT = {
+    "plant": "bench",
+    "partitions": PARTITIONS,
+    "schemas": "./avro",
+    "streams": {
+        "reading": {
+            "event": "bench.Reading",
+            "asset": "asset",
+            "time": "event_time",
+            "id": "event_id",
+            "features": {name: {} for name in FEATURES},
+            "target": {"field": {"name": "y", "kind": "regression"}},
+            "model": {
+                "champion": ["preprocessing.StandardScaler", "linear_model.LinearRegression"]
+            },
+        }
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """`tidemill run learner`, one worker, ended by an idle input."""
+
+    name: str = "tidemill"
+    guarantee: str = "exactly once, state included"
+    saved: str = "yes, in the same transaction"
+    commits: str = "each 1,000 events or 50 ms"
+
+    def version(self) -> str:
+        """Return this package."""
+        try:
+            return f"tidemill {version('tidemill')}"
+        except PackageNotFoundError:
+            return "tidemill, not installed"
+
+    def prepare(self) -> None:
+        """Find the command; the comparison runs in the environment of the package.
+
+        Raises:
+            WorkerError: The package is not installed there.
+        """
+        if not Path(COMMAND).exists():
+            msg = "the package must be installed beside this Python, found no command tidemill"
+            raise WorkerError(msg)
+
+    def execute(self, run: Run) -> tuple[Usage, Verdict]:
+        """Run the learner on topics made anew, since their names are fixed."""
+        plant = write_plant(run.folder / run.name)
+        key = plant.with_name("signing.key")
+        connection = ["-f", str(plant), "-b", run.broker.bootstrap]
+        variables = {"TIDEMILL_SIGNING_KEY_FILE": str(key)}
+        names = [topic.name for topic in TOPICS]
+        run.broker.delete_topics(names)
+        call_tidemill("keygen", str(key))
+        call_tidemill("topics", *connection, "--execute", "--short-retention")
+        run.broker.write(EVENTS, run.records)
+        worker = ["run", "learner", "--instance", run.name, "--until-idle", str(IDLE_S)]
+        log = run.folder / f"{run.name}.log"
+        try:
+            usage = run_worker(
+                [COMMAND, *worker, *connection], variables, log, deadline_s=run.deadline_s
+            )
+            predictions = read_predictions(connection)
+            return usage, check_predictions(predictions, run.events, run.reference)
+        finally:
+            run.broker.delete_topics(names)
+
+
+def write_plant(folder: Path) -> Path:
+    """Write a definition with its record and id lock; return the definition's file."""
+    schemas = folder / "avro"
+    schemas.mkdir(parents=True)
+    (schemas / "Reading.avsc").write_text(json.dumps(EVENT_SCHEMA, indent=1))
+    (schemas / LOCK_FILE).write_text(lock_text({EVENT_ID: EVENT_SCHEMA}))
+    plant = folder / "plant.yaml"
+    plant.write_text(yaml.safe_dump(PLANT, sort_keys=False))
+    return plant
+
+
+def call_tidemill(*arguments: str) -> str:
+    """Run a command to its end and return what it printed.
+
+    Raises:
+        WorkerError: Exit code not 0.
+    """
+    done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        msg = f"tidemill {arguments[0]} must exit with 0, was {done.returncode}: {done.stderr}"
+        raise WorkerError(msg)
+    return done.stdout
+
+
+def read_predictions(connection: list[str]) -> Iterator[Prediction]:
+    """Yield the predictions a read_committed reader sees, in partition order."""
+    for line in call_tidemill("tail", PREDICTIONS, *connection, "-e", "--json").splitlines():
+        value = json.loads(line)["value"]
+        yield Prediction(value["event_id"], value["asset"], value["value"], value["version"])

@@ -1,0 +1,1 @@
+"""One worker script per engine; each runs in an environment of its own."""
