@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from bench.engines import COMMITTED
 from bench.measure import Usage, WorkerError, run_worker
 from bench.peers.job import EVENT_SCHEMA, FEATURES, Prediction
 from bench.stream import EVENT_ID, PARTITIONS
 from bench.verify import Verdict, check_predictions
+from tidemill.contracts.codec import codec
 from tidemill.contracts.id_lock import LOCK_FILE, lock_text
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, TOPICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bench.engines import Run
 
 IDLE_S = 3
+KEY_BYTES = 32
 COMMAND = str(Path(sys.executable).with_name("tidemill"))
 
 PLANT = {
@@ -81,7 +83,7 @@ class Learner:
         variables = {"TIDEMILL_SIGNING_KEY_FILE": str(key)}
         names = [topic.name for topic in TOPICS]
         run.broker.delete_topics(names)
-        call_tidemill("keygen", str(key))
+        write_key(key)
         call_tidemill("topics", *connection, "--execute", "--short-retention")
         run.broker.write(EVENTS, run.records)
         worker = ["run", "learner", "--instance", run.name, "--until-idle", str(IDLE_S)]
@@ -90,7 +92,7 @@ class Learner:
             usage = run_worker(
                 [COMMAND, *worker, *connection], variables, log, deadline_s=run.deadline_s
             )
-            predictions = read_predictions(connection)
+            predictions = (read_prediction(v) for v in run.broker.read(PREDICTIONS, COMMITTED))
             return usage, check_predictions(predictions, run.events, run.reference)
         finally:
             run.broker.delete_topics(names)
@@ -107,21 +109,25 @@ def write_plant(folder: Path) -> Path:
     return plant
 
 
-def call_tidemill(*arguments: str) -> str:
-    """Run a command to its end and return what it printed.
+def write_key(path: Path) -> None:
+    """Write a new signing key, as `tidemill keygen` does."""
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(KEY_BYTES) + "\n")
+
+
+def call_tidemill(*arguments: str) -> None:
+    """Run a command to its end.
 
     Raises:
         WorkerError: Exit code not 0.
     """
     done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        msg = f"tidemill {arguments[0]} must exit with 0, was {done.returncode}: {done.stderr}"
+        msg = f"tidemill {arguments[0]} must exit with 0, was {done.returncode}\n{done.stderr}"
         raise WorkerError(msg)
-    return done.stdout
 
 
-def read_predictions(connection: list[str]) -> Iterator[Prediction]:
-    """Yield the predictions a read_committed reader sees, in partition order."""
-    for line in call_tidemill("tail", PREDICTIONS, *connection, "-e", "--json").splitlines():
-        value = json.loads(line)["value"]
-        yield Prediction(value["event_id"], value["asset"], value["value"], value["version"])
+def read_prediction(value: bytes) -> Prediction:
+    """Return what is compared of one of our own predictions."""
+    record = codec("Prediction").decode(value)
+    return Prediction(record["event_id"], record["asset"], record["value"], record["version"])

@@ -6,11 +6,11 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 POLL_S = 0.005
 LOG_LINES = 15
@@ -22,7 +22,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """User plus system time of one process and of children it waited for, and its duration."""
+    """User plus system time of one process and of children it waited for; how long; peak memory."""
 
     processor_s: float
     elapsed_s: float
@@ -54,7 +54,9 @@ def run_worker(
 
 
 def _await_exit(process: subprocess.Popen[bytes], started: float, deadline_s: float) -> Usage:
+    resident_mb = 0.0
     while time.monotonic() - started < deadline_s:
+        resident_mb = max(resident_mb, read_resident_mb(process.pid))
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid == 0:
             time.sleep(POLL_S)
@@ -64,6 +66,17 @@ def _await_exit(process: subprocess.Popen[bytes], started: float, deadline_s: fl
         if process.returncode != 0:
             msg = f"a worker must exit with 0, was {process.returncode}"
             raise WorkerError(msg)
-        return Usage(usage.ru_utime + usage.ru_stime, elapsed_s, usage.ru_maxrss / 1024)
+        return Usage(usage.ru_utime + usage.ru_stime, elapsed_s, resident_mb)
     msg = f"a worker must end within {deadline_s:.0f} s, was still running"
     raise WorkerError(msg)
+
+
+def read_resident_mb(pid: int) -> float:
+    """Return the peak of a process so far, 0 where the system does not tell.
+
+    The peak in the usage of an ended child is no use: it counts what its parent held at the fork.
+    """
+    status = Path(f"/proc/{pid}/status")
+    text = status.read_text() if status.exists() else ""
+    peak = next((line for line in text.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
+    return int(peak.split()[1]) / 1024

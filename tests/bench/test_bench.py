@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,15 @@ def test_waiting_is_not_processor_time(tmp_path: Path) -> None:
     usage = run_worker(idle, {}, tmp_path / "log", deadline_s=60)
     assert usage.elapsed_s >= 0.5
     assert usage.processor_s < 0.4
+
+
+def test_the_memory_of_a_worker_is_its_own(tmp_path: Path) -> None:
+    held = bytearray(os.urandom(1 << 20)) * 400
+    small = [sys.executable, "-c", "import time; time.sleep(0.1)"]
+    large = [sys.executable, "-c", "import time; held = b'x' * (200 << 20); time.sleep(0.1)"]
+    assert run_worker(small, {}, tmp_path / "log", deadline_s=60).resident_mb < 100
+    assert 200 <= run_worker(large, {}, tmp_path / "log", deadline_s=60).resident_mb < 300
+    assert len(held) == 400 << 20
 
 
 def test_a_worker_that_fails_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:

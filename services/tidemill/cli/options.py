@@ -1,18 +1,14 @@
 """Options that several commands share, and what they mean."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import resolve_bootstrap
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DefinitionFile = Annotated[
     Path, typer.Option("-f", "--file", help="The plant's definition.", show_default=True)
@@ -30,6 +26,18 @@ Properties = Annotated[
     list[str] | None,
     typer.Option("-X", help="A librdkafka setting as key=value; repeatable.", show_default=False),
 ]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option("--delimiter", help="One character, tab or space; found where it is left out."),
+]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", help="a,b,c: names for a file without a header.")
+]
+TransposeOption = Annotated[
+    bool, typer.Option("--transpose", help="Lines and columns of the file change places.")
+]
+
+Execute = Annotated[bool, typer.Option("--execute", help="Do it; otherwise only say it.")]
 DEFAULT_DEFINITION = Path("plant.yaml")
 
 
@@ -40,6 +48,11 @@ def bootstrap_of(flag: str | None, directory: Path) -> str:
         ConfigError: None of them names a broker.
     """
     return resolve_bootstrap(flag, os.environ, directory)
+
+
+def names_of(columns: str | None) -> tuple[str, ...] | None:
+    """Return the names that `--columns` lists, or None."""
+    return None if columns is None else tuple(name.strip() for name in columns.split(","))
 
 
 def pairs_of(option: str, given: Sequence[str] | None) -> dict[str, str]:

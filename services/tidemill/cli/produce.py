@@ -1,13 +1,12 @@
 """`tidemill produce`: a CSV as sensor events, and as labels where it has them."""
 
-from __future__ import annotations
-
 import os
 import random
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from fastavro import parse_schema
@@ -16,15 +15,21 @@ from tidemill.cli.directory import DirectoryOption
 from tidemill.cli.options import (
     DEFAULT_DEFINITION,
     Bootstrap,
+    ColumnsOption,
     DefinitionFile,
+    DelimiterOption,
     Properties,
+    TransposeOption,
     bootstrap_of,
+    names_of,
     pairs_of,
     properties_of,
 )
 from tidemill.contracts.codec import Codec, codec, our_lock, plain_times
+from tidemill.contracts.definition import PlantDefinition
 from tidemill.contracts.id_lock import locked_id
 from tidemill.contracts.quantities import parse_distance, parse_duration_s
+from tidemill.contracts.stream import StreamDefinition
 from tidemill.contracts.topics import EVENTS, LABELS
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
@@ -35,12 +40,6 @@ from tidemill.runtime.plant_files import Plant, read_plant
 from tidemill.runtime.reach import partition_counts, topic_problems
 from tidemill.runtime.registry import REGISTRY_VARIABLE, Registry, registered
 from tidemill.runtime.sending import Sender
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from tidemill.contracts.definition import PlantDefinition
-    from tidemill.contracts.stream import StreamDefinition
 
 T = TypeVar("T")
 Csv = Annotated[Path, typer.Argument(help="The CSV.", metavar="FILE.csv", show_default=False)]
@@ -55,11 +54,6 @@ Label = Annotated[str | None, typer.Option(help="Column to send to plant.labels.
 LabelDelay = Annotated[str | None, typer.Option(help="Events of the asset (500) or time (2h).")]
 LabelMissing = Annotated[float, typer.Option(help="Share of labels that never come.")]
 Seed = Annotated[int, typer.Option(help="Seed of the missing labels.")]
-Delimiter = Annotated[
-    str | None, typer.Option(help="One character, tab or space; found if left out.")
-]
-Columns = Annotated[str | None, typer.Option(help="a,b,c: names for a file without a header.")]
-Transpose = Annotated[bool, typer.Option("--transpose", help="Lines and columns change places.")]
 
 
 def produce(  # noqa: PLR0913 - one parameter per option of the command
@@ -80,15 +74,15 @@ def produce(  # noqa: PLR0913 - one parameter per option of the command
     label_delay: LabelDelay = None,
     label_missing: LabelMissing = 0.0,
     seed: Seed = 0,
-    delimiter: Delimiter = None,
-    columns: Columns = None,
-    transpose: Transpose = False,
+    delimiter: DelimiterOption = None,
+    columns: ColumnsOption = None,
+    transpose: TransposeOption = False,
 ) -> None:
     """Write a CSV as sensor events, all acknowledged or exit 1. Every row is checked first."""
     plant = read_plant(definition)
     chosen = _stream(plant.definition, stream)
     table = open_table(
-        file, Layout(delimiter=delimiter, columns=_names(columns), transpose=transpose)
+        file, Layout(delimiter=delimiter, columns=names_of(columns), transpose=transpose)
     )
     filling = Filling(
         renames=pairs_of("--map", mapping),
@@ -158,10 +152,6 @@ def _stream(definition: PlantDefinition, name: str | None) -> StreamDefinition:
     if name not in streams:
         raise ConfigError([f"--stream: must be one of {', '.join(streams)}, was {name}"])
     return streams[name]
-
-
-def _names(columns: str | None) -> tuple[str, ...] | None:
-    return None if columns is None else tuple(name.strip() for name in columns.split(","))
 
 
 def _checked(option: str, parse: Callable[[object], T], given: str) -> T:

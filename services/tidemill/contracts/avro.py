@@ -58,7 +58,8 @@ class _Inliner:
                 return {**schema, part: self.inlined(schema.get(part), namespace)}
             case {"type": inner}:
                 found = self.inlined(inner, namespace)
-                return found if isinstance(found, dict) else {**schema, "type": found}
+                is_plain = isinstance(found, str) and found in PRIMITIVES
+                return {**schema, "type": found} if is_plain else found
         msg = f"must be an Avro schema, was {schema!r}"
         raise SchemaError(msg)
 
@@ -160,6 +161,21 @@ def named_types(normal: JsonSchema) -> Iterator[tuple[str, JsonSchema]]:
         for key in ("items", "values", "type"):
             if isinstance(normal.get(key), dict | list):
                 yield from named_types(normal[key])
+
+
+def with_types_in_place(record: JsonSchema) -> JsonSchema:
+    """Return a record whose fields hold the types that they only named; not for decoding."""
+    normal = normal_form(record)
+    types = dict(named_types(normal))
+
+    def placed(schema: JsonSchema) -> JsonSchema:
+        if isinstance(schema, list):
+            return [placed(branch) for branch in schema]
+        return types.get(schema, schema) if isinstance(schema, str) else schema
+
+    pairs = zip(record["fields"], normal["fields"], strict=True)
+    fields = [{**field, "type": placed(shown["type"])} for field, shown in pairs]
+    return {**record, "fields": fields}
 
 
 def field_of(record: JsonSchema, name: str) -> JsonSchema | None:

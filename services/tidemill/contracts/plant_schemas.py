@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.avro import field_of, full_name, kind_of, logical_type, without_null
+from tidemill.contracts.avro import (
+    field_of,
+    full_name,
+    kind_of,
+    logical_type,
+    with_types_in_place,
+    without_null,
+)
 from tidemill.contracts.targets import AheadTarget, FieldTarget
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ def check_records(
             problems.append(f"{path}.event: must be a record, {stream.event} is {record['type']}")
         else:
             removed = [s for s in older if full_name(s) == stream.event]
-            problems += _Fields(record, removed).problems(stream, path)
+            problems += _Fields(with_types_in_place(record), removed).problems(stream, path)
     return problems
 
 

@@ -50,3 +50,8 @@ TOPICS: tuple[Topic, ...] = (
 )
 
 BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+def group_of(plant: str, processor: str) -> str:
+    """Return the consumer group of a processor of a plant."""
+    return f"tidemill.{plant}.{processor}"

@@ -1,4 +1,4 @@
-"""YAML 1.2 core as plain values: `no` is a string, `1e-3` a number, a key appears once."""
+"""YAML as plain values: `no`, `12:30` and `010` are text, `1e-3` a number, a key appears once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCALARS = (
     ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
     (
         "float",
-        r"(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        r"(?:[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)"
         r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))",
         "-+.0123456789",
     ),
@@ -55,7 +55,8 @@ def load_yaml(text: str) -> tuple[object, list[str]]:
         if node is None:
             return None, []
         _check_finite(node, ())
-        return loader.construct_document(node), list(_doubled(node, ""))
+        doubled = list(_doubled(node, ""))  # first: construction flattens merged keys into the node
+        return loader.construct_document(node), doubled
     except yaml.YAMLError as error:
         raise ConfigError([f"the text must be YAML: {_described(error)}"]) from error
     except ValueError as error:

@@ -144,7 +144,7 @@ class Fold:
             time_us=event.time_us,
             offset=message.offset,
             said=champion,
-            structure=state.breaks,
+            structure=asset.models[0].structure,
             quality=quality,
             shadows=others,
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.prediction import about, text
-from tidemill.models.state import ModelKey, ModelState
+from tidemill.models.state import ModelKey, ModelState, splits, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ class Tracked:
     Attributes:
         since: Ledger sequence that the state was restored at; entries up to it are in it already.
         name: The model's name as a prediction writes it.
+        tree: The predictor if it is a tree, which changes its shape by itself.
     """
 
     key: ModelKey
@@ -30,9 +31,17 @@ class Tracked:
     blueprint: Blueprint
     since: int = -1
     name: bytes = b""
+    tree: Any = None  # River carries no types
 
     def __post_init__(self) -> None:
         self.name = text(self.key.model)
+        self.tree = tree_of(self.state.pipeline)
+
+    @property
+    def structure(self) -> int:
+        """How often the model changed its shape: breaks, and a tree's leaves beyond one."""
+        tree = self.tree
+        return self.state.structure if tree is None else self.state.structure + splits(tree)
 
 
 @dataclass(slots=True)

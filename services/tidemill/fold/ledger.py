@@ -10,7 +10,7 @@ from tidemill.contracts.codec import codec
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tidemill.kernel.records import Emit, Message
 
@@ -139,14 +139,19 @@ class Digest:
         for emit in emits:
             self._values.setdefault(emit.topic, []).append(emit.value)
 
-    def result(self) -> bytes:
-        """Return the digest; every value enters with its length, so no two sequences collide."""
-        digest = hashlib.sha256()
+    def parts(self) -> Iterator[bytes]:
+        """Yield what is hashed; every value enters with its length, so no two sequences collide."""
         for topic in sorted(self._values):
             values = self._values[topic]
-            digest.update(f"{topic}\0{len(values)}\0".encode())
             lengths = ",".join("-" if v is None else str(len(v)) for v in values)
-            digest.update(lengths.encode() + b"\0" + b"".join(v for v in values if v is not None))
+            yield f"{topic}\0{len(values)}\0{lengths}\0".encode()
+            yield b"".join(v for v in values if v is not None)
+
+    def result(self) -> bytes:
+        """Return the digest."""
+        digest = hashlib.sha256()
+        for part in self.parts():
+            digest.update(part)
         return digest.digest()
 
 

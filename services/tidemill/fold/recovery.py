@@ -12,14 +12,16 @@ from tidemill.fold.snapshots import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from tidemill.fold.applying import Fold
-    from tidemill.fold.ledger import Entry
+    from tidemill.fold.ledger import Entry, Run
     from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.replica import Step
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
+    from tidemill.kernel.reports import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,14 @@ class Recovered:
 
     Attributes:
         positions: Next offset to read, per input topic.
-        refused: Position and reason of every snapshot that was not accepted.
+        refused: Every snapshot record that was not accepted.
         refolded: Records that were folded again.
     """
 
     fold: Fold
     tail: Entry
     positions: Mapping[str, int]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[Refused, ...]
     refolded: int
 
 
@@ -57,7 +59,36 @@ def recover(
     if tail is None:
         _check_untouched(partition, committed)
         return None
-    positions = yield from _agreed_positions(log, tail, committed)
+    positions = yield from agreed_positions(log, tail, committed)
+    shelf, start = yield from gather_states(log, partition, tail, signing)
+    begins = {topic: log.span(topic, partition)[0] for topic in positions}
+    replica = Replica(log, partition, {terms.digest: terms})
+    replica.start_from(shelf.newest)
+    refolded = 0
+    gone: tuple[Run, ...] = ()
+    entries = entries_after(log, partition, start, tail)
+    for placed in entries:
+        yield
+        if placed is None:
+            continue
+        step = yield from replica.step(placed, positions, begins)
+        refolded += len(step.inputs)
+        gone = gone or step.gone
+        if step.differences:
+            raise _contradiction(partition, step, gone)
+    fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    fold.fleet.changed.clear()
+    return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
+
+
+def gather_states(
+    log: Log, partition: int, tail: Placed, signing: SigningKey
+) -> Generator[None, None, tuple[Shelf, int]]:
+    """Return the newest verified state of each model, and the entry after which to fold on.
+
+    Raises:
+        DependencyUnavailableError: The broker has not yet shown a snapshot that was committed.
+    """
     shelf = Shelf(signing)
     yield from _fill(shelf, log, SNAPSHOTS, partition)
     missing = _announced_but_missing(shelf, tail.entry)
@@ -66,29 +97,23 @@ def recover(
     start = tail.entry.resume
     if shelf.suspects:
         start = yield from _start_for_suspects(shelf, log, partition, start=start, signing=signing)
-    replica = Replica(log, partition, {terms.digest: terms})
-    replica.start_from(shelf.newest)
-    refolded = 0
-    entries = entries_after(log, partition, start, tail)
-    for placed in entries:
-        yield
-        if placed is None:
-            continue
-        step = yield from replica.step(placed, positions)
-        refolded += len(step.inputs)
-        if step.differences:
-            msg = (
-                f"{_where(partition, placed)}: the re-fold must lead to what the ledger says; "
-                + "; ".join(step.differences)
-            )
-            raise InvariantError(msg)
-    fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
-    fold.fleet.changed.clear()
-    return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
+    return shelf, start
 
 
-def _where(partition: int, placed: Placed) -> str:
-    return f"ledger entry {placed.entry.sequence} of partition {partition}"
+def _contradiction(partition: int, step: Step, gone: Sequence[Run]) -> InvariantError:
+    """Return the error for a re-fold that does not lead to what the ledger says."""
+    where = f"ledger entry {step.placed.entry.sequence} of partition {partition}"
+    found = "; ".join(step.differences)
+    if not gone:
+        return InvariantError(f"{where}: the re-fold must lead to what the ledger says; {found}")
+    topic, first, last = gone[0].topic, gone[0].first, gone[0].last
+    return InvariantError(
+        f"{where}: models must be rebuilt from {topic}-{partition}, from {first} on, and records "
+        f"{first} to {last} are no longer retained: {found}. Choose: restore the records; or let "
+        "these models go back to their newest snapshots with "
+        f"`tidemill skip {topic} --partition {partition} --to beginning --fall-back --actor NAME "
+        "--execute`, which the ledger records"
+    )
 
 
 def _check_untouched(partition: int, committed: Mapping[str, int | None]) -> None:
@@ -101,10 +126,15 @@ def _check_untouched(partition: int, committed: Mapping[str, int | None]) -> Non
         raise InvariantError(msg)
 
 
-def _agreed_positions(
+def agreed_positions(
     log: Log, tail: Placed, committed: Mapping[str, int | None]
 ) -> Generator[None, None, dict[str, int]]:
-    """Return where to read on, having held the group's offsets against the ledger's tail."""
+    """Return where to read on, having held the group's offsets against the ledger's tail.
+
+    Raises:
+        InvariantError: The offsets lie before the ledger's.
+        DependencyUnavailableError: The broker has not yet shown the entry of what was committed.
+    """
     entry = tail.entry
     positions = dict(entry.positions or {})
     for topic, offset in committed.items():
@@ -119,7 +149,8 @@ def _agreed_positions(
                 f"was {offset}; someone reset the group's offsets: set them back"
             )
             raise InvariantError(msg)
-        for messages in log.read(topic, entry.partition, recorded, offset):
+        begin, _ = log.span(topic, entry.partition)
+        for messages in log.read(topic, entry.partition, max(begin, recorded), offset):
             yield
             if messages:
                 raise DependencyUnavailableError(

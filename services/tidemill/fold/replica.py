@@ -17,11 +17,16 @@ from tidemill.models.state import ModelKey
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from tidemill.fold.ledger import Action, Entry
+    from tidemill.fold.ledger import Action, Entry, Run
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.snapshots import Restored
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
+
+
+SKIP = "skip"
+ROLLBACK = "rollback"
+ALL_RETAINED: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Step:
         emits: What the fold emitted; not all of what was emitted then if `is_partial`.
         inputs: The records applied, in order.
         differences: What contradicts the ledger, in words; empty if nothing does.
+        gone: Runs left out because their records are no longer retained.
     """
 
     placed: Placed
@@ -39,6 +45,7 @@ class Step:
     inputs: list[Message]
     is_partial: bool
     differences: tuple[str, ...]
+    gone: tuple[Run, ...] = ()
 
 
 class Replica:
@@ -93,12 +100,16 @@ class Replica:
             fold.fleet.restore(key, restored.load(), restored.sequence)
         self._states = {}
 
-    def step(self, placed: Placed, ends: Mapping[str, int]) -> Generator[None, None, Step]:
+    def step(
+        self, placed: Placed, ends: Mapping[str, int], begins: Mapping[str, int] = ALL_RETAINED
+    ) -> Generator[None, None, Step]:
         """Fold one entry.
 
         Args:
             placed: The next entry, its chain already checked.
             ends: Per input topic, up to which offset the inputs may be read.
+            begins: Per input topic, from which offset on inputs are retained. A run that begins
+                before is left out; the models must come out as the ledger says all the same.
 
         Raises:
             InvariantError: An input is missing.
@@ -109,12 +120,15 @@ class Replica:
             self._take_terms(first)
         digest = entry.definition if first is None or entry.runs else self._digest(first)
         fold = yield from self.become(digest, placed.offset + 1)
-        fold.is_partial = False
         fold.fleet.changed.clear()
         inputs: list[Message] = []
         emits: list[Emit] = []
         digest_in, digest_out = InputDigest(), Digest()
+        gone = tuple(run for run in entry.runs if run.first < begins.get(run.topic, 0))
+        fold.is_partial = bool(gone)
         for run in entry.runs:
+            if run in gone:
+                continue
             cursor = self._cursor(run.topic, ends)
             messages = yield from cursor.take(run.first, run.last)
             caused = fold.apply(messages, entry.sequence)
@@ -124,11 +138,11 @@ class Replica:
             emits += caused
         self._act(fold, entry)
         differences = [*_model_differences(fold, entry)]
-        if digest_in.result() != entry.inputs:
+        if not gone and digest_in.result() != entry.inputs:
             differences.insert(0, "the inputs are not those that were applied")
         if not fold.is_partial and digest_out.result() != entry.emitted:
             differences.append("the outputs are not those that were emitted")
-        return Step(placed, emits, inputs, fold.is_partial, tuple(differences))
+        return Step(placed, emits, inputs, fold.is_partial, tuple(differences), gone)
 
     def _take_terms(self, action: Action) -> None:
         terms = Terms.of(action)
@@ -154,9 +168,20 @@ class Replica:
                     tracked.state.stop_growing()
             elif action.kind == SKIP:
                 self._cursors.pop(action.detail["topic"], None)
+            elif action.kind == ROLLBACK:
+                _check_rolled_back(fold, action, entry)
 
 
-SKIP = "skip"
+def _check_rolled_back(fold: Fold, action: Action, entry: Entry) -> None:
+    """Refuse to cross a roll-back: what the model had learned before is nowhere any more."""
+    name = action.detail["model"]
+    tracked = fold.fleet.get(ModelKey.decode(name.encode()))
+    if tracked is None or tracked.since < entry.sequence:
+        msg = (
+            f"ledger entry {entry.sequence}: {name} went back to an older state there, its inputs "
+            "were no longer retained; start at this entry or later, from its anchor"
+        )
+        raise InvariantError(msg)
 
 
 def _model_differences(fold: Fold, entry: Entry) -> list[str]:

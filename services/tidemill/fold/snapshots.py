@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.codec import codec
-from tidemill.kernel.errors import InvalidRecordError
+from tidemill.kernel.errors import InvalidRecordError, SnapshotRefusal
+from tidemill.kernel.reports import Refused
 from tidemill.models.pickles import CODEC, dump_state, load_state
 from tidemill.models.state import ModelKey
 
@@ -111,7 +112,7 @@ class Shelf:
 
     Attributes:
         newest: The newest complete snapshot of each model.
-        refused: Position and reason of every record that was not accepted.
+        refused: Every record that was not accepted.
         suspects: Models whose newest record was refused, so that an older state must serve.
     """
 
@@ -120,7 +121,7 @@ class Shelf:
         self._at_most = at_most
         self._chunks: dict[tuple[ModelKey, int], dict[int, bytes]] = {}
         self.newest: dict[ModelKey, Restored] = {}
-        self.refused: list[tuple[str, str]] = []
+        self.refused: list[Refused] = []
         self.suspects: set[ModelKey] = set()
 
     def add(self, message: Message) -> None:
@@ -130,32 +131,46 @@ class Shelf:
         try:
             key, chunk = ModelKey.decode(base), int(number) if bar else 0
         except ValueError as error:
-            self.refused.append((str(message.position), str(error)))
+            self._refuse(message, SnapshotRefusal.UNREADABLE, str(error))
             return
         if message.value is None:
             self.newest.pop(key, None)
             self.suspects.discard(key)
             return
-        reason = self._accept(key, key_bytes, chunk, message.value)
-        if reason:
-            self.refused.append((str(message.position), reason))
-            self.suspects.add(key)
-
-    def _accept(self, key: ModelKey, key_bytes: bytes, chunk: int, value: bytes) -> str:
         try:
-            record = codec("Snapshot").decode(value)
+            record = codec("Snapshot").decode(message.value)
         except InvalidRecordError as error:
-            return f"a snapshot must decode: {error}"
+            self._refuse(message, SnapshotRefusal.UNREADABLE, f"a snapshot must decode: {error}")
+            self.suspects.add(key)
+            return
+        refusal = self._check(record, key_bytes, chunk)
+        if refusal is not None:
+            self._refuse(message, *refusal)
+            self.suspects.add(key)
+            return
+        self._keep(key, chunk, record)
+
+    def _refuse(self, message: Message, kind: SnapshotRefusal, reason: str) -> None:
+        self.refused.append(Refused(str(message.position), reason, kind))
+
+    def _check(
+        self,
+        record: dict[str, Any],  # Any: Avro
+        key_bytes: bytes,
+        chunk: int,
+    ) -> tuple[SnapshotRefusal, str] | None:
+        """Return why a record is not accepted; None if it is."""
         if record["signed_by"] != self._signing.name:
             found = record["signed_by"] or "nobody"
-            return f"a snapshot must be signed by {self._signing.name}, was by {found}"
+            reason = f"a snapshot must be signed by {self._signing.name}, was by {found}"
+            return SnapshotRefusal.UNSIGNED, reason
         unsigned = codec("Snapshot").encode({**record, "signature": b""})
         if not self._signing.verify(record["signature"], key_bytes, unsigned):
-            return "a snapshot must match its signature; it was altered"
+            reason = "a snapshot must match its signature; it was altered"
+            return SnapshotRefusal.ALTERED, reason
         if record["chunk"] != chunk or record["codec"] != CODEC:
-            return f"chunk and codec must be {chunk} and {CODEC}"
-        self._keep(key, chunk, record)
-        return ""
+            return SnapshotRefusal.MISPLACED, f"chunk and codec must be {chunk} and {CODEC}"
+        return None
 
     def _keep(self, key: ModelKey, chunk: int, record: dict[str, Any]) -> None:  # Any: Avro
         sequence = record["sequence"]

@@ -20,6 +20,15 @@ class DeadLetterReason(StrEnum):
     LATE = "late"
 
 
+class SnapshotRefusal(StrEnum):
+    """Why a snapshot record was not accepted; a closed set, also a metric label."""
+
+    UNREADABLE = "unreadable"
+    UNSIGNED = "unsigned"
+    ALTERED = "altered"
+    MISPLACED = "misplaced"
+
+
 class MeshError(Exception):
     """Base of every error a processor or the runtime may raise. Raise one of those below."""
 

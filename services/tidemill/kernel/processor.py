@@ -96,3 +96,10 @@ class TaskFactory(Protocol):
         Raises:
             InvariantError: Topics, ledger and offsets contradict one another.
         """
+
+    def write_smaller(self) -> None:
+        """Take note that a record was refused for its size: write smaller ones from now on.
+
+        Raises:
+            InvariantError: There are no smaller ones.
+        """

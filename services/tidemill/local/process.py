@@ -8,18 +8,21 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 POLL_S = 0.05
+SETTLE_S = 0.001
+PROC = Path("/proc")
 # How long the system may take to clear away a killed process.
 CLEARED_AWAY_S = 10.0
-# Fields of /proc/PID/stat after the name, which may hold anything but ends at the last bracket.
+# Fields of /proc/PID/stat, counted after the name (which may hold anything, even brackets).
 STATE_FIELD = 0
 START_FIELD = 19
 ENDED = ("Z", "X")
+PS_COLUMNS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class Process:
         """Say whether this very process runs; another one with its number is not it."""
         _reap(self.pid)
         seen = _look(self.pid)
-        return seen is not None and seen[0] == self.began and self.mark in seen[1]
+        if seen is None or seen.began != self.began or seen.state in ENDED:
+            return False
+        return self.mark in seen.command or not seen.command
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
@@ -70,7 +75,7 @@ def spawn(command: Sequence[str], *, mark: str, console: Path) -> Process:
 
     Args:
         command: Program (a path) and arguments, `mark` among them.
-        mark: What tells this process from others.
+        mark: What tells this process from others; must stand in `command`.
         console: File that takes what the program prints; begun anew.
     """
     opened = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -85,8 +90,9 @@ def spawn(command: Sequence[str], *, mark: str, console: Path) -> Process:
         ],
         setsid=True,
     )
-    seen = _look(pid)
-    return Process(pid, seen[0] if seen else "", mark)
+    while (seen := _look(pid)) and seen.state not in ENDED and not seen.command:
+        time.sleep(SETTLE_S)  # it is just about to become the program
+    return Process(pid, seen.began if seen else "", mark)
 
 
 def _reap(pid: int) -> None:
@@ -96,23 +102,41 @@ def _reap(pid: int) -> None:
         return
 
 
-def _look(pid: int) -> tuple[str, str] | None:
-    """Return start and command line of a running process."""
-    if Path("/proc/self/stat").exists():
+class _Seen(NamedTuple):
+    """A process as the system shows it.
+
+    While it begins, and while it ends and still holds its files, it has no command line.
+    """
+
+    state: str
+    began: str
+    command: str
+
+
+def _look(pid: int) -> _Seen | None:
+    if (PROC / "self" / "stat").exists():
         return _look_proc(pid)
-    command = ["ps", "-ww", "-o", "lstart=,command=", "-p", str(pid)]
-    seen = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    width = len("Thu Jan  1 00:00:00 1970")
-    return (seen[:width], seen[width:]) if seen.strip() else None
+    columns_wanted = ["-o", "stat=", "-o", "lstart=", "-o", "command="]
+    line = subprocess.run(
+        ["ps", "-ww", *columns_wanted, "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
+    ).stdout
+    columns = line.split(maxsplit=PS_COLUMNS - 1)
+    if len(columns) < PS_COLUMNS:
+        return None
+    bare = columns[-1].startswith(("(", "["))
+    return _Seen(columns[0][0], " ".join(columns[1:-1]), "" if bare else columns[-1])
 
 
-def _look_proc(pid: int) -> tuple[str, str] | None:
-    folder = Path(f"/proc/{pid}")
+def _look_proc(pid: int) -> _Seen | None:
+    folder = PROC / str(pid)
     try:
         fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         line = (folder / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    if fields[STATE_FIELD] in ENDED:
-        return None
-    return fields[START_FIELD], line.replace(b"\0", b" ").decode(errors="replace")
+    command = line.replace(b"\0", b" ").decode(errors="replace")
+    return _Seen(fields[STATE_FIELD], fields[START_FIELD], command)

@@ -12,7 +12,7 @@ from tidemill.models.state import ModelState
 CODEC = 1
 
 _PLAIN = {
-    "builtins": frozenset({"set", "frozenset", "dict", "list", "tuple", "complex", "bytearray"}),
+    "builtins": frozenset({"bool", "dict", "float", "frozenset", "int", "list", "set", "tuple"}),
     "collections": frozenset({"Counter", "OrderedDict", "defaultdict", "deque"}),
     "functools": frozenset({"partial"}),
     "copyreg": frozenset({"_reconstructor", "__newobj__"}),
@@ -21,14 +21,32 @@ _PLAIN = {
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
 }
 
+# The parts of River that allowed models consist of.
+_RIVER = frozenset(
+    {
+        "_river_rust",
+        "base",
+        "compose",
+        "linear_model",
+        "optim",
+        "preprocessing",
+        "proba",
+        "stats",
+        "tree",
+        "utils",
+    }
+)
+
 
 class _StateUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # Any: the base class says so
         if name in _PLAIN.get(module, frozenset()):
             return super().find_class(module, name)
-        if module.split(".", maxsplit=1)[0] == "river" and "." not in name:
+        root, _, rest = module.partition(".")
+        part = rest.partition(".")[0]
+        if root == "river" and part in _RIVER:
             found = super().find_class(module, name)
-            if getattr(found, "__module__", "").startswith("river."):
+            if str(getattr(found, "__module__", "")).startswith(f"river.{part}"):
                 return found
         msg = f"a model's state may hold classes of River only, found {module}.{name}"
         raise pickle.UnpicklingError(msg)

@@ -109,35 +109,28 @@ class ModelState:
         self.version += 1
 
     @property
-    def breaks(self) -> int:
-        """How often the model changed its shape: its own breaks, and a tree's leaves beyond one."""
-        tree = last_step(self.pipeline)
-        if not can_stop_growing(self.pipeline):
-            return self.structure
-        leaves: int = tree._n_active_leaves + tree._n_inactive_leaves
-        return self.structure + max(0, leaves - 1)
-
-    @property
     def is_frozen(self) -> bool:
         """Whether it learns no more."""
-        return self.at_budget and not can_stop_growing(self.pipeline)
+        return self.at_budget and tree_of(self.pipeline) is None
 
     def stop_growing(self) -> None:
         """Meet the memory budget: a tree keeps its shape from now on, any other model freezes."""
         self.at_budget = True
         self.structure += 1
-        tree = last_step(self.pipeline)
-        if can_stop_growing(self.pipeline):
+        tree = tree_of(self.pipeline)
+        if tree is not None:
             tree._growth_allowed = False
             tree._deactivate_all_leaves()
 
 
-def last_step(pipeline: Any) -> Any:  # Any: River carries no types
-    """Return the predictor of a pipeline."""
+def tree_of(pipeline: Any) -> Any:  # Any: River carries no types
+    """Return the predictor of a pipeline if it is a tree that can keep its shape, else None."""
     steps = getattr(pipeline, "steps", None)
-    return pipeline if steps is None else list(steps.values())[-1]
+    last = pipeline if steps is None else list(steps.values())[-1]
+    return last if hasattr(last, "_growth_allowed") else None
 
 
-def can_stop_growing(pipeline: Any) -> bool:  # Any: as above
-    """Return whether the predictor is a tree that can keep its shape and still learn."""
-    return hasattr(last_step(pipeline), "_growth_allowed")
+def splits(tree: Any) -> int:  # Any: as above
+    """Return how many leaves a tree has gained by splitting."""
+    leaves: int = tree._n_active_leaves + tree._n_inactive_leaves
+    return max(0, leaves - 1)

@@ -65,6 +65,9 @@ class GroupConsumer(Protocol):
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Read these partitions from their offsets."""
 
+    def unassign(self) -> None:
+        """Read nothing; in a revocation this lets the group go on, an empty `assign` does not."""
+
     def consume(self, num_messages: int, timeout: float) -> list[RawMessage]:
         """Return up to so many messages, errors and ends of partition among them."""
 
@@ -74,8 +77,13 @@ class GroupConsumer(Protocol):
     def consumer_group_metadata(self) -> Any:  # Any: opaque to us
         """Return group, generation and member."""
 
-    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
-        """Return first offset and last stable offset."""
+    def get_watermark_offsets(
+        self, partition: TopicPartition, timeout: float = ..., *, cached: bool = ...
+    ) -> tuple[int, int]:
+        """Return first offset and last stable offset.
+
+        Cached, they are as the last fetch showed them, negative before the first.
+        """
 
     def list_topics(self, topic: str | None = None, *, timeout: float) -> Any:  # Any: untyped
         """Return metadata of topics."""
@@ -167,8 +175,9 @@ class KafkaClients:
 
     def __init__(self, bootstrap: str, extra: Mapping[str, str] | None = None) -> None:
         self.failures = Failures()
+        self._extra = dict(extra or {})
         self._common: dict[str, Any] = {  # Any: librdkafka's values
-            **(extra or {}),
+            **self._extra,
             "bootstrap.servers": bootstrap,
             "error_cb": self.failures,
             "log_level": 0,

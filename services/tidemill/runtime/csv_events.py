@@ -6,7 +6,13 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from tidemill.contracts.avro import field_of, kind_of, logical_type, without_null
+from tidemill.contracts.avro import (
+    field_of,
+    kind_of,
+    logical_type,
+    with_types_in_place,
+    without_null,
+)
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.csv_table import avro_name
 from tidemill.runtime.csv_values import Cell, micros_of, parse_ticks, parser_for, ticks_of
@@ -68,9 +74,12 @@ class CsvEvents:
     def __init__(
         self, stream: StreamDefinition, record: JsonSchema, table: Table, filling: Filling
     ) -> None:
-        self._stream, self._record, self._table = stream, record, table
+        self._stream, self._table = stream, table
+        self._record = with_types_in_place(record)
         self._filling = filling
-        self._fields: dict[str, JsonSchema] = {f["name"]: f for f in record["fields"]}
+        self._fields: dict[str, JsonSchema] = {
+            field["name"]: field for field in self._record["fields"]
+        }
         self._asset_field = self._own_name(stream.asset)
         self._time_field = self._own_name(stream.time.field)
         self._id_field = None if stream.id is None else self._own_name(stream.id)

@@ -86,12 +86,22 @@ def sniff_delimiter(path: Path) -> str:
     lines = list(islice((line for line in _lines(path) if line.strip()), _SNIFFED_LINES))
     best, most = WHITE_SPACE, 1
     for candidate in _CANDIDATES:
-        counts = {len(cells) for cells in csv.reader(lines, delimiter=candidate)}
+        counts = _counts(lines, candidate)
         if len(counts) == 1 and max(counts) > most:
             best, most = candidate, max(counts)
-    if most > 1 or len({len(line.split()) for line in lines}) == 1:
+    if most > 1 or not lines:
         return best
-    return max(_CANDIDATES, key=lines[0].count) if lines else ","
+    likeliest = max(_CANDIDATES, key=lines[0].count)
+    if likeliest in lines[0]:
+        return likeliest
+    return WHITE_SPACE if len(lines[0].split()) > 1 else ","
+
+
+def _counts(lines: Sequence[str], delimiter: str) -> set[int]:
+    try:
+        return {len(cells) for cells in csv.reader(lines, delimiter=delimiter)}
+    except csv.Error:
+        return set()  # not cut by this one; reading says what is wrong
 
 
 def avro_name(column: str) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
 
 BATCH = 1000
-BREATH_S = 0.05
+BREATH_S = 0.005
 METADATA_TIMEOUT_S = 10.0
 
 

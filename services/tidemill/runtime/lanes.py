@@ -25,6 +25,7 @@ class Lane:
         committed: As last committed by us; behind `positions` when only markers were passed.
         first_emits: To be committed before the first record.
         ended: Input topics read to their end.
+        applied_ms: Kafka timestamp of the last record applied, per input topic.
         since: When the restore began, monotonic seconds.
     """
 
@@ -36,6 +37,7 @@ class Lane:
     committed: dict[str, int] = field(default_factory=dict)
     first_emits: Sequence[Emit] = ()
     ended: set[str] = field(default_factory=set)
+    applied_ms: dict[str, int] = field(default_factory=dict)
     poison: PoisonWatch = field(default_factory=PoisonWatch)
 
     @property

@@ -10,19 +10,16 @@ from tidemill.contracts.avro import full_name
 from tidemill.contracts.compatibility import backward_problems, compatibility_problems
 from tidemill.contracts.id_lock import (
     LOCK_FILE,
-    OUR_IDS_START,
     PLANT_IDS_START,
     lock_ids,
     lock_text,
-    locked_id,
 )
 from tidemill.kernel.errors import ConfigError
-from tidemill.runtime.plant_files import read_records
+from tidemill.runtime.plant_files import HISTORY, read_records
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tidemill.contracts.codec import JsonSchema
     from tidemill.runtime.plant_files import Records
 
 
@@ -58,55 +55,28 @@ def evolution_problems(records: Records) -> list[str]:
 def own_problems(folder: Path) -> list[str]:
     """Return what is wrong with the mesh's own schemas in `folder`.
 
-    Each must be locked, and FULL_TRANSITIVE compatible with every version released, which lie
-    under `history/<version>/`, and with every version locked.
-    """
-    records = read_own(folder)
-    problems = [
-        f"{name}: must have a locked id; run `tidemill schemas lock --own {folder}`"
-        for name in records.unlocked
-    ]
-    released = [
-        (path.relative_to(folder), json.loads(path.read_text("utf-8")))
-        for path in sorted((folder / "history").glob("*/*.avsc"))
-    ]
-    locked = [(key, schema) for key, schema in records.lock.items()]
-    for where, older in (*released, *locked):
-        new = records.schemas.get(full_name(older))
-        if new is None:
-            problems.append(f"{full_name(older)}: must stay, {where} was released with it")
-        else:
-            problems += [f"{p} ({where})" for p in compatibility_problems(new, [older])]
-    return problems
-
-
-def read_own(folder: Path) -> Records:
-    """Return the mesh's own records in `folder`, its history apart.
-
-    Raises:
-        ConfigError: With every problem of every file.
-    """
-    return read_records(folder, pattern="*.avsc")
-
-
-def lock_own(folder: Path) -> dict[int, str]:
-    """Give our own records their ids; return the new ones.
+    Each must have an id, and be FULL_TRANSITIVE compatible with every version released: those lie
+    under `history/<version>/`. None may go.
 
     Raises:
         ConfigError: With every problem of the files.
     """
-    records = read_own(folder)
-    grown = lock_ids(records.lock, records.schemas.values(), OUR_IDS_START)
-    new = {key: full_name(schema) for key, schema in grown.items() if key not in records.lock}
-    if new:
-        _write(folder / LOCK_FILE, lock_text(grown))
-    return new
-
-
-def newest_locked(lock: dict[int, JsonSchema], schema: JsonSchema) -> bool:
-    """Whether `schema` has the newest id among the versions of its record."""
-    versions = [key for key, each in lock.items() if full_name(each) == full_name(schema)]
-    return locked_id(lock, schema) == max(versions, default=None)
+    records = read_records(folder)
+    problems = [
+        f"{name}: must have a locked id; run `tidemill schemas lock --own {folder}`"
+        for name in records.unlocked
+    ]
+    for path in sorted((folder / HISTORY).glob("*/*.avsc")):
+        older = json.loads(path.read_text("utf-8"))
+        new = records.schemas.get(full_name(older))
+        version = path.parent.name
+        if new is None:
+            problems.append(f"{full_name(older)}: must stay, {version} was released with it")
+        else:
+            problems += [
+                f"{p} (released in {version})" for p in compatibility_problems(new, [older])
+            ]
+    return problems
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import Remedy, remedy
-from tidemill.runtime.transactions import Abort
+from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, Abort
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
 
@@ -56,16 +56,20 @@ class Membership:
         self._forget()
         self.join()
 
-    def check_counts(self) -> None:
+    def check_counts(self, breathe: Callable[[], None]) -> None:
         """Hold the partition counts of all inputs against the definition.
+
+        Waits for the world as long as it takes; `breathe` is called meanwhile.
 
         Raises:
             InvariantError: They differ, or a topic is missing.
         """
-        found = {}
+        found: dict[str, int | None] = {}
         for topic in self._inputs:
-            metadata = self._consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S)
-            found[topic] = len(metadata.topics[topic].partitions)
+            found[topic] = self._count(topic)
+            while found[topic] is None:
+                breathe()
+                found[topic] = self._count(topic)
         if set(found.values()) != {self._expected}:
             counts = ", ".join(f"{topic} has {count}" for topic, count in found.items())
             msg = (
@@ -74,6 +78,16 @@ class Membership:
                 "partitions is a migration to a plant of a new name"
             )
             raise InvariantError(msg)
+
+    def _count(self, topic: str) -> int | None:
+        """Return the number of partitions; None while the cluster does not answer."""
+        try:
+            metadata = self._consumer.list_topics(topic, timeout=COMMITTED_TIMEOUT_S)
+        except KafkaException as error:
+            if remedy(kafka_error(error)) is Remedy.REPEAT:
+                return None
+            raise
+        return len(metadata.topics[topic].partitions)
 
     def poll(self, count: int, timeout_s: float) -> list[RawMessage]:
         """Return messages, errors among them; serves the group's callbacks.
@@ -119,6 +133,15 @@ class Membership:
         where = TopicPartition(topic, partition)
         return self._consumer.get_watermark_offsets(where, METADATA_TIMEOUT_S)
 
+    def known_end(self, topic: str, partition: int) -> int | None:
+        """Return the end of an input as the last fetch showed it; None if there was none."""
+        where = TopicPartition(topic, partition)
+        try:
+            _, end = self._consumer.get_watermark_offsets(where, cached=True)
+        except KafkaException:  # nobody is asked: it can only mean that nothing was fetched yet
+            return None
+        return end if end >= 0 else None
+
     def metadata(self) -> Any:  # Any: opaque to us
         """Return the group's metadata, read now (rule 6).
 
@@ -127,7 +150,7 @@ class Membership:
         """
         fresh = self._consumer.consumer_group_metadata()
         if self.has_changed or fresh != self._metadata:
-            raise Abort("ASSIGNMENT_CHANGED")
+            raise Abort(ASSIGNMENT_CHANGED)
         return fresh
 
     def settle(self) -> None:
@@ -157,7 +180,7 @@ class Membership:
 
     def _on_revoke(self, _: object, __: list[TopicPartition]) -> None:
         self._forget()
-        self._consumer.assign([])
+        self._consumer.unassign()
 
     def _forget(self) -> None:
         self.partitions = ()

@@ -30,7 +30,7 @@ class Observer(Protocol):
         """A transaction was aborted and the state discarded."""
 
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
-        """How far a partition lags behind its end."""
+        """How far a partition lags behind its end; the age is NaN before the first record."""
 
 
 class Committed:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from tidemill.contracts.codec import JsonSchema
 
 
+HISTORY = "history"
+"""A folder below the records that keeps what was released: not read with them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The plant's records as their files have them now, and every id ever locked."""
@@ -96,6 +100,15 @@ def _read(path: Path, lock_wanted: str | None) -> tuple[PlantDefinition, Records
     return definition, records
 
 
+def read_definition(path: Path) -> PlantDefinition:
+    """Return the definition at `path`, its records unread.
+
+    Raises:
+        ConfigError: The file cannot be read, or with every problem in it.
+    """
+    return parse_definition(_text(path))
+
+
 def read_records(folder: Path) -> Records:
     """Return the records of all `.avsc` files under `folder` by full name, and the id lock.
 
@@ -138,6 +151,8 @@ def _records(folder: Path, problems: list[str]) -> Records | None:
 def _roots(folder: Path, problems: list[str]) -> dict[str, tuple[Path, JsonSchema]]:
     roots: dict[str, tuple[Path, JsonSchema]] = {}
     for path in sorted(folder.rglob("*.avsc")):
+        if HISTORY in path.relative_to(folder).parts:
+            continue
         try:
             value = json.loads(path.read_text("utf-8-sig"))
         except (OSError, ValueError) as error:

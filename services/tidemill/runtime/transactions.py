@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 5.0
 QUEUE_FULL_POLL_S = 0.1
 
+# Reasons of an abort that the loop acts on.
+ASSIGNMENT_CHANGED = "ASSIGNMENT_CHANGED"
+TOO_LARGE = "MSG_SIZE_TOO_LARGE"
+
 
 class Outcome(Enum):
     """How a transaction ended."""
@@ -39,16 +43,14 @@ class Ended:
 
     outcome: Outcome
     reason: str = ""
-    topic: str = ""
 
 
 class Abort(Exception):  # noqa: N818 - not an error: the way out of a transaction
     """The transaction must be aborted; the reason is a closed word for the metric."""
 
-    def __init__(self, reason: str, topic: str = "") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.topic = topic
 
 
 class Transactor:
@@ -138,7 +140,7 @@ class Transactor:
             self._repeat(lambda: producer.commit_transaction(CALL_TIMEOUT_S))
         except Abort as abort:
             self._abort(producer)
-            return Ended(Outcome.ABORTED, abort.reason, abort.topic)
+            return Ended(Outcome.ABORTED, abort.reason)
         except KafkaException as error:
             found = kafka_error(error)
             self._settle(producer, found)
@@ -161,7 +163,7 @@ class Transactor:
                     self._check_time()
                 except KafkaException as error:
                     if kafka_error(error).code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                        raise Abort("MSG_SIZE_TOO_LARGE", topic) from error
+                        raise Abort(TOO_LARGE) from error
                     raise
                 else:
                     break

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.runtime.clients import KafkaError
+from tidemill.runtime.clients import KafkaError, KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error, check_message_error
 from tidemill.runtime.kafka_log import KafkaLog, to_message
+from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.lanes import Lane
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.observer import Committed, Observer, Silent
-from tidemill.runtime.transactions import Outcome, Transactor
+from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Opened, Task, TaskFactory
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.clients import Clients, RawMessage
+
+# Each restore under way holds a few readers.
+RESTORED_AT_ONCE = 4
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 
@@ -63,6 +68,8 @@ class Worker:
         observer: Hears what happens.
         clock: Monotonic seconds.
         failures: Returns errors that only callbacks saw, and forgets them (rule 14).
+        waiting: Called while a call is repeated; may raise to leave the wait.
+        wall: Seconds since 1970, to tell the age of records.
     """
 
     def __init__(
@@ -74,12 +81,15 @@ class Worker:
         clock: Callable[[], float],
         observer: Observer | None = None,
         failures: Callable[[], list[KafkaError]] = NO_FAILURES,
+        waiting: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._factory = factory
         self._settings = settings
         self._clock = clock
         self._observer: Observer = observer or Silent()
         self._failures = failures
+        self._waiting = waiting
         self._log = KafkaLog(clients)
         self._lanes: dict[int, Lane] = {}
         self._generation = 0
@@ -96,7 +106,8 @@ class Worker:
             instance=settings.instance,
             expected=settings.partitions,
         )
-        self._membership.check_counts()
+        self._lag = LagWatch(self._membership.known_end, self._observer, wall=wall)
+        self._membership.check_counts(self._breathe)
         self._membership.join()
 
     def step(self) -> None:
@@ -109,8 +120,7 @@ class Worker:
         self._observer.turned(now)
         for error in self._failures():
             check_callback_error(error)
-        restoring = any(not lane.is_ready for lane in self._lanes.values())
-        wait_s = 0.0 if restoring else self._settings.wait_s
+        wait_s = 0.0 if self._restoring() else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
         if self._membership.generation != self._generation:
             self._take_over()
@@ -119,6 +129,7 @@ class Worker:
         batches = self._sort(raw)
         if batches or self._has_marks_to_commit(now):
             self._transact(batches)
+        self._lag.look(self._lanes.values(), now)
 
     def idle_s(self) -> float:
         """Return for how long everything has been read and nothing came."""
@@ -136,6 +147,7 @@ class Worker:
 
     def _breathe(self) -> None:
         """Stay alive while a call is repeated."""
+        self._waiting()
         self._observer.turned(self._clock())
         for error in self._failures():
             check_callback_error(error)
@@ -157,9 +169,7 @@ class Worker:
     def _restore(self, now: float) -> None:
         """Take each restore a step further; read what became ready (rule 10)."""
         became_ready = False
-        for lane in self._lanes.values():
-            if lane.is_ready:
-                continue
+        for lane in self._restoring()[:RESTORED_AT_ONCE]:
             if lane.opening is None:
                 lane.opening = self._open(lane.partition)
             try:
@@ -177,8 +187,17 @@ class Worker:
                         f"within {self._settings.restore_deadline_s:g} s, still missing: {error}"
                     )
                     raise InvariantError(msg) from error
+            except KafkaException as error:
+                # The broker went away in the middle: start this restore again.
+                check_callback_error(kafka_error(error))
+                lane.close()
         if became_ready:
             self._fetch_ready()
+            if not self._restoring():
+                self._log.close()
+
+    def _restoring(self) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if not lane.is_ready]
 
     def _open(self, partition: int) -> Generator[None, None, Opened]:
         committed = self._membership.committed(partition)
@@ -232,8 +251,8 @@ class Worker:
         msg = (
             f"{topic}-{partition}: the next record to read is {wanted}, retained are {begin} to "
             f"{end}. Choose: restore the records; or accept the gap with "
-            f"`tidemill skip {topic} --partition {partition} --to {begin} --execute`, "
-            "which the ledger records"
+            f"`tidemill skip {topic} --partition {partition} --to {begin} --actor NAME "
+            "--execute`, which the ledger records"
         )
         raise InvariantError(msg)
 
@@ -289,6 +308,7 @@ class Worker:
             why = dict(dead[-1].headers).get(REASON_HEADER, b"").decode() if dead else ""
             lane.poison.observe(len(messages), len(dead), why)
             lane.positions[topic] = messages[-1].offset + 1
+            lane.applied_ms[topic] = messages[-1].timestamp_ms
             emits += caused
         if batch:
             emits += lane.task.seal(lane.positions)
@@ -299,8 +319,10 @@ class Worker:
         self._observer.aborted(reason)
         self._membership.fetch({})
         self._transactor.ready()
-        if reason == "ASSIGNMENT_CHANGED":
+        if reason == ASSIGNMENT_CHANGED:
             self._membership.rejoin()
+        if reason == TOO_LARGE:
+            self._factory.write_smaller()
         now = self._clock()
         for partition, lane in list(self._lanes.items()):
             lane.close()

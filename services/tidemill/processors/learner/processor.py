@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.fold.applying import INPUTS, PROCESSOR, Fold
+from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books
 from tidemill.fold.recovery import recover
 from tidemill.kernel.deadletters import SUFFIX
+from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.processor import Opened
 from tidemill.kernel.records import Emit
+from tidemill.kernel.reports import Report
 from tidemill.models.pickles import dump_state, load_state
 from tidemill.models.state import ModelKey
 
@@ -24,21 +28,26 @@ if TYPE_CHECKING:
     from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
+    from tidemill.kernel.reports import Refused
+
+SMALLEST_CHUNK_BYTES = 16_384
 
 
 class Learner:
     """One partition of the learner.
 
     Attributes:
-        refused: Snapshots that recovery did not accept: position and reason.
+        refused: Snapshots that recovery did not accept.
         refolded: Records that recovery folded again.
+        at_budget: Models that met their budget before the task was opened.
     """
 
     def __init__(self, fold: Fold, books: Books) -> None:
         self.fold = fold
         self.books = books
-        self.refused: tuple[tuple[str, str], ...] = ()
+        self.refused: tuple[Refused, ...] = ()
         self.refolded = 0
+        self.at_budget = 0
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:
         """Apply records in order; see `tidemill.kernel.processor.Processor`."""
@@ -53,6 +62,26 @@ class Learner:
     def seal(self, positions: Mapping[str, int]) -> list[Emit]:
         """Return the ledger entry of the transaction, and the snapshots that go with it."""
         return self.books.seal(positions)
+
+    def report(self) -> Report:
+        """Return what was done and what is held; see `tidemill.kernel.reports.Reporting`."""
+        counts, oversized = self.fold.counts, tuple(self.books.oversized)
+        return Report(
+            learned=counts.learned,
+            examples=counts.examples,
+            repeated=counts.repeated,
+            foreign_keys=counts.foreign_keys,
+            dead=sum(counts.dead.values()),
+            last_dead=self.fold.last_error,
+            flags=dict(counts.flags),
+            models=len(self.fold.fleet),
+            at_budget=self.at_budget + len(oversized),
+            oversized=oversized,
+            refused=self.refused,
+            refolded=self.refolded,
+            code=code_digest(),
+            arithmetic=arithmetic_digest(),
+        )
 
     def snapshot(self) -> bytes:
         """Return the state of all models of the partition."""
@@ -76,8 +105,8 @@ class LearnerFactory:
     """
 
     name = PROCESSOR
-    inputs = INPUTS
-    outputs = (
+    inputs: tuple[str, ...] = INPUTS
+    outputs: tuple[str, ...] = (
         PREDICTIONS,
         LEDGER,
         SNAPSHOTS,
@@ -109,7 +138,20 @@ class LearnerFactory:
         emits: list[Emit] = []
         if recovered.fold.terms.digest != self._terms.digest:
             emits = self._change_terms(learner, recovered.positions)
+        bounded = sum(tracked.state.at_budget for tracked in recovered.fold.fleet)
+        learner.at_budget = bounded - len(learner.books.oversized)
         return Opened(learner, recovered.positions, emits)
+
+    def write_smaller(self) -> None:
+        """Halve the chunks of snapshots; a large model never stops the data."""
+        chunk_bytes = self._policy.chunk_bytes // 2
+        if chunk_bytes < SMALLEST_CHUNK_BYTES:
+            msg = (
+                f"topics must take records of {SMALLEST_CHUNK_BYTES} bytes, the broker refuses "
+                "them; raise max.message.bytes with `tidemill topics --execute`"
+            )
+            raise InvariantError(msg)
+        self._policy = replace(self._policy, chunk_bytes=chunk_bytes)
 
     def _learner(self, fold: Fold) -> Learner:
         return Learner(fold, Books(fold, None, signing=self._signing, policy=self._policy))

@@ -1,0 +1,84 @@
+"""`tidemill run`: one processor, or all of them as processes."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidemill.cli.directory import DirectoryOption
+from tidemill.cli.options import (
+    DEFAULT_DEFINITION,
+    Bootstrap,
+    DefinitionFile,
+    Properties,
+    bootstrap_of,
+    properties_of,
+)
+from tidemill.kernel.errors import ConfigError
+from tidemill.local.connection import DEFAULT_DIRECTORY
+from tidemill.runtime.environment import check_environment
+from tidemill.runtime.keys import signing_key
+from tidemill.runtime.supervision import supervise
+
+PROCESSORS = ("learner",)
+
+
+def run(  # noqa: PLR0913 - one parameter per flag
+    name: Annotated[str, typer.Argument(help=f"{', '.join(PROCESSORS)} or all.")],
+    file: DefinitionFile = DEFAULT_DEFINITION,
+    bootstrap: Bootstrap = None,
+    properties: Properties = None,
+    *,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    instance: Annotated[
+        str, typer.Option(help="Stable name of this worker; two never share one.")
+    ] = "0",
+    probe_host: Annotated[str, typer.Option(help="Where probes are served.")] = "127.0.0.1",
+    probe_port: Annotated[int, typer.Option(help="Port for probes; 0 takes a free one.")] = 0,
+    from_end: Annotated[
+        bool, typer.Option("--from-end", help="Start partitions without history at their end.")
+    ] = False,
+    until_idle: Annotated[
+        float | None, typer.Option(help="End after so many seconds without input.", min=0.0)
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--signing-key", help="Key file; see `tidemill keygen`.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Records per transaction, at most.")] = 1000,
+    wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
+    snapshot_every: Annotated[
+        int, typer.Option(help="Records by which a saved state may lag its partition.")
+    ] = 10_000,
+    anchor_every: Annotated[
+        int, typer.Option(help="Learning steps between two anchors of a model.")
+    ] = 100_000,
+) -> None:
+    """Run one processor until SIGTERM; `all` runs every processor as a process of its own."""
+    check_environment(os.environ)
+    if name == "all":
+        at = sys.argv.index("all")
+        raise typer.Exit(supervise(PROCESSORS, [*sys.argv[2:at], *sys.argv[at + 1 :]]))
+    if name not in PROCESSORS:
+        raise ConfigError([f"NAME: must be one of {', '.join(PROCESSORS)} or all, was {name!r}"])
+    from tidemill.processors.learner.__main__ import run as run_learner  # noqa: PLC0415 - River
+    from tidemill.processors.learner.settings import Settings  # noqa: PLC0415 - with it
+
+    run_learner(
+        Settings(
+            definition=file,
+            bootstrap=bootstrap_of(bootstrap, directory),
+            signing_key=signing_key(key_file, os.environ, directory),
+            instance=instance,
+            extra=properties_of(properties),
+            from_end=from_end,
+            until_idle_s=until_idle,
+            probe_host=probe_host,
+            probe_port=probe_port,
+            batch=batch,
+            wait_ms=wait_ms,
+            snapshot_every=snapshot_every,
+            anchor_every=anchor_every,
+        )
+    )

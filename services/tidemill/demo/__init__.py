@@ -1,0 +1,1 @@
+"""The demo: a simulated plant on a real mesh, balanced and replayed at the end."""

@@ -1,0 +1,154 @@
+"""The demo's mesh: an embedded Kafka and workers as processes, in a directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.id_lock import LOCK_FILE, PLANT_IDS_START, lock_ids, lock_text
+from tidemill.demo.plant import DEFINITION, SCHEMA
+from tidemill.kernel.errors import ConfigError, InvariantError
+from tidemill.local.connection import ensure_signing_key, signing_key_path
+from tidemill.local.kafka import EmbeddedKafka
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORKERS = ("demo-1", "demo-2")
+END_WITHIN_S = 30.0
+MARKER = "tidemill-demo"
+
+
+class Mesh:
+    """Everything the demo starts, and ends.
+
+    Args:
+        directory: Made anew; what an earlier demo left there is removed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.definition = directory / "plant.yaml"
+        self.schema_id = PLANT_IDS_START
+        self.broker = EmbeddedKafka(directory)
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start broker, topics and workers.
+
+        Raises:
+            ConfigError: Another demo runs in the directory, or the broker cannot run.
+        """
+        self._prepare_directory()
+        self.broker.start()
+        ensure_signing_key(signing_key_path(self.directory))
+        self._write_plant()
+        self._command("topics", "--execute", "--short-retention")
+        for name in WORKERS:
+            self.start_worker(name)
+
+    def _prepare_directory(self) -> None:
+        if self.directory.exists():
+            if self.broker.home.state.exists() and self.broker.pid is not None:
+                msg = f"{self.directory} must be free, a demo runs there; end it or give --dir"
+                raise ConfigError([msg])
+            if any(self.directory.iterdir()) and not (self.directory / MARKER).exists():
+                msg = f"{self.directory} must be empty or an earlier demo's; give another --dir"
+                raise ConfigError([msg])
+            shutil.rmtree(self.directory)
+        self.directory.mkdir(parents=True)
+        (self.directory / MARKER).touch()
+
+    def _write_plant(self) -> None:
+        avro = self.directory / "avro"
+        avro.mkdir()
+        (avro / "PumpReading.avsc").write_text(json.dumps(SCHEMA, indent=2), "utf-8")
+        lock = lock_ids({}, [SCHEMA], PLANT_IDS_START)
+        (avro / LOCK_FILE).write_text(lock_text(lock), "utf-8")
+        self.definition.write_text(DEFINITION, "utf-8")
+
+    def start_worker(self, name: str) -> None:
+        """Start one learner; its log goes to a file in the directory."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self._workers[name] = subprocess.Popen(
+                [*self._base("run"), "learner", *self._where(), "--instance", name],
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+            )
+
+    def kill_worker(self, name: str) -> None:
+        """End one learner as a power cut would."""
+        process = self._workers.pop(name)
+        process.kill()
+        process.wait()
+
+    def check_workers(self) -> None:
+        """Hold that every learner runs.
+
+        Raises:
+            InvariantError: One has ended; its log says why.
+        """
+        for name, process in self._workers.items():
+            code = process.poll()
+            if code is not None:
+                log = self.directory / f"{name}.log"
+                tail = log.read_text("utf-8", errors="replace").splitlines()[-5:]
+                msg = f"learner {name} must run, it ended with {code}: " + "\n".join(tail)
+                raise InvariantError(msg)
+
+    def replay(self) -> tuple[int, str]:
+        """Replay all that was done from the topics; return the exit code and what was said."""
+        done = subprocess.run(
+            [*self._base("audit"), "replay", *self._where()],
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            check=False,
+        )
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    def stop(self) -> None:
+        """End the learners in good order, then the broker."""
+        for process in self._workers.values():
+            process.terminate()
+        for process in self._workers.values():
+            try:
+                process.wait(END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._workers.clear()
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        self.stop()
+        if self.broker.home.state.exists():
+            self.broker.stop()
+
+    def _command(self, name: str, *flags: str) -> None:
+        done = subprocess.run(
+            [*self._base(name), *self._where(), *flags],
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            check=False,
+        )
+        if done.returncode != 0:
+            msg = f"tidemill {name} must succeed, it said: {done.stdout}{done.stderr}"
+            raise InvariantError(msg)
+
+    @staticmethod
+    def _base(command: str) -> list[str]:
+        return [sys.executable, "-m", "tidemill", command]
+
+    def _where(self) -> list[str]:
+        return ["-f", str(self.definition), "-b", self.broker.bootstrap]
+
+    def _environment(self) -> dict[str, str]:
+        key = str(signing_key_path(self.directory))
+        return {**os.environ, "TIDEMILL_SIGNING_KEY_FILE": key}

@@ -1,0 +1,169 @@
+"""Snapshots and anchors: signed, readable, and what the ledger says of their models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.codec import codec, schema_id_of
+from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
+from tidemill.fold.audit.findings import Finding, Kind, Place
+from tidemill.fold.snapshots import CHUNK_BAR, Shelf
+from tidemill.fold.terms import KIND as TERMS
+from tidemill.kernel.errors import InvalidRecordError
+from tidemill.models.state import ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.fold.audit.findings import Findings
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Message
+
+NO_KEY = (
+    "no signing key was given: signatures of snapshots and anchors were not checked, "
+    "only that they decode and agree with the ledger"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one snapshot record says of its model."""
+
+    place: Place
+    key: ModelKey
+    sequence: int
+    version: int
+    lineage: bytes
+
+
+class SavedStates:
+    """All snapshot and anchor records of one partition, read once.
+
+    Args:
+        signing: The key they must be signed with; None checks what can be checked without it.
+        until: Records that claim a later ledger sequence are newer than this audit: left out.
+    """
+
+    def __init__(self, log: Log, partition: int, signing: SigningKey | None, *, until: int) -> None:
+        self.findings: list[Finding] = []
+        self._partition = partition
+        self._signing = signing
+        self._until = until
+        self._claims: dict[int, list[Claim]] = {}
+        self._held: dict[bytes, int] = {}
+        self._refused: set[bytes] = set()
+        self._announced: dict[str, int] = {}
+        self._lineages: dict[ModelKey, tuple[int, bytes]] = {}
+        self.counts = dict.fromkeys((SNAPSHOTS, ANCHORS), 0)
+        for topic in (SNAPSHOTS, ANCHORS):
+            for message in _records(log, topic, partition):
+                self._read(message)
+
+    def _read(self, message: Message) -> None:
+        key, bar, _ = (message.key or b"").partition(CHUNK_BAR)
+        if message.value is None:
+            self._held.pop(key, None)
+            self._refused.add(key)
+            return
+        self.counts[message.topic] += 1
+        reason = self._refusal(message)
+        if reason:
+            self._refused.add(key)
+            who = "the signing key" if self._signing is None else f"key {self._signing.name}"
+            must = f"a snapshot must be unaltered and signed by {who}"
+            self.findings.append(
+                Finding(Kind.SNAPSHOT_REFUSED, Place.of(message), None, must, reason)
+            )
+            return
+        record = codec("Snapshot").decode(message.value)
+        sequence = record["sequence"]
+        if sequence > self._until:
+            self._refused.add(key)
+            return
+        claim = Claim(
+            Place.of(message), ModelKey.decode(key), sequence, record["version"], record["lineage"]
+        )
+        self._claims.setdefault(sequence, []).append(claim)
+        if message.topic == SNAPSHOTS and not bar:
+            self._held[key] = sequence
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What was accepted and not yet held against the ledger."""
+        return tuple(claim for claims in self._claims.values() for claim in claims)
+
+    def _refusal(self, message: Message) -> str:
+        try:
+            record = codec("Snapshot").decode(message.value)
+        except InvalidRecordError as error:
+            return f"it does not decode: {error}"
+        is_newest = schema_id_of(message.value) == codec("Snapshot").schema_id
+        if is_newest and codec("Snapshot").encode(record) != message.value:
+            return "its bytes are not those that were written"
+        if self._signing is None:
+            return ""
+        shelf = Shelf(self._signing)
+        shelf.add(message)
+        return shelf.refused[0][1] if shelf.refused else ""
+
+    def lose_the_thread(self) -> None:
+        """Forget where models stand: an entry in between cannot be relied on."""
+        self._lineages.clear()
+
+    def follow(self, entry: Entry) -> list[Finding]:
+        """Hold what was saved with an entry against what the entry says of its models."""
+        for model in entry.models:
+            key = ModelKey(model.stream, model.asset, model.model)
+            self._lineages[key] = (model.version, model.lineage)
+        if any(action.kind == TERMS for action in entry.actions):
+            self._announced.clear()
+        findings = [
+            finding
+            for claim in self._claims.pop(entry.sequence, ())
+            for finding in self._contradictions(claim, entry)
+        ]
+        self._announced.update(dict.fromkeys(entry.snapshots, entry.sequence))
+        return findings
+
+    def _contradictions(self, claim: Claim, entry: Entry) -> Iterator[Finding]:
+        name = claim.key.encode().decode()
+        known = self._lineages.get(claim.key)
+        if name not in entry.snapshots:
+            must, found = "the entry must announce the snapshot", "it does not"
+        elif known is not None and known != (claim.version, claim.lineage):
+            must = f"the model must be at version {known[0]}, lineage {known[1].hex()[:16]}"
+            found = f"the snapshot says version {claim.version}, {claim.lineage.hex()[:16]}"
+        else:
+            return
+        yield Finding(Kind.SNAPSHOT_CONTRADICTS, claim.place, entry.sequence, must, found)
+
+    def missing(self) -> list[Finding]:
+        """Return a finding for every model whose newest snapshot is announced and not there."""
+        findings = []
+        for name, sequence in self._announced.items():
+            key = name.encode()
+            if key in self._refused or self._held.get(key, -1) >= sequence:
+                continue
+            place = Place(SNAPSHOTS, self._partition, None, None)
+            must = f"the snapshot of {name} that the entry announces must be there"
+            held = self._held.get(key)
+            found = "there is none" if held is None else f"the newest is of entry {held}"
+            findings.append(Finding(Kind.SNAPSHOT_MISSING, place, sequence, must, found))
+        return findings
+
+    def report(self, findings: Findings) -> None:
+        """Put counts and what was found so far into a report."""
+        findings.add(self.findings)
+        findings.counts["snapshots"] += self.counts[SNAPSHOTS]
+        findings.counts["anchors"] += self.counts[ANCHORS]
+        if self._signing is None and any(self.counts.values()):
+            findings.note(NO_KEY)
+
+
+def _records(log: Log, topic: str, partition: int) -> Iterator[Message]:
+    begin, end = log.span(topic, partition)
+    for messages in log.read(topic, partition, begin, end):
+        yield from messages

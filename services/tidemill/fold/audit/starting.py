@@ -1,0 +1,213 @@
+"""Where a replay begins: at genesis, or at verified states of the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import ANCHORS, LEDGER
+from tidemill.fold.applying import INPUTS, Fold
+from tidemill.fold.audit.bounds import first_entry
+from tidemill.fold.audit.chain import walk
+from tidemill.fold.ledger_log import find_terms
+from tidemill.fold.snapshots import Restored, Shelf
+from tidemill.fold.terms import KIND as TERMS
+from tidemill.models.state import ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+    from typing import TypeVar
+
+    from tidemill.fold.audit.findings import Place
+    from tidemill.fold.audit.saved import Claim
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Log
+
+    T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The state a replay begins with.
+
+    Attributes:
+        offset: Ledger offset of the first entry to fold.
+        states: The models that do not start at nothing.
+        places: Where those states stand.
+        notes: What cannot be vouched for, from where on.
+        obstacle: Why nothing can be folded; empty if it can.
+    """
+
+    offset: int
+    states: Mapping[ModelKey, Restored] = field(default_factory=dict)
+    places: Mapping[ModelKey, Place] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a start is chosen from: the topics, verified states, terms at hand."""
+
+    log: Log
+    partition: int
+    signing: SigningKey | None
+    claims: tuple[Claim, ...]
+    known: Mapping[bytes, Terms]
+
+
+def choose_start(source: Source, wanted: int) -> Start:
+    """Return where to begin so that the entries from `wanted` on are folded.
+
+    Without a signing key no state is trusted, so that only genesis will do.
+    """
+    oldest = first_entry(source.log, source.partition, lambda _: True)
+    if oldest is None:
+        return Start(0, obstacle="the ledger holds no entry that can be read")
+    lost = _first_with_inputs(source, oldest)
+    is_whole = oldest.entry.sequence == 0 and lost == 0
+    if is_whole and (wanted <= 1 or source.signing is None):
+        return Start(oldest.offset)
+    if source.signing is None:
+        obstacle = "genesis or its inputs are no longer retained, and states need the signing key"
+        return Start(0, obstacle=obstacle)
+    floor = max(wanted, lost, oldest.entry.sequence + 1)
+    found = _Candidates(source, oldest, floor, max(lost, oldest.entry.sequence)).start()
+    return Start(oldest.offset) if found.obstacle and is_whole else found
+
+
+def _first_with_inputs(source: Source, oldest: Placed) -> int:
+    """Return the first entry from which on all inputs are retained."""
+    lost = 0
+    for topic in INPUTS:
+        begin, _ = source.log.span(topic, source.partition)
+        at_start = (oldest.entry.positions or {}).get(topic, 0) if not oldest.entry.runs else 0
+        if begin <= at_start:
+            continue
+        placed = first_entry(source.log, source.partition, _reaching(topic, begin))
+        lost = max(lost, 1 + (oldest.entry.sequence if placed is None else placed.entry.sequence))
+    return lost
+
+
+def _reaching(topic: str, offset: int) -> Callable[[Entry], bool]:
+    return lambda entry: (entry.positions or {}).get(topic, 0) >= offset
+
+
+class _Candidates:
+    """Chooses a state for every model that changed before the first entry wanted.
+
+    Args:
+        floor: The first entry wanted; the one before it is retained.
+        lowest: The first entry that can be folded.
+    """
+
+    def __init__(self, source: Source, oldest: Placed, floor: int, lowest: int) -> None:
+        self._source = source
+        self._oldest = oldest.entry.sequence
+        self._floor = floor
+        self._lowest = lowest
+        self._changes: dict[ModelKey, list[int]] = {}
+        self._base: Placed | None = None
+        self._read_changes(oldest.offset)
+
+    def _read_changes(self, start: int) -> None:
+        """Note which entry changed which model, up to the first entry wanted."""
+        end = self._source.log.span(LEDGER, self._source.partition)[1]
+        for walked in walk(self._source.log, self._source.partition, start, end):
+            if walked.placed is None:
+                continue
+            entry = walked.placed.entry
+            if entry.sequence >= self._floor:
+                return
+            self._base = walked.placed
+            if any(action.kind == TERMS for action in entry.actions) and not entry.runs:
+                self._lowest = max(self._lowest, entry.sequence + 1)
+            for model in entry.models:
+                key = ModelKey(model.stream, model.asset, model.model)
+                self._changes.setdefault(key, []).append(entry.sequence)
+
+    def start(self) -> Start:
+        base = self._base
+        if base is None:
+            return Start(0, obstacle=f"no entry before {self._floor} can be read")
+        fleet = self._fold(base).fleet
+        after = base.entry.resume
+        chosen: dict[ModelKey, Restored] = {}
+        notes: list[str] = []
+        states = self._states()
+        for key in sorted({*states, *self._changes}):
+            blueprint = fleet.blueprint(key)
+            if blueprint is None:
+                continue
+            fitting = {
+                sequence: restored
+                for sequence in states.get(key, ())
+                if (restored := self._load(states[key][sequence], key)) is not None
+                and restored.state_digest == blueprint.digest
+            }
+            usable, until = self._newest(key, fitting)
+            if until + 1 < self._lowest:
+                usable = min((s for s in fitting if s >= self._floor), default=None)
+                if usable is None:
+                    name = key.encode().decode()
+                    return Start(0, obstacle=f"no state of {name} is retained from which to fold")
+                notes.append(f"{key.asset} is vouched for from entry {usable + 1} on")
+            else:
+                after = min(after, until)
+            if usable is not None:
+                chosen[key] = fitting[usable]
+        after = max(after, self._lowest - 1)
+        first = first_entry(
+            self._source.log, self._source.partition, lambda entry: entry.sequence > after
+        )
+        if first is None:
+            return Start(0, obstacle=f"no entry after {after} is there")
+        places = {key: states[key][restored.sequence][0].place for key, restored in chosen.items()}
+        return Start(first.offset, chosen, places, tuple(notes))
+
+    def _newest(self, key: ModelKey, fitting: Iterable[int]) -> tuple[int | None, int]:
+        """Return the newest state before the first entry wanted, and up to where it holds."""
+        newest = max((sequence for sequence in fitting if sequence < self._floor), default=None)
+        since = -1 if newest is None else newest
+        later = [sequence for sequence in self._changes.get(key, ()) if sequence > since]
+        until = later[0] - 1 if later else self._floor - 1
+        is_known = self._oldest == 0 if newest is None else newest >= self._oldest
+        return newest, until if is_known else -1
+
+    def _states(self) -> dict[ModelKey, dict[int, list[Claim]]]:
+        states: dict[ModelKey, dict[int, list[Claim]]] = {}
+        for claim in self._source.claims:
+            states.setdefault(claim.key, {}).setdefault(claim.sequence, []).append(claim)
+        return states
+
+    def _load(self, claims: list[Claim], key: ModelKey) -> Restored | None:
+        """Return one state, its chunks from snapshots or, where compaction took some, anchors."""
+        assert self._source.signing is not None
+        shelf = Shelf(self._source.signing)
+        for claim in sorted(claims, key=lambda claim: claim.place.topic == ANCHORS):
+            topic, partition, offset, _ = claim.place
+            assert offset is not None
+            for messages in self._source.log.read(topic, partition, offset, offset + 1):
+                for message in messages:
+                    shelf.add(message)
+        return shelf.newest.get(key)
+
+    def _fold(self, base: Placed) -> Fold:
+        source, digest = self._source, base.entry.definition
+        terms = source.known.get(digest)
+        if terms is None:
+            terms = drained(find_terms(source.log, source.partition, digest, base.offset + 1))
+        return Fold(terms, source.partition)
+
+
+def drained(steps: Generator[object, None, T]) -> T:
+    """Run a generator to its end without a pause; return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value

@@ -1,0 +1,69 @@
+"""What a task tells of itself, for metrics and logs only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidemill.kernel.errors import SnapshotRefusal
+    from tidemill.kernel.processor import Task
+
+
+class Refused(NamedTuple):
+    """A snapshot record that was not accepted."""
+
+    position: str
+    reason: str
+    kind: SnapshotRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one task has done so far, what opening it took, and what it holds.
+
+    Attributes:
+        learned: Labels in events learned, once per model; restores count too.
+        examples, repeated: Updates learned and passed over, once per model.
+        foreign_keys: Records whose key is not their asset.
+        dead: Records set aside; `last_dead` names the last one and why.
+        flags: Quality flags given, by name.
+        models, at_budget: Models held, and those of them that grow no more.
+        oversized: Models that met their budget since the task was opened, in words.
+        refused: Snapshots that opening the task did not accept.
+        refolded: Records that opening the task folded again.
+        code, arithmetic: Digests as the ledger names them.
+    """
+
+    learned: int = 0
+    examples: int = 0
+    repeated: int = 0
+    foreign_keys: int = 0
+    dead: int = 0
+    last_dead: str = ""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    models: int = 0
+    at_budget: int = 0
+    oversized: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    refolded: int = 0
+    code: bytes = b""
+    arithmetic: bytes = b""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A task that reports."""
+
+    def report(self) -> Report:
+        """Return what was done so far; cheap, called once per transaction."""
+
+
+NOTHING = Report()
+
+
+def report_of(task: Task) -> Report:
+    """Return what a task reports; nothing if it does not."""
+    return task.report() if isinstance(task, Reporting) else NOTHING

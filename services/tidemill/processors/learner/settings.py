@@ -1,0 +1,74 @@
+"""How one learner process runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MAX_BATCH = 100_000
+MAX_WAIT_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One learner process.
+
+    Attributes:
+        definition: The plant's definition file.
+        bootstrap: Brokers, `host:port,...`.
+        signing_key: The key that snapshots are signed with.
+        instance: Stable name of this worker.
+        extra: librdkafka settings.
+        from_end: Whether partitions without history start at their end.
+        until_idle_s: End after so many seconds without input; None means never.
+        probe_host, probe_port: Where probes and metrics are served; port 0 takes a free one.
+        batch: Records per transaction, at most.
+        wait_ms: Longest wait for a batch to fill.
+        snapshot_every: Records by which a saved state may lag its partition.
+        anchor_every: Learning steps between two anchors of a model.
+    """
+
+    definition: Path
+    bootstrap: str
+    signing_key: bytes
+    instance: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+    from_end: bool = False
+    until_idle_s: float | None = None
+    probe_host: str = "127.0.0.1"
+    probe_port: int = 0
+    batch: int = 1000
+    wait_ms: int = 50
+    snapshot_every: int = 10_000
+    anchor_every: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, every problem at once.
+
+        Raises:
+            ConfigError: A value is out of its range.
+        """
+        problems = [
+            f"{name}: must be from {low} to {high}, was {value}"
+            for name, value, low, high in (
+                ("--batch", self.batch, 1, MAX_BATCH),
+                ("--wait-ms", self.wait_ms, 1, MAX_WAIT_MS),
+                ("--probe-port", self.probe_port, 0, 65_535),
+                ("--snapshot-every", self.snapshot_every, 1, 10_000_000),
+                ("--anchor-every", self.anchor_every, 1, 1_000_000_000),
+            )
+            if not low <= value <= high
+        ]
+        if not self.instance or not all(c.isalnum() or c in "-_." for c in self.instance):
+            problems.append(
+                "--instance: must be letters, digits, dots, dashes and underscores, "
+                f"was {self.instance!r}"
+            )
+        if problems:
+            raise ConfigError(problems)

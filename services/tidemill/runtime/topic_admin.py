@@ -1,0 +1,164 @@
+"""The topics of a cluster: what they are like, and how they are created and changed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, but not said so
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from tidemill.contracts.topic_settings import (
+    INTERNAL,
+    PRODUCTION_REPLICATION,
+    Found,
+    Verdict,
+    judge,
+    judge_internal,
+)
+from tidemill.contracts.topics import TOPICS
+from tidemill.kernel.errors import ConfigError
+from tidemill.runtime.clients import KafkaError, kafka_error
+from tidemill.runtime.reach import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tidemill.contracts.topic_settings import Wanted
+
+_ANSWER_S = 30.0
+_VISIBLE_S = 30.0
+_POLL_S = 0.1
+
+# Which of the broker's settings its own topics are created with, by topic.
+_CREATED_WITH = {
+    "__consumer_offsets": "offsets.topic.replication.factor",
+    "__transaction_state": "transaction.state.log.replication.factor",
+}
+
+
+class TopicAdmin:
+    """Administers the topics of one cluster.
+
+    Raises:
+        ConfigError: The cluster does not answer, or refuses.
+    """
+
+    def __init__(self, bootstrap: str, properties: Mapping[str, str]) -> None:
+        self._admin, cluster = reach(bootstrap, properties)
+        self.brokers = len(cluster.brokers)
+        self._broker = next(iter(cluster.brokers), 0)
+        self._topics = cluster.topics
+
+    def verdicts(self, wanted: Wanted) -> list[Verdict]:
+        """Return what is to be done about each of the mesh's topics, and in production Kafka's."""
+        internal = INTERNAL if wanted.is_production else ()
+        here = [name for name in (*(t.name for t in TOPICS), *internal) if name in self._topics]
+        settings = self._settings(ResourceType.TOPIC, here)
+        found = {name: self._found(name, settings[name]) for name in here}
+        verdicts = [judge(topic, found.get(topic.name), wanted) for topic in TOPICS]
+        for name in internal:
+            if name in found:
+                verdicts.append(judge_internal(name, found[name]))
+            else:
+                verdicts.append(self._judge_unborn(name))
+        return verdicts
+
+    def _found(self, name: str, settings: Mapping[str, str]) -> Found:
+        partitions = self._topics[name].partitions.values()
+        return Found(len(partitions), min(len(p.replicas) for p in partitions), settings)
+
+    def _judge_unborn(self, name: str) -> Verdict:
+        """Judge a topic that Kafka creates on first use, by what it will be created with."""
+        broker = str(self._broker)
+        setting = _CREATED_WITH[name]
+        value = int(self._settings(ResourceType.BROKER, [broker])[broker][setting])
+        if value >= PRODUCTION_REPLICATION:
+            return Verdict(name)
+        reason = (
+            f"does not exist yet; the broker's {setting} must be at least "
+            f"{PRODUCTION_REPLICATION}, was {value}"
+        )
+        return Verdict(name, refusals=(reason,))
+
+    def _settings(self, kind: ResourceType, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(kind, name) for name in names]
+        if not resources:
+            return {}
+        futures = self._admin.describe_configs(resources, request_timeout=_ANSWER_S)
+        return {
+            resource.name: {
+                name: entry.value
+                for name, entry in _answer(future, f"describe {resource.name}").items()
+                if entry.value is not None
+            }
+            for resource, future in futures.items()
+        }
+
+    def execute(self, verdicts: Iterable[Verdict], wanted: Wanted) -> None:
+        """Create what is missing and change what may be changed; wait until all can see it."""
+        missing, changed = [], []
+        for verdict in verdicts:
+            if verdict.create is not None:
+                missing.append(_new_topic(verdict.name, verdict.create, wanted))
+            elif verdict.changes:
+                changed.append(_alteration(verdict))
+        if missing:
+            futures = self._admin.create_topics(missing, request_timeout=_ANSWER_S)
+            for name, future in futures.items():
+                _answer(future, f"create {name}", passing=KafkaError.TOPIC_ALREADY_EXISTS)
+            self._await([topic.topic for topic in missing])
+        if changed:
+            altered = self._admin.incremental_alter_configs(changed, request_timeout=_ANSWER_S)
+            for resource, future in altered.items():
+                _answer(future, f"change {resource.name}")
+
+    def _await(self, names: Sequence[str]) -> None:
+        deadline = time.monotonic() + _VISIBLE_S
+        while True:
+            self._topics = self._admin.list_topics(timeout=_ANSWER_S).topics
+            hidden = [name for name in names if not self._is_led(name)]
+            if not hidden:
+                return
+            if time.monotonic() > deadline:
+                reason = f"must show within {_VISIBLE_S:g} s what was created, still missing"
+                raise ConfigError([f"the cluster {reason}: {', '.join(hidden)}"])
+            time.sleep(_POLL_S)
+
+    def _is_led(self, name: str) -> bool:
+        topic = self._topics.get(name)
+        return topic is not None and all(p.leader >= 0 for p in topic.partitions.values())
+
+
+def _new_topic(name: str, settings: Mapping[str, str], wanted: Wanted) -> NewTopic:
+    return NewTopic(
+        name,
+        num_partitions=wanted.partitions,
+        replication_factor=wanted.replication,
+        config=dict(settings),
+    )
+
+
+def _alteration(verdict: Verdict) -> ConfigResource:
+    entries = [
+        ConfigEntry(change.setting, change.wanted, incremental_operation=AlterConfigOpType.SET)
+        for change in verdict.changes
+    ]
+    return ConfigResource(ResourceType.TOPIC, verdict.name, incremental_configs=entries)
+
+
+def _answer(future: Any, what: str, *, passing: int | None = None) -> Any:  # Any: untyped client
+    try:
+        return future.result(timeout=_ANSWER_S)
+    except KafkaException as error:
+        found = kafka_error(error)
+        if found.code() == passing:
+            return None
+        reason = f"the cluster must let this user {what}, it said {found.name()}: {found.str()}"
+        raise ConfigError([reason]) from error

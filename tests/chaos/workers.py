@@ -1,0 +1,124 @@
+"""Workers as processes: started, killed, ended, watched."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+END_WITHIN_S = 30.0
+SAID = 2_000
+
+
+class WorkerEndedError(Exception):
+    """A worker ended that nobody had ended."""
+
+
+class WorkerProcess:
+    """One `tidemill run learner`, under one instance name through all its lives.
+
+    Attributes:
+        name: The instance.
+        log: What all its lives wrote to standard error.
+        started: When the present life began, monotonic seconds.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.started = 0.0
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started and nobody has ended it."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Begin a life."""
+        assert self._process is None
+        self.started = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """End the life at once, as a power cut would (SIGKILL)."""
+        assert self._process is not None
+        self.check()
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def end(self) -> None:
+        """End the life in good order (SIGTERM).
+
+        Raises:
+            WorkerEndedError: It took too long, or its exit code is not 0.
+        """
+        assert self._process is not None
+        self.check()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._process = None
+        if code != 0:
+            msg = f"worker {self.name} must end with 0 on SIGTERM, was {code}: {self.said()}"
+            raise WorkerEndedError(msg)
+
+    def check(self) -> None:
+        """Hold that it lives if it should.
+
+        Raises:
+            WorkerEndedError: It ended by itself.
+        """
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._process = None
+            msg = f"worker {self.name} must run, it ended with {code}: {self.said()}"
+            raise WorkerEndedError(msg)
+
+    def destroy(self) -> None:
+        """End whatever is left; never raises."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def said(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text("utf-8", errors="replace")[-SAID:] if self.log.exists() else ""
+
+    def lines(self) -> Iterator[dict[str, Any]]:  # Any: JSON
+        """Yield the JSON lines of its log, all lives."""
+        if not self.log.exists():
+            return
+        for line in self.log.read_text("utf-8", errors="replace").splitlines():
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the present life, as the kernel accounts it."""
+        status = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace")
+        kibibytes = next(line.split()[1] for line in status.splitlines() if "VmRSS" in line)
+        return int(kibibytes) * 1024

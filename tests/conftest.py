@@ -1,0 +1,21 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tidemill.local.kafka import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.local.kafka import EmbeddedKafka
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """One real broker for the whole run; tests share it, so each takes topics of its own."""
+    with running(tmp_path_factory.mktemp("broker")) as kafka:
+        yield kafka

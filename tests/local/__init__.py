@@ -1,0 +1,1 @@
+"""The embedded Kafka: its files, its faults, and the real broker."""

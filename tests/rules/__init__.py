@@ -1,0 +1,1 @@
+"""The rules of the transactional runtime, each on a real broker."""

@@ -1,0 +1,138 @@
+"""Topics, workers and readers for the runtime's tests."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.rules.counting import CountingFactory
+from tests.rules.wrapped import WrappedClients
+from tidemill.runtime.worker import Worker, WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NUMBERS = itertools.count()
+PATIENCE_S = 60.0
+
+
+class Bench:
+    """Topics of their own on a shared broker, and workers of the counting processor."""
+
+    def __init__(self, bootstrap: str, *, partitions: int = 2) -> None:
+        self.bootstrap = bootstrap
+        self.partitions = partitions
+        self.name = f"bench{next(_NUMBERS)}x{time.monotonic_ns()}"
+        self.workers: list[Worker] = []
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        topics = ("updates", "events", "sums", "events.dlq")
+        self.create({f"{self.name}.{topic}": partitions for topic in topics})
+
+    def create(self, counts: Mapping[str, int]) -> None:
+        made = self._admin.create_topics([NewTopic(n, c, 1) for n, c in counts.items()])
+        for future in made.values():
+            future.result(30)
+
+    @property
+    def admin(self) -> AdminClient:
+        return self._admin
+
+    @property
+    def group(self) -> str:
+        return f"group.{self.name}"
+
+    def topic(self, suffix: str) -> str:
+        return f"{self.name}.{suffix}"
+
+    def worker(
+        self,
+        instance: str = "a",
+        *,
+        factory: CountingFactory | None = None,
+        clients: WrappedClients | None = None,
+        **settings: Any,
+    ) -> Worker:
+        clients = clients or WrappedClients(self.bootstrap)
+        worker = Worker(
+            factory or CountingFactory(self.name),
+            clients,
+            WorkerSettings(
+                group=self.group, instance=instance, partitions=self.partitions, **settings
+            ),
+            clock=time.monotonic,
+            failures=clients.failures.take,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def send(self, numbers: list[int | bytes], *, partition: int = 0, to: str = "events") -> None:
+        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        for number in numbers:
+            value = number if isinstance(number, bytes) else str(number).encode()
+            producer.produce(self.topic(to), value, b"k", partition=partition)
+        assert producer.flush(30) == 0
+
+    def send_in_transaction(self, numbers: list[int], *, is_aborted: bool = False) -> None:
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "transactional.id": f"plant.{self.name}",
+                "log_level": 0,
+            }
+        )
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for number in numbers:
+            producer.produce(self.topic("events"), str(number).encode(), b"k", partition=0)
+        producer.flush(30)
+        (producer.abort_transaction if is_aborted else producer.commit_transaction)(30)
+
+    def sums(self, *, partition: int = 0, isolation: str = "read_committed") -> list[int]:
+        return [record["sum"] for record in self.outputs(partition=partition, isolation=isolation)]
+
+    def outputs(
+        self, *, partition: int = 0, to: str = "sums", isolation: str = "read_committed"
+    ) -> list[dict[str, Any]]:
+        clients = WrappedClients(self.bootstrap, {})
+        clients._common["isolation.level"] = isolation
+        reader = clients.reader()
+        reader.assign([TopicPartition(self.topic(to), partition, 0)])
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for message in reader.consume(1000, 0.2):
+                if message.error() is not None:
+                    reader.close()
+                    return found
+                found.append(json.loads(message.value() or b"null") if to == "sums" else {})
+        msg = f"no end of {to} within {PATIENCE_S:g} s"
+        raise AssertionError(msg)
+
+    def committed(self, partition: int = 0) -> dict[str, int]:
+        member = WrappedClients(self.bootstrap).member(self.group, "looker")
+        names = [self.topic("updates"), self.topic("events")]
+        found = member.committed([TopicPartition(n, partition) for n in names], 10.0)
+        member.close()
+        return {part.topic.removeprefix(f"{self.name}."): part.offset for part in found}
+
+    def step_until(self, condition: Callable[[], bool], *workers: Worker) -> None:
+        """Turn the loops until a condition holds; the deadline only ends a failing test."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never held"
+            for worker in workers or self.workers:
+                worker.step()
+
+    def settle(self, *workers: Worker, quiet_s: float = 0.3) -> None:
+        """Turn the loops until everything is read."""
+        chosen = workers or tuple(self.workers)
+        self.step_until(lambda: all(worker.idle_s() > quiet_s for worker in chosen), *chosen)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
