@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from bench.stream import PARTITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.stream import Encoded
 
@@ -46,18 +46,20 @@ class Broker:
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Delete those of the topics that exist, and see them gone."""
-        existing = self.admin.list_topics(timeout=DEADLINE_S).topics
-        found = [name for name in names if name in existing]
+        found = self.existing_topics(names)
         if found:
-            for future in self.admin.delete_topics(found).values():
+            for future in self.admin.delete_topics(sorted(found)).values():
                 future.result(DEADLINE_S)
-            self._await_presence(set(found), present=False)
+            self._await_presence(found, present=False)
+
+    def existing_topics(self, names: Iterable[str]) -> set[str]:
+        """Return those of the topics that the broker has."""
+        return set(names) & set(self.admin.list_topics(timeout=DEADLINE_S).topics)
 
     def _await_presence(self, names: set[str], *, present: bool) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
-            existing = names & set(self.admin.list_topics(timeout=DEADLINE_S).topics)
-            if existing == (names if present else set()):
+            if self.existing_topics(names) == (names if present else set()):
                 return
             time.sleep(0.05)
         msg = f"topics {sorted(names)} must {'appear' if present else 'go'} within {DEADLINE_S} s"
@@ -112,6 +114,24 @@ class Broker:
                         ended.add(message.partition())
         finally:
             consumer.close()
+
+    def check_transactions(self, topic: str, found: int) -> None:
+        """Require that the log of `topic` holds more than the records found: commit markers.
+
+        Raises:
+            BrokerError: Its records were written outside transactions.
+        """
+        consumer = Consumer(
+            {**QUIET, "bootstrap.servers": self.bootstrap, "group.id": "bench.reader"}
+        )
+        try:
+            partitions = (TopicPartition(topic, number) for number in range(PARTITIONS))
+            ends = [consumer.get_watermark_offsets(p, DEADLINE_S)[1] for p in partitions]
+        finally:
+            consumer.close()
+        if sum(ends) <= found:
+            msg = f"{found} records must be written in transactions, found no marker"
+            raise BrokerError(msg)
 
 
 def read_value(message: Message) -> bytes | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bench.broker import BrokerError
 from bench.engines import Run
 from bench.measure import WorkerError
 from bench.report import Failure, Row, Sample, build_row
@@ -68,7 +69,7 @@ class Comparison:
                 return
             try:
                 work()
-            except WorkerError as error:
+            except (WorkerError, BrokerError) as error:
                 self.say(f"{engine.name} failed: {error}")
                 failures[engine.name] = Failure(engine.name, engine.version(), str(error))
 

@@ -117,9 +117,13 @@ class Peer:
     def _check(self, run: Run, sink: str) -> Verdict:
         values = run.broker.read(sink, self.isolation)
         if self.mode == "pass":
-            return check_copies(values, (record.value for record in run.records), run.events)
-        predictions = (decode_prediction(value) for value in values)
-        return check_predictions(predictions, run.events, run.reference)
+            verdict = check_copies(values, (r.value for r in run.records), run.events)
+        else:
+            predictions = (decode_prediction(value) for value in values)
+            verdict = check_predictions(predictions, run.events, run.reference)
+        if self.isolation == COMMITTED:
+            run.broker.check_transactions(sink, verdict.found)
+        return verdict
 
 
 _TRANSACTIONS = "each 1,000 events"
@@ -203,14 +207,16 @@ PEERS: tuple[Engine, ...] = (
         mode="at_least_once",
     ),
     Peer(
+        # Its worker commits offsets in transactions, and writes any output to a topic that it does
+        # not itself read outside of them: the log of the output holds no marker.
         name="faust-exactly-once",
-        guarantee="exactly once for offsets and output",
+        guarantee="at least once (set to exactly once, but writes outside its transactions)",
         saved="no",
         commits="each 2.8 s",
         script="faust_app",
         environment="faust",
         package="faust-streaming",
-        isolation=COMMITTED,
+        isolation=UNCOMMITTED,
         mode="exactly_once",
     ),
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bench.engines import Run
 
 IDLE_S = 3
+INSTANCE = "bench"  # always the same: a new name waits until the group forgets the last one
 KEY_BYTES = 32
 COMMAND = str(Path(sys.executable).with_name("tidemill"))
 
@@ -76,24 +77,33 @@ class Learner:
             raise WorkerError(msg)
 
     def execute(self, run: Run) -> tuple[Usage, Verdict]:
-        """Run the learner on topics made anew, since their names are fixed."""
+        """Run the learner on topics of its own, made here and deleted after.
+
+        Raises:
+            WorkerError: The broker has such topics already: they are someone's, and stay.
+        """
         plant = write_plant(run.folder / run.name)
         key = plant.with_name("signing.key")
         connection = ["-f", str(plant), "-b", run.broker.bootstrap]
         variables = {"TIDEMILL_SIGNING_KEY_FILE": str(key)}
         names = [topic.name for topic in TOPICS]
-        run.broker.delete_topics(names)
+        found = run.broker.existing_topics(names)
+        if found:
+            msg = f"the broker must have none of the mesh's topics, found {sorted(found)}"
+            raise WorkerError(msg)
         write_key(key)
         call_tidemill("topics", *connection, "--execute", "--short-retention")
         run.broker.write(EVENTS, run.records)
-        worker = ["run", "learner", "--instance", run.name, "--until-idle", str(IDLE_S)]
+        worker = ["run", "learner", "--instance", INSTANCE, "--until-idle", str(IDLE_S)]
         log = run.folder / f"{run.name}.log"
         try:
             usage = run_worker(
                 [COMMAND, *worker, *connection], variables, log, deadline_s=run.deadline_s
             )
             predictions = (read_prediction(v) for v in run.broker.read(PREDICTIONS, COMMITTED))
-            return usage, check_predictions(predictions, run.events, run.reference)
+            verdict = check_predictions(predictions, run.events, run.reference)
+            run.broker.check_transactions(PREDICTIONS, verdict.found)
+            return usage, verdict
         finally:
             run.broker.delete_topics(names)
 

@@ -31,7 +31,8 @@ of the median processor times over the difference of events (in brackets the low
 single repeats).
 Engines keep their default intervals of commit. Outputs are read back after every run: one per
 event, versions counting up per asset, and equal to the bit to plain River's predictions for the
-first events of one asset. The broker's own processor time is not counted."""
+first events of one asset; output called exactly once must carry commit markers. The broker's own
+processor time is not counted."""
 
 HEADINGS = (
     "engine",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import pytest
 
-from bench.engines import PEERS, Peer
+from bench.engines import PEERS, Peer, Run
 from bench.environments import read_version
-from bench.learner import write_plant
+from bench.learner import Learner, write_plant
 from bench.measure import Usage, WorkerError, run_worker
 from bench.peers.job import FEATURES, Job, Prediction, decode_prediction
 from bench.report import Report, Sample, build_row, render_table
@@ -20,28 +20,31 @@ from bench.verify import Verdict, check_copies, check_predictions
 from tidemill.contracts.definition import parse_definition
 from tidemill.contracts.events import EventReader
 from tidemill.contracts.id_lock import LOCK_FILE, PLANT_IDS_START, lock_ids, read_lock
+from tidemill.contracts.topics import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-EVENTS = 60
-REFERENCE = build_reference(EVENTS, 3)
+    from bench.broker import Broker
+
+COUNT = 60
+REFERENCE = build_reference(COUNT, 3)
 BUSY = "import time\nwhile time.process_time() < 0.3: pass"
 
 
 def predict_all() -> list[Prediction]:
     job = Job()
-    return [decode_prediction(job.process(record.value)) for record in encode_readings(EVENTS)]
+    return [decode_prediction(job.process(record.value)) for record in encode_readings(COUNT)]
 
 
 def verdict_on(predictions: Sequence[Prediction]) -> Verdict:
-    return check_predictions(predictions, EVENTS, REFERENCE)
+    return check_predictions(predictions, COUNT, REFERENCE)
 
 
 def test_the_job_alone_is_complete_in_order_and_equal_to_plain_river() -> None:
     verdict = verdict_on(predict_all())
-    assert verdict == Verdict(EVENTS, EVENTS, EVENTS, 0, 3, 0)
+    assert verdict == Verdict(COUNT, COUNT, COUNT, 0, 3, 0)
     assert verdict.is_right
 
 
@@ -84,7 +87,7 @@ def test_a_copy_that_is_not_an_input_is_found() -> None:
 
 
 def test_a_small_input_is_the_beginning_of_a_large_one() -> None:
-    assert encode_readings(EVENTS)[:20] == encode_readings(20)
+    assert encode_readings(COUNT)[:20] == encode_readings(20)
 
 
 def test_the_processor_time_of_a_busy_worker_is_read(tmp_path: Path) -> None:
@@ -143,6 +146,24 @@ def test_one_wrong_run_is_shown_in_the_row_and_the_report(tmp_path: Path) -> Non
     assert "4 outputs for 5 events" in render_table([row])
     Report("python -m bench", {"cores": "2"}, [row], []).write(tmp_path)
     assert "4 outputs for 5 events" in (tmp_path / "bench.md").read_text()
+
+
+def test_topics_of_the_mesh_that_are_there_already_are_refused_and_kept(tmp_path: Path) -> None:
+    class Occupied:
+        bootstrap = "127.0.0.1:1"
+        deleted: ClassVar[list[str]] = []
+
+        def existing_topics(self, names: Iterable[str]) -> set[str]:
+            return set(names) & {EVENTS}
+
+        def delete_topics(self, names: Sequence[str]) -> None:
+            self.deleted.extend(names)
+
+    broker = Occupied()
+    run = Run("tidemill.0.1", cast("Broker", broker), "in", [], REFERENCE, tmp_path)
+    with pytest.raises(WorkerError, match=r"found \["):
+        Learner().execute(run)
+    assert not broker.deleted
 
 
 def test_every_engine_is_pinned_to_the_same_river_and_avro() -> None:

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chaos.waiting import LateError, await_value
@@ -93,8 +94,8 @@ class Disorder:
         span = len(steps) // (visits or 1)
         for visit in reversed(range(visits)):
             guest, way = f"guest-{visit}", self._plan.leavings[visit]
-            steps.insert(visit * span + 2 * span // 3, lambda g=guest, w=way: self._leave(g, w))  # type: ignore[misc]  # defaults bind the loop's values
-            steps.insert(visit * span + span // 3, lambda g=guest: self._join(g))  # type: ignore[misc]  # as above
+            steps.insert(visit * span + 2 * span // 3, partial(self._leave, guest, way))
+            steps.insert(visit * span + span // 3, partial(self._join, guest))
         return steps
 
     def _kill_worker(self) -> None:

@@ -118,3 +118,9 @@ class PacedFeed:
         self._is_ending.set()
         self._thread.join()
         return self._feed.finish()
+
+    def stop(self) -> None:
+        """Write no more; harmless after `finish`."""
+        self._at_least = 0
+        self._is_ending.set()
+        self._thread.join()

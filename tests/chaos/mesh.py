@@ -8,27 +8,27 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
-from confluent_kafka import TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from chaos.plant import NAME
 from chaos.reading import QUIET, read_topic
-from chaos.waiting import LateError, await_value
+from chaos.waiting import POLL_S, LateError, await_value
 from chaos.workers import WorkerProcess
 from tidemill.contracts.topic_settings import settings_of
 from tidemill.contracts.topics import EVENTS, TOPICS, UPDATES, group_of
 from tidemill.local.kafka import EmbeddedKafka
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from chaos.plant import PlantText
     from chaos.reading import Record
 
-ASK_S = 30.0
+ASK_S = 5.0
+ANSWER_S = 30.0  # a request that nobody waits for keeps its client from being closed
 ASSIGNED_WITHIN_S = 120.0
 COMMAND_WITHIN_S = 3_600.0
 
@@ -61,6 +61,7 @@ class Mesh:
     def __exit__(self, *_: object) -> None:
         for worker in self.workers.values():
             worker.destroy()
+        del self.admin  # closed while the broker answers
         self.kafka.stop()
 
     @property
@@ -74,7 +75,7 @@ class Mesh:
             settings = {s.name: s.value for s in settings_of(topic, is_production=False)}
             wanted.append(NewTopic(topic.name, self.partitions, 1, config=settings))
         for future in self.admin.create_topics(wanted).values():
-            future.result(ASK_S)
+            future.result(ANSWER_S)
 
     def start(self, *names: str) -> list[WorkerProcess]:
         """Start workers of these instance names."""
@@ -133,11 +134,12 @@ class Mesh:
             worker.end()
 
     def owned(self) -> dict[str, set[int]]:
-        """Return the partitions of each instance, as the broker has the group now."""
-        future = self.admin.describe_consumer_groups([self.group], request_timeout=ASK_S)[
-            self.group
-        ]
-        members = future.result(ASK_S).members
+        """Return the partitions of each instance; none while the broker does not answer."""
+        asked = self.admin.describe_consumer_groups([self.group], request_timeout=ASK_S)
+        try:
+            members = asked[self.group].result(ANSWER_S).members
+        except KafkaException:
+            return {}
         owned: dict[str, set[int]] = {}
         for member in members:
             parts = member.assignment.topic_partitions if member.assignment else []
@@ -160,45 +162,55 @@ class Mesh:
             shared, lambda: f"{count} owners, found {self.owned()}", ASSIGNED_WITHIN_S
         )
 
-    def lag(self) -> int:
-        """Return how many offsets of the inputs are not yet committed by the group."""
+    def lag(self) -> int | None:
+        """Return how many offsets of the inputs are not committed; None without an answer."""
+        try:
+            return self._lag()
+        except KafkaException:
+            return None
+
+    def _lag(self) -> int:
         inputs = [
             TopicPartition(topic, number)
             for topic in (EVENTS, UPDATES)
             for number in range(self.partitions)
         ]
-        ends = self.admin.list_offsets({part: OffsetSpec.latest() for part in inputs})
+        ends = self.admin.list_offsets(
+            {part: OffsetSpec.latest() for part in inputs}, request_timeout=ASK_S
+        )
         request = [ConsumerGroupTopicPartitions(self.group, inputs)]
-        answer = self.admin.list_consumer_group_offsets(request)[self.group].result(ASK_S)
+        asked = self.admin.list_consumer_group_offsets(request, request_timeout=ASK_S)
+        found = {part: future.result(ANSWER_S).offset for part, future in ends.items()}
+        answer = asked[self.group].result(ANSWER_S)
         committed = {(p.topic, p.partition): max(0, p.offset) for p in answer.topic_partitions}
         return sum(
-            max(0, future.result(ASK_S).offset - committed[part.topic, part.partition])
-            for part, future in ends.items()
+            max(0, end - committed[part.topic, part.partition]) for part, end in found.items()
         )
 
-    def drain(self, deadline_s: float) -> None:
+    def drain(self, deadline_s: float, each: Callable[[], None] | None = None) -> None:
         """Wait until all that was written is committed as read.
+
+        Args:
+            each: Called at every turn of the wait.
 
         Raises:
             LateError: It takes longer than the deadline, or nothing moves any more.
         """
-        lowest = self.lag()
+        lowest: int | None = None
         moved = time.monotonic()
         deadline = moved + deadline_s
-        while lowest:
+        while lowest != 0:
             self.check()
-            now = time.monotonic()
+            now, lag = time.monotonic(), self.lag()
+            if lag is not None and (lowest is None or lag < lowest):
+                lowest, moved = lag, now
             if now > deadline or now - moved > ASSIGNED_WITHIN_S:
                 said = {worker.name: worker.said() for worker in self.up()}
                 msg = f"all must be read within {deadline_s:g} s, {lowest} remain: {said}"
                 raise LateError(msg)
-            time.sleep(0.1)
-            try:
-                lag = self.lag()
-            except KafkaException:  # asked again
-                continue
-            if lag < lowest:
-                lowest, moved = lag, now
+            if each is not None:
+                each()
+            time.sleep(POLL_S)
 
     def read(self, topic: str, *, isolation: str = "read_committed") -> list[list[Record]]:
         """Return all records of a topic by partition."""

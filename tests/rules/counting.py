@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.deadletters import dead_letter
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.processor import Opened
 from tidemill.kernel.records import Emit
 

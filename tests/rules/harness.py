@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-
 from tests.rules.counting import CountingFactory
 from tests.rules.wrapped import WrappedClients
+
 from tidemill.runtime.worker import Worker, WorkerSettings
 
 if TYPE_CHECKING:
@@ -128,10 +128,33 @@ class Bench:
             for worker in workers or self.workers:
                 worker.step()
 
-    def settle(self, *workers: Worker, quiet_s: float = 0.3) -> None:
-        """Turn the loops until everything is read."""
+    def settle(self, *workers: Worker) -> None:
+        """Turn the loops until every input is read to the end that it has now."""
         chosen = workers or tuple(self.workers)
-        self.step_until(lambda: all(worker.idle_s() > quiet_s for worker in chosen), *chosen)
+        ends = self._ends()
+
+        def is_read() -> bool:
+            read = {
+                (topic, lane.partition): offset
+                for worker in chosen
+                for lane in worker._lanes.values()
+                if lane.is_ready
+                for topic, offset in lane.positions.items()
+            }
+            idle = all(worker.idle_s() > 0.0 for worker in chosen)
+            return idle and all(read.get(where, -1) >= end for where, end in ends.items())
+
+        self.step_until(is_read, *chosen)
+
+    def _ends(self) -> dict[tuple[str, int], int]:
+        reader = WrappedClients(self.bootstrap).reader()
+        ends = {
+            (topic, partition): reader.get_watermark_offsets(TopicPartition(topic, partition), 10)[1]
+            for topic in (self.topic("updates"), self.topic("events"))
+            for partition in range(self.partitions)
+        }
+        reader.close()
+        return ends
 
     def close(self) -> None:
         for worker in self.workers:

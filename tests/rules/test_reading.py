@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
-
 from tests.rules.counting import CountingFactory
 from tests.rules.wrapped import WrappedClients
+
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_rule_1_a_position_no_longer_retained_halts_and_names_the_choices(bench:
     bench.admin.delete_records([where])[where].result(30)
 
     late = bench.worker()
-    with pytest.raises(InvariantError, match="tidemill skip .*--to 5"):
+    with pytest.raises(InvariantError, match=r"tidemill skip .*--to 5"):
         bench.settle(late)
     assert bench.sums() == [1, 3, 6]
 

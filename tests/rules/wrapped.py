@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-
 class Hooks:
     """Calls seen, in order, and what to do around the next ones."""
 

@@ -1,4 +1,4 @@
-"""A learner on a cluster in memory, listened to."""
+"""A learner on a cluster in memory, and a task that reports what it is told to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,32 @@ from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.fold.terms import Terms
+    from tidemill.kernel.records import Emit, Message
+    from tidemill.kernel.reports import Report
     from tidemill.runtime.observer import Observer
 
 PARTITIONS = 2
 ASSETS = ("north/press", "south/press")
 BAD = b"\x00\x00"
+
+
+class ReportingTask:
+    """Reports what it is told to."""
+
+    def __init__(self, report: Report) -> None:
+        self.current = report
+
+    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
+        raise AssertionError
+
+    def seal(self, positions: Mapping[str, int]) -> list[Emit]:
+        raise AssertionError
+
+    def report(self) -> Report:
+        return self.current
 
 
 def plant_cluster() -> MemoryCluster:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
-
 from tests.runtime.learners import (
     ASSETS,
     BAD,
+    ReportingTask,
     plant_cluster,
     run_until,
     run_until_idle,
     send_events,
     start_learner,
 )
-from tidemill.contracts.metrics import ABORT_REASONS, METRICS, OTHER
+
+from tidemill.contracts.metrics import ABORT_REASONS, METRICS, OTHER, Kind
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.kernel.deadletters import dead_letter
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError, SnapshotRefusal
@@ -31,8 +32,9 @@ from tidemill.testing.faults import Operation, abortable
 from tidemill.testing.plants import sample_terms, update_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from tidemill.contracts.metrics import Metric
     from tidemill.kernel.processor import Task
 
 OURS = {"ASSIGNMENT_CHANGED", "DEADLINE", OTHER}
@@ -46,22 +48,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-class ReportingTask:
-    """Reports what it is told to."""
-
-    def __init__(self, report: Report) -> None:
-        self.current = report
-
-    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
-        raise AssertionError
-
-    def seal(self, positions: Mapping[str, int]) -> list[Emit]:
-        raise AssertionError
-
-    def report(self) -> Report:
-        return self.current
 
 
 def samples(metrics: WorkerMetrics) -> dict[tuple[str, frozenset[str]], float]:
@@ -118,17 +104,15 @@ def test_every_label_set_is_the_tables_and_stands_at_zero_from_the_start() -> No
     found = samples(WorkerMetrics("learner"))
 
     for metric in METRICS:
-        if metric.kind == "counter" and metric.labels:
+        if metric.kind is Kind.COUNTER and metric.labels:
             for values in itertools.product(*(label.values for label in metric.labels)):
                 assert found[metric.name, frozenset(values)] == 0.0
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_names_start_with_the_project_and_counters_end_in_total(metric: object) -> None:
-    assert metric in METRICS
-    name, kind = metric.name, metric.kind
-    assert name.startswith("tidemill_")
-    assert name.endswith("_total") == (kind == "counter")
+def test_names_start_with_the_project_and_counters_end_in_total(metric: Metric) -> None:
+    assert metric.name.startswith("tidemill_")
+    assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
 
 
 def test_abort_reasons_are_ours_or_names_that_kafka_has() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own way to import
 
 from tidemill.runtime.clients import KafkaClients, TopicPartition
 from tidemill.testing.cluster import MemoryCluster

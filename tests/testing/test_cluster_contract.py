@@ -52,7 +52,7 @@ class Worker:
     def on_revoke(self, consumer: Any, parts: list[TopicPartition]) -> None:
         self.assigned = None
         self.events.append("revoke")
-        consumer.assign([])
+        consumer.unassign()
 
     def on_lost(self, consumer: Any, parts: list[TopicPartition]) -> None:
         self.on_revoke(consumer, parts)
@@ -334,7 +334,7 @@ def test_a_second_client_of_an_instance_fences_the_first_and_keeps_its_partition
         worker.consumer.close()
 
 
-def test_the_fenced_client_is_told_by_a_fatal_message_error(kafka: Cluster) -> None:
+def test_the_fenced_client_is_told_by_a_message_error(kafka: Cluster) -> None:
     topic, group = kafka.create(), fresh("group")
     first = joined(kafka, group, "one", topic)
     second = joined(kafka, group, "one", topic)
@@ -344,24 +344,40 @@ def test_the_fenced_client_is_told_by_a_fatal_message_error(kafka: Cluster) -> N
         if told:
             break
 
-    assert [(error.code(), error.fatal()) for error in told] == [(KafkaError._FATAL, True)]
+    assert [error.code() for error in told] == [KafkaError._FATAL]
     for worker in (first, second):
         worker.consumer.close()
 
 
-def test_anonymous_metadata_passes_the_fence(kafka: Cluster) -> None:
+def test_the_metadata_of_an_instance_that_never_joined_is_refused(kafka: Cluster) -> None:
     topic, group = kafka.create(), fresh("group")
     worker = joined(kafka, group, "one", topic)
     stranger = kafka.clients.member(group, "two")
     producer = begun(kafka)
+    metadata = stranger.consumer_group_metadata()
+    positions = [TopicPartition(topic, 0, 5)]
 
-    anonymous = stranger.consumer_group_metadata()
-    producer.send_offsets_to_transaction([TopicPartition(topic, 0, 5)], anonymous, WAIT_S)
-    producer.commit_transaction(WAIT_S)
+    error = refused(lambda: producer.send_offsets_to_transaction(positions, metadata, WAIT_S))
 
-    assert offset_of(worker, topic) == 5
+    assert error.code() == KafkaError.UNKNOWN_MEMBER_ID
+    assert error.txn_requires_abort()
     for consumer in (worker.consumer, stranger):
         consumer.close()
+
+
+def test_a_transaction_without_offsets_is_not_fenced_by_the_group(kafka: Cluster) -> None:
+    topic, group = kafka.create(), fresh("group")
+    first = joined(kafka, group, "one", topic)
+    stale = first.consumer.consumer_group_metadata()
+    second = joined(kafka, group, "one", topic)
+    producer = begun(kafka)
+    write(producer, topic, b"from a zombie")
+
+    producer.send_offsets_to_transaction([], stale, WAIT_S)
+    producer.commit_transaction(WAIT_S)
+
+    for worker in (first, second):
+        worker.consumer.close()
 
 
 def test_range_gives_equal_partition_numbers_of_all_inputs_to_one_member(kafka: Cluster) -> None:

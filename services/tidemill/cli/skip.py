@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -110,7 +111,14 @@ def skip(  # noqa: PLR0913 - one parameter per option of the command
     if execute and workers:
         raise ConfigError([_in_the_way(group, workers)])
     clients = KafkaClients(brokers, settings)
-    member = SoleMember(clients, INPUTS, group=group, name=NAME, partitions=plant.partitions)
+    member = SoleMember(
+        clients,
+        INPUTS,
+        group=group,
+        name=NAME,
+        partitions=plant.partitions,
+        clock=time.monotonic,
+    )
     log = KafkaLog(clients)
     try:
         if execute:

@@ -67,7 +67,8 @@ def topics(  # noqa: PLR0913 - one parameter per option of the command
     wanted = Wanted(
         plant.partitions,
         _copies(replication, admin.brokers, is_production=production),
-        check_replication=PRODUCTION_REPLICATION if production else replication or 0,
+        admin.brokers,
+        check_replication=replication or (PRODUCTION_REPLICATION if production else 0),
         is_production=production,
         shorter=_shorter(is_accepted=short_retention, is_raised=raise_retention),
     )
@@ -97,13 +98,12 @@ def topics(  # noqa: PLR0913 - one parameter per option of the command
 
 
 def _copies(asked: int | None, brokers: int, *, is_production: bool) -> int:
-    copies = asked or min(PRODUCTION_REPLICATION, brokers)
-    if copies > brokers:
-        raise ConfigError([f"--replication: must be at most the {brokers} brokers, was {copies}"])
-    if is_production and copies < PRODUCTION_REPLICATION:
-        reason = f"must have {PRODUCTION_REPLICATION} copies of each topic, would have {copies}"
-        raise ConfigError([f"--production: {reason} on {brokers} brokers"])
-    return copies
+    if is_production and asked is not None and asked < PRODUCTION_REPLICATION:
+        msg = f"--replication: must be at least {PRODUCTION_REPLICATION} in production, was {asked}"
+        raise ConfigError([msg])
+    if asked is not None:
+        return asked
+    return PRODUCTION_REPLICATION if is_production else min(PRODUCTION_REPLICATION, brokers)
 
 
 def _shorter(*, is_accepted: bool, is_raised: bool) -> Shorter:
@@ -141,9 +141,9 @@ def _say(verdicts: list[Verdict], wanted: Wanted, unlocked: list[str]) -> None:
         typer.echo(f"lock    {name}: a schema id in the lock file")
     for verdict in verdicts:
         head = f"{verdict.state:<8}{verdict.name}"
-        if verdict.create is not None:
+        if verdict.state == "create" and verdict.create is not None:
             settings = ", ".join(f"{key}={value}" for key, value in verdict.create.items())
-            shape = f"{wanted.partitions} partitions, {wanted.replication} copies"
+            shape = f"{wanted.partitions} partitions, replication {wanted.replication}"
             typer.echo(f"{head}: {shape}, {settings}")
         for refusal in verdict.refusals:
             typer.echo(f"{head}: {refusal}")

@@ -53,9 +53,7 @@ def metrics_page() -> str:
 def topics_page() -> str:
     """Return `docs/topics.md`."""
     head = ("topic", "one record is", "record", "key", "cleanup", "kept")
-    rows = (
-        (f"`{t.name}`", t.about, t.record, _key(t), t.cleanup, _kept(t)) for t in TOPICS
-    )
+    rows = ((f"`{t.name}`", t.about, t.record, _key(t), t.cleanup, _kept(t)) for t in TOPICS)
     return _page("Topics", TOPICS_TEXT, _table(head, rows))
 
 

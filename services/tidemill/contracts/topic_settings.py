@@ -73,6 +73,7 @@ class Wanted:
 
     Attributes:
         replication: Copies of a topic that is created.
+        brokers: How many there are to hold them.
         check_replication: Copies that topics at hand must have; 0 leaves them as they are.
         is_production: Whether no single broker may be able to lose a record.
         shorter: What becomes of a retention that is too short.
@@ -80,6 +81,7 @@ class Wanted:
 
     partitions: int
     replication: int
+    brokers: int
     check_replication: int = 0
     is_production: bool = False
     shorter: Shorter = Shorter.REFUSED
@@ -157,7 +159,8 @@ def judge(topic: Topic, found: Found | None, wanted: Wanted) -> Verdict:
     """Hold a topic against what is wanted; None is a topic that does not exist."""
     settings = settings_of(topic, is_production=wanted.is_production)
     if found is None:
-        return Verdict(topic.name, create={s.name: s.value for s in settings})
+        few = _few_brokers(wanted)
+        return Verdict(topic.name, create={s.name: s.value for s in settings}, refusals=few)
     refusals = _shape_refusals(found, wanted)
     changes = []
     for setting in settings:
@@ -192,6 +195,12 @@ def _shape_refusals(found: Found, wanted: Wanted) -> list[str]:
             "definition, or migrate to a plant of a new name"
         )
     return refusals + _replication_refusals(found, wanted.check_replication)
+
+
+def _few_brokers(wanted: Wanted) -> tuple[str, ...]:
+    if wanted.brokers >= wanted.replication:
+        return ()
+    return (f"must be created with {wanted.replication} copies, brokers are {wanted.brokers}",)
 
 
 def _replication_refusals(found: Found, least: int) -> list[str]:

@@ -107,6 +107,8 @@ def _contradiction(partition: int, step: Step, gone: Sequence[Run]) -> Invariant
     if not gone:
         return InvariantError(f"{where}: the re-fold must lead to what the ledger says; {found}")
     topic, first, last = gone[0].topic, gone[0].first, gone[0].last
+    others = len(step.differences) - 1
+    found = step.differences[0] + (f", and {others} more" if others else "")
     return InvariantError(
         f"{where}: models must be rebuilt from {topic}-{partition}, from {first} on, and records "
         f"{first} to {last} are no longer retained: {found}. Choose: restore the records; or let "

@@ -55,8 +55,8 @@ class PoisonWatch:
                 self._dead -= self._recent[0]
             self._recent.append(is_dead)
             self._dead += is_dead
-            if len(self._recent) >= self.MIN_SEEN and 2 * self._dead > len(self._recent):
-                self._halt(last)
+        if len(self._recent) >= self.MIN_SEEN and 2 * self._dead > len(self._recent):
+            self._halt(last)
 
     def _halt(self, last: str) -> None:
         msg = (

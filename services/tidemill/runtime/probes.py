@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LIVE_WITHIN_S = 30.0
 REQUEST_TIMEOUT_S = 5.0
+SHUTDOWN_POLL_S = 0.1
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -49,8 +51,10 @@ class _Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore a client that went away; a probe's failure is the prober's to see."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # Any: typeshed's
+        """Pass over clients that went away; tell of anything else."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,7 +117,9 @@ def serve_probes(
         ConfigError: Nothing can listen there.
     """
     server = _listen(health, host, port, live_within_s)
-    thread = threading.Thread(target=server.serve_forever, name="probes", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(SHUTDOWN_POLL_S,), name="probes", daemon=True
+    )
     thread.start()
     try:
         shown = f"[{host}]" if ":" in host else host

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import ConsumerGroupState, KafkaException
@@ -56,12 +55,21 @@ class SoleMember:
     Args:
         name: Static name in the group, and the end of the transactional id: two never act at once.
         partitions: Partition count of the inputs.
+        clock: Monotonic seconds.
     """
 
     def __init__(
-        self, clients: Clients, inputs: Sequence[str], *, group: str, name: str, partitions: int
+        self,
+        clients: Clients,
+        inputs: Sequence[str],
+        *,
+        group: str,
+        name: str,
+        partitions: int,
+        clock: Callable[[], float],
     ) -> None:
         self._clients = clients
+        self._clock = clock
         self._group = group
         self._name = name
         self._partitions = partitions
@@ -78,10 +86,10 @@ class SoleMember:
         """
         self._membership.join()
         self._has_joined = True
-        deadline = time.monotonic() + _JOIN_S
+        deadline = self._clock() + _JOIN_S
         while not self._membership.partitions:
             self._poll()
-            if time.monotonic() > deadline:
+            if self._clock() > deadline:
                 self._refuse(f"gave no partition in {_JOIN_S:g} s")
         self._membership.settle()
         if len(self._membership.partitions) < self._partitions:
@@ -106,8 +114,8 @@ class SoleMember:
         Raises:
             InvariantError: A transaction stays pending.
         """
-        deadline = time.monotonic() + _VISIBLE_S
-        while time.monotonic() < deadline:
+        deadline = self._clock() + _VISIBLE_S
+        while self._clock() < deadline:
             found = self._membership.committed(partition)
             if found is not None:
                 return found
@@ -120,26 +128,26 @@ class SoleMember:
         Raises:
             InvariantError: What was committed stays hidden.
         """
-        deadline = time.monotonic() + _VISIBLE_S
+        deadline = self._clock() + _VISIBLE_S
         while True:
             try:
                 return self._run(start())
             except DependencyUnavailableError as error:
-                if time.monotonic() > deadline:
+                if self._clock() > deadline:
                     msg = f"what was committed must be visible in {_VISIBLE_S:g} s, {error}"
                     raise InvariantError(msg) from error
 
     def _run(self, work: Generator[None, None, T]) -> T:
-        polled = time.monotonic()
+        polled = self._clock()
         while True:
             try:
                 next(work)
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            if self._has_joined and time.monotonic() - polled > 1.0:
+            if self._has_joined and self._clock() - polled > 1.0:
                 self._poll()
-                polled = time.monotonic()
+                polled = self._clock()
 
     def commit(self, emits: Sequence[Emit], offsets: Mapping[tuple[str, int], int]) -> None:
         """Write records and offsets in one transaction.
@@ -150,7 +158,7 @@ class SoleMember:
         transactor = Transactor(
             self._clients,
             f"{self._group}.{self._name}",
-            clock=time.monotonic,
+            clock=self._clock,
             breathe=lambda: None,
         )
         ended = transactor.run(emits, offsets, self._metadata)

@@ -30,6 +30,8 @@ from tidemill.runtime.reach import reach
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
+
     from tidemill.contracts.topic_settings import Wanted
 
 _ANSWER_S = 30.0
@@ -54,7 +56,7 @@ class TopicAdmin:
         self._admin, cluster = reach(bootstrap, properties)
         self.brokers = len(cluster.brokers)
         self._broker = next(iter(cluster.brokers), 0)
-        self._topics = cluster.topics
+        self._topics = _whole(cluster)
 
     def verdicts(self, wanted: Wanted) -> list[Verdict]:
         """Return what is to be done about each of the mesh's topics, and in production Kafka's."""
@@ -113,27 +115,34 @@ class TopicAdmin:
             futures = self._admin.create_topics(missing, request_timeout=_ANSWER_S)
             for name, future in futures.items():
                 _answer(future, f"create {name}", passing=KafkaError.TOPIC_ALREADY_EXISTS)
-            self._await([topic.topic for topic in missing])
         if changed:
             altered = self._admin.incremental_alter_configs(changed, request_timeout=_ANSWER_S)
             for resource, future in altered.items():
                 _answer(future, f"change {resource.name}")
+        if missing or changed:
+            self._await(wanted)
 
-    def _await(self, names: Sequence[str]) -> None:
+    def _await(self, wanted: Wanted) -> None:
         deadline = time.monotonic() + _VISIBLE_S
         while True:
-            self._topics = self._admin.list_topics(timeout=_ANSWER_S).topics
-            hidden = [name for name in names if not self._is_led(name)]
+            self._topics = _whole(self._admin.list_topics(timeout=_ANSWER_S))
+            hidden = [topic.name for topic in TOPICS if not self._is_led(topic.name)]
+            hidden += [v.name for v in self.verdicts(wanted) if v.state != "ok"]
             if not hidden:
                 return
             if time.monotonic() > deadline:
-                reason = f"must show within {_VISIBLE_S:g} s what was created, still missing"
-                raise ConfigError([f"the cluster {reason}: {', '.join(hidden)}"])
+                reason = f"must show within {_VISIBLE_S:g} s what was done, does not for"
+                raise ConfigError([f"the cluster {reason} {', '.join(hidden)}"])
             time.sleep(_POLL_S)
 
     def _is_led(self, name: str) -> bool:
         topic = self._topics.get(name)
         return topic is not None and all(p.leader >= 0 for p in topic.partitions.values())
+
+
+def _whole(cluster: ClusterMetadata) -> dict[str, TopicMetadata]:
+    """Return the topics by name, without those that are just coming or going."""
+    return {name: topic for name, topic in cluster.topics.items() if topic.partitions}
 
 
 def _new_topic(name: str, settings: Mapping[str, str], wanted: Wanted) -> NewTopic:

@@ -62,6 +62,7 @@ class MemoryConsumer:
         self._assigned: list[Where] | None = None
         self._has_left = False
         self._is_fenced = False
+        self._is_unassigned = False
         self._fetches: dict[Where, Fetch] = {}
         self._turn = 0
         self._closed_at: float | None = None
@@ -92,8 +93,14 @@ class MemoryConsumer:
         self._fetches = {}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Read these partitions, and no others, from their offsets."""
+        """Read these partitions, and no others, from their offsets; nothing if dead.
+
+        A generator that Python collects after the crash may still call this.
+        """
+        if not self._process.is_alive:
+            return
         self._check_open()
+        self._is_unassigned = False
         self._fetches = {
             (part.topic, part.partition): Fetch(self._start(part)) for part in partitions
         }
@@ -101,6 +108,7 @@ class MemoryConsumer:
     def unassign(self) -> None:
         """Read nothing."""
         self.assign([])
+        self._is_unassigned = True
 
     def _start(self, part: TopicPartition) -> int:
         log = self._cluster.log(part.topic, part.partition)
@@ -151,7 +159,7 @@ class MemoryConsumer:
         self._is_fenced = True
         self._fetches = {}
         code = KafkaError._FATAL
-        error = KafkaError(code, "Fatal error: FENCED_INSTANCE_ID", fatal=True)
+        error = KafkaError(code, "Fatal error: FENCED_INSTANCE_ID")
         return [MemoryMessage(("", -1, OFFSET_INVALID), error=error)]
 
     def _give_up(self, callback: int) -> None:
@@ -159,7 +167,11 @@ class MemoryConsumer:
         assigned, self._assigned = self._assigned, None
         if assigned is None or self._callbacks is None:
             return
+        before = self._fetches = {}
         self._callbacks[callback](self, _parts(assigned))
+        if self._fetches is not before and not self._is_unassigned:
+            msg = "a revocation must be answered by unassign; after assign librdkafka never rejoins"
+            raise RuntimeError(msg)
         self._fetches = {}
 
     def _take(self, member: Member) -> None:

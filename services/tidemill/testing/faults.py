@@ -105,7 +105,7 @@ class Faults:
         fault = self._due(operation, process)
         if fault is None:
             return
-        if fault == "crash":
+        if isinstance(fault, str):  # a KafkaError cannot be compared with one
             process.kill()
             raise Crash
         if fault.code() == KafkaError._TIMED_OUT:

@@ -134,8 +134,6 @@ class Group:
         Raises:
             KafkaException: Unknown, fenced or of an older generation; the transaction must abort.
         """
-        if not metadata.member_id:
-            return  # as Kafka does: anonymous metadata passes
         member = self.members.get(metadata.instance)
         if member is None:
             raise _refused(KafkaError.UNKNOWN_MEMBER_ID, "the member is not in the group")

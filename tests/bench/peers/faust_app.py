@@ -1,8 +1,8 @@
-"""The job as a Faust agent; the mode is its processing guarantee."""
+"""The job as a Faust agent in a Faust worker; the mode is its processing guarantee."""
 
 from __future__ import annotations
 
-import asyncio
+import signal
 
 import faust
 
@@ -10,8 +10,8 @@ from bench.peers.job import Job
 from bench.peers.options import Options, read_options
 
 
-async def main(options: Options) -> None:
-    """Process the events asked for, then end."""
+def build_app(options: Options) -> faust.App:
+    """Return the application, which ends its worker after the events asked for."""
     app = faust.App(
         options.group,
         broker=f"kafka://{options.bootstrap}",
@@ -24,7 +24,6 @@ async def main(options: Options) -> None:
     source = app.topic(options.source, key_type=bytes, value_type=bytes, value_serializer="raw")
     sink = app.topic(options.sink, key_type=bytes, value_type=bytes, value_serializer="raw")
     job = Job()
-    done = asyncio.Event()
 
     async def predict(stream: faust.Stream[bytes]) -> None:
         count = 0
@@ -32,13 +31,12 @@ async def main(options: Options) -> None:
             await sink.send(key=event.key, value=job.process(event.value))
             count += 1
             if count == options.events:
-                done.set()
+                signal.raise_signal(signal.SIGTERM)
 
     app.agent(source)(predict)
-    await app.start()
-    await done.wait()
-    await app.stop()
+    return app
 
 
 if __name__ == "__main__":
-    asyncio.run(main(read_options()))
+    # Outside a worker of its own, Faust ignores `exactly_once` without a word.
+    faust.Worker(build_app(read_options()), loglevel="warning").execute_from_commandline()

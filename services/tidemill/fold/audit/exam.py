@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Position
 
 
+NEWER = (
+    "outputs stand behind those of the last ledger entry: of transactions newer than this audit, "
+    "or the end of the ledger is missing"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """One sound entry and what stands in the topics for it.
@@ -138,4 +144,7 @@ class Exam:
     def end(self) -> list[Finding]:
         """Return what no entry accounts for, once all entries were examined."""
         positions = {} if self._last is None else self._last.positions or {}
-        return [*self._outputs.foreign(positions), *self._saved.missing()]
+        findings = [*self._outputs.foreign(positions), *self._saved.missing()]
+        if self._outputs.has_more:
+            self._report.note(NEWER)
+        return findings

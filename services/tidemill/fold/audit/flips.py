@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Message
 
 # Bytes that may be hashed for one search: about a second.
-_BUDGET = 1 << 30
+MOST_BYTES = 1 << 30
 
 
 class Flip(NamedTuple):
@@ -64,7 +64,7 @@ def _size(messages: Sequence[Message]) -> int:
 
 
 def _is_too_much(suspects: Collection[Message], size: int) -> bool:
-    return 8 * size * sum(len(message.value or b"") for message in suspects) > _BUDGET
+    return 8 * size * sum(len(message.value or b"") for message in suspects) > MOST_BYTES
 
 
 def _search(

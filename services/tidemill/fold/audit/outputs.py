@@ -69,19 +69,19 @@ class OutputTrack:
         self._span = (topic, partition)
         self._log = log
         self._source_of = source_of
-        self._end = 0
         self._batches: Iterator[list[Message]] = iter(())
         self._ready: deque[Stored] = deque()
         self._latest = -1
         begin, _ = log.span(topic, partition)
-        self._reopen(begin)
+        self._end = begin
+        self._reopen()
         self.floor = _NOTHING_IS_LOST if begin == 0 else self._oldest_source()
 
-    def _reopen(self, start: int) -> bool:
+    def _reopen(self) -> bool:
         """Read on to what is committed by now; return whether there is more."""
         topic, partition = self._span
-        _, end = self._log.span(topic, partition)
-        if end <= max(start, self._end):
+        start, (_, end) = self._end, self._log.span(topic, partition)
+        if end <= start:
             return False
         self._batches, self._end = self._log.read(topic, partition, start, end), end
         return True
@@ -96,7 +96,7 @@ class OutputTrack:
         while len(self._ready) < count:
             batch = next(self._batches, None)
             if batch is None:
-                if not self._reopen(self._end):
+                if not self._reopen():
                     break
                 continue
             self._ready.extend(Stored(m, self._source_of(m)) for m in batch if is_ours(m))
@@ -132,6 +132,11 @@ class OutputTrack:
         if any(each.source is not None and self._latest < each.source < source for each in later):
             return True
         return is_short and source > last and len(self._ready) == 1
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything is left."""
+        return self._fill(1)
 
     def rest(self, before: int) -> list[Stored]:
         """Return what is left of records that answer sources before `before`."""
@@ -215,6 +220,11 @@ class Outputs:
         firsts = [run.first for run in entry.runs if run.topic == _INPUT_OF[topic]]
         floor = self._tracks[topic].floor
         return not firsts or (floor is not None and firsts[0] >= floor)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether outputs are left, once what no entry accounts for was taken."""
+        return any(track.has_more for track in self._tracks.values())
 
     def foreign(self, positions: Mapping[str, int]) -> list[Finding]:
         """Return a finding for every output that no entry accounts for, `positions` the tail's."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Position
 
+    OnEntry = Callable[[Entry], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -49,7 +51,7 @@ def replay(
     *,
     span: Span = WHOLE,
     known: Iterable[Terms] = (),
-    on_entry: Callable[[Entry], None] | None = None,
+    on_entry: OnEntry | None = None,
 ) -> Findings:
     """Fold entries again and compare with what stands in the topics, byte for byte.
 
@@ -86,7 +88,7 @@ def replay(
     report.notes += start.notes
     exam = Exam(log, partition, saved=saved, findings=report)
     replaying = _Replaying(log, partition, start=start, terms=terms, exam=exam)
-    replaying.run(report, tail.entry.sequence if stop is None else stop, on_entry)
+    replaying.run(report, stop, on_entry)
     note_reach(report)
     return report
 
@@ -112,11 +114,13 @@ class _Replaying:
         self._replica.start_from(start.states)
         self._ends = {topic: log.span(topic, partition)[1] for topic in INPUTS}
 
-    def run(self, report: Findings, stop: int, on_entry: Callable[[Entry], None] | None) -> None:
+    def run(
+        self, report: Findings, stop: int | None, on_entry: Callable[[Entry], None] | None
+    ) -> None:
         """Fold the entries up to `stop`, or up to the first divergence."""
         end = self._log.span(LEDGER, self._partition)[1]
         for walked in walk(self._log, self._partition, self._start.offset, end):
-            if walked.placed is not None and walked.placed.entry.sequence > stop:
+            if stop is not None and walked.placed and walked.placed.entry.sequence > stop:
                 return
             examined = self._exam.examine(walked)
             if examined is None or walked.findings:

@@ -58,13 +58,22 @@ class SavedStates:
         self._announced: dict[str, int] = {}
         self._lineages: dict[ModelKey, tuple[int, bytes]] = {}
         self.counts = dict.fromkeys((SNAPSHOTS, ANCHORS), 0)
-        for topic in (SNAPSHOTS, ANCHORS):
-            for message in _records(log, topic, partition):
-                self._read(message)
+        self._log = log
+        self._ends = dict.fromkeys(self.counts, 0)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Read what was written since the last look."""
+        for topic, seen in self._ends.items():
+            begin, end = self._log.span(topic, self._partition)
+            for messages in self._log.read(topic, self._partition, max(begin, seen), end):
+                for message in messages:
+                    self._read(message)
+            self._ends[topic] = end
 
     def _read(self, message: Message) -> None:
         key, bar, _ = (message.key or b"").partition(CHUNK_BAR)
-        if message.value is None:
+        if message.value is None and message.topic == SNAPSHOTS:
             self._held.pop(key, None)
             self._refused.add(key)
             return
@@ -143,6 +152,7 @@ class SavedStates:
     def missing(self) -> list[Finding]:
         """Return a finding for every model whose newest snapshot is announced and not there."""
         findings = []
+        self._catch_up()
         for name, sequence in self._announced.items():
             key = name.encode()
             if key in self._refused or self._held.get(key, -1) >= sequence:
@@ -161,9 +171,3 @@ class SavedStates:
         findings.counts["anchors"] += self.counts[ANCHORS]
         if self._signing is None and any(self.counts.values()):
             findings.note(NO_KEY)
-
-
-def _records(log: Log, topic: str, partition: int) -> Iterator[Message]:
-    begin, end = log.span(topic, partition)
-    for messages in log.read(topic, partition, begin, end):
-        yield from messages

@@ -12,10 +12,11 @@ from tidemill.fold.audit.chain import walk
 from tidemill.fold.ledger_log import find_terms
 from tidemill.fold.snapshots import Restored, Shelf
 from tidemill.fold.terms import KIND as TERMS
+from tidemill.fold.terms import Terms
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Generator, Mapping
     from typing import TypeVar
 
     from tidemill.fold.audit.findings import Place
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tidemill.fold.ledger import Entry
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.snapshots import SigningKey
-    from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
 
     T = TypeVar("T")
@@ -50,13 +50,16 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a start is chosen from: the topics, verified states, terms at hand."""
+    """What a start is chosen from: the topics, verified states, terms at hand.
+
+    `known` gains the terms that are met on the way.
+    """
 
     log: Log
     partition: int
     signing: SigningKey | None
     claims: tuple[Claim, ...]
-    known: Mapping[bytes, Terms]
+    known: dict[bytes, Terms]
 
 
 def choose_start(source: Source, wanted: int) -> Start:
@@ -123,8 +126,11 @@ class _Candidates:
             if entry.sequence >= self._floor:
                 return
             self._base = walked.placed
-            if any(action.kind == TERMS for action in entry.actions) and not entry.runs:
-                self._lowest = max(self._lowest, entry.sequence + 1)
+            for action in entry.actions:
+                if action.kind == TERMS:
+                    self._source.known[bytes.fromhex(action.detail["digest"])] = Terms.of(action)
+                    if not entry.runs:
+                        self._lowest = max(self._lowest, entry.sequence + 1)
             for model in entry.models:
                 key = ModelKey(model.stream, model.asset, model.model)
                 self._changes.setdefault(key, []).append(entry.sequence)
@@ -168,14 +174,23 @@ class _Candidates:
         places = {key: states[key][restored.sequence][0].place for key, restored in chosen.items()}
         return Start(first.offset, chosen, places, tuple(notes))
 
-    def _newest(self, key: ModelKey, fitting: Iterable[int]) -> tuple[int | None, int]:
+    def _newest(self, key: ModelKey, fitting: Collection[int]) -> tuple[int | None, int]:
         """Return the newest state before the first entry wanted, and up to where it holds."""
         newest = max((sequence for sequence in fitting if sequence < self._floor), default=None)
         since = -1 if newest is None else newest
         later = [sequence for sequence in self._changes.get(key, ()) if sequence > since]
         until = later[0] - 1 if later else self._floor - 1
-        is_known = self._oldest == 0 if newest is None else newest >= self._oldest
-        return newest, until if is_known else -1
+        return newest, until if self._is_known_since(since, max(fitting, default=-1)) else -1
+
+    def _is_known_since(self, since: int, last: int) -> bool:
+        """Return whether every change after a state is known.
+
+        Of a model that was not saved again, none lies between its last state and `resume`.
+        """
+        if since >= self._oldest - 1:
+            return True
+        assert self._base is not None
+        return 0 <= since == last and self._base.entry.resume >= self._oldest - 1
 
     def _states(self) -> dict[ModelKey, dict[int, list[Claim]]]:
         states: dict[ModelKey, dict[int, list[Claim]]] = {}

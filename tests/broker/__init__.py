@@ -1,0 +1,1 @@
+"""Proofs on a real broker, with real processes, at a size that ends in minutes."""

@@ -1,0 +1,1 @@
+"""The fold: gate, ledger, snapshots, recovery, audit."""

@@ -1,0 +1,246 @@
+"""Crashes, aborts, rebalances and pending offsets at any point change no output."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from runtime.refolding import recorded, refold
+from tidemill.contracts.topics import EVENTS, PREDICTIONS, TOPICS, UPDATES
+from tidemill.fold.books import Policy
+from tidemill.fold.snapshots import SigningKey
+from tidemill.kernel.deadletters import SUFFIX
+from tidemill.processors.learner.processor import LearnerFactory
+from tidemill.testing.cluster import MemoryCluster
+from tidemill.testing.driver import Driver
+from tidemill.testing.faults import Fault, Operation, abortable, timed_out
+from tidemill.testing.histories import check_history, read_input, read_output
+from tidemill.testing.plants import event_value, sample_terms, update_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidemill.kernel.processor import TaskFactory
+
+PARTITIONS = 2
+ASSETS = ("north/press", "north/saw", "south/press", "south/saw")
+WORKERS = ("w0", "w1")
+TERMS = sample_terms(
+    partitions=PARTITIONS,
+    challengers={"plain": [{"linear_model.LinearRegression": {"l2": 0.01}}]},
+)
+
+
+def learner() -> TaskFactory:
+    """Return a factory that saves often, so that restores begin at many different entries."""
+    return LearnerFactory(TERMS, SigningKey(bytes(32)), Policy(snapshot_every=7, anchor_every=9))
+
+
+class Plant:
+    """Writes numbered events and updates of four assets on two partitions."""
+
+    def __init__(self, *, fetch_records: int = 500, batch: int = 20) -> None:
+        topics = {topic.name: PARTITIONS for topic in TOPICS}
+        self.cluster = MemoryCluster(topics, fetch_records=fetch_records)
+        self.driver = Driver(self.cluster, learner, batch=batch)
+        self.random = random.Random(4)
+        self.number = 0
+        self.calls = 0
+
+    def event(self, asset: int, flavour: str = "labelled") -> None:
+        """Send one event: labelled, unlabelled, with a gap, with NaN, or not decodable."""
+        self.number += 1
+        x: dict[str, float | None] = {
+            "vibration": self.random.gauss(0, 1),
+            "temperature": self.random.gauss(20, 5),
+            "flow": self.random.random(),
+        }
+        if flavour == "gap":
+            x["flow"] = None
+        if flavour == "nan":
+            x["vibration"] = float("nan")
+        y = None if flavour == "unlabelled" else self.random.gauss(0, 1)
+        name = ASSETS[asset]
+        value = event_value(name, self.number, x, y)
+        if flavour == "poison":
+            value = value[:-3]
+        self.driver.send(EVENTS, asset % PARTITIONS, value, key=name.encode())
+
+    def update(self, asset: int, flavour: str = "good") -> None:
+        """Send one example: good, of an earlier cause, or not to be applied."""
+        self.number += 1
+        cause = self.number if flavour != "repeated" else max(1, self.number - 3)
+        label = self.random.gauss(0, 1) if flavour != "poison" else float("inf")
+        name = ASSETS[asset]
+        x = {"vibration": self.random.random(), "temperature": 20.0, "flow": 1.0}
+        value = update_value(name, cause, x, label)
+        self.driver.send(UPDATES, asset % PARTITIONS, value, key=name.encode())
+
+    def some_records(self, count: int) -> None:
+        """Send events of all assets with an update now and then and poison among them."""
+        for n in range(count):
+            if n % 5 == 4:
+                self.update(n % 4, "repeated" if n % 10 == 9 else "good")
+            else:
+                self.event(n % 4, "poison" if n % 7 == 3 else "labelled")
+
+
+def check_promise(plant: Plant) -> None:
+    """Hold what stands in the topics against the inputs and against a plain fold of them."""
+    cluster = plant.cluster
+    found = check_history(
+        map(read_input, cluster.read(EVENTS)),
+        map(read_output, plant.driver.outputs(PREDICTIONS, EVENTS + SUFFIX)),
+    )
+    assert found.is_clean, str(found)
+    for partition in range(PARTITIONS):
+        assert recorded(cluster, partition) == refold(cluster, TERMS, partition)
+
+
+def test_a_calm_run_of_one_worker_keeps_the_promise() -> None:
+    plant = Plant()
+    plant.driver.start("w0")
+    plant.some_records(60)
+    plant.driver.drain()
+
+    check_promise(plant)
+    assert len(plant.cluster.read(PREDICTIONS)) > 30
+    assert len(plant.cluster.read(EVENTS + SUFFIX)) > 3
+
+
+def troubled(count: int, trouble: Callable[[Driver], None]) -> Plant:
+    """Let two workers live through some trouble, planned when they have started."""
+    plant = Plant(batch=8)
+    plant.some_records(count // 2)
+    for instance in WORKERS:
+        plant.driver.start(instance)
+    before = plant.cluster.faults.calls[Operation.ANY]
+    trouble(plant.driver)
+    for _ in range(6):
+        for instance in WORKERS:
+            plant.driver.step(instance, 3)
+    plant.some_records(count - count // 2)
+    for _ in range(6):
+        for instance in WORKERS:
+            plant.driver.start(instance)
+            plant.driver.step(instance, 3)
+    plant.calls = plant.cluster.faults.calls[Operation.ANY] - before
+    plant.driver.drain()
+    return plant
+
+
+CALLS = troubled(40, lambda driver: None).calls
+
+
+@pytest.mark.parametrize("after", range(CALLS))
+def test_a_crash_at_any_call_of_any_client_changes_nothing(after: int) -> None:
+    plant = troubled(40, lambda d: d.cluster.fail_next(Operation.ANY, "crash", after=after))
+
+    assert plant.driver.crashes == 1
+    check_promise(plant)
+
+
+FAULTS: dict[str, Fault] = {"crash": "crash", "abort": abortable(), "time-out": timed_out()}
+PLACES = [
+    *((operation, "crash") for operation in Operation if operation is not Operation.ANY),
+    (Operation.INIT, "time-out"),
+    (Operation.BEGIN, "abort"),
+    (Operation.PRODUCE, "abort"),
+    (Operation.FLUSH, "abort"),
+    (Operation.FLUSH, "time-out"),
+    (Operation.SEND_OFFSETS, "abort"),
+    (Operation.SEND_OFFSETS, "time-out"),
+    (Operation.SEND_OFFSETS_DONE, "abort"),
+    (Operation.SEND_OFFSETS_DONE, "time-out"),
+    (Operation.COMMIT, "abort"),
+    (Operation.COMMIT, "time-out"),
+    (Operation.COMMIT_DONE, "time-out"),
+    (Operation.CONSUME, "time-out"),
+    (Operation.COMMITTED, "time-out"),
+]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize(("operation", "fault"), PLACES)
+def test_a_fault_at_each_step_of_a_transaction_changes_nothing(
+    operation: Operation, fault: str, after: int
+) -> None:
+    def trouble(driver: Driver) -> None:
+        driver.cluster.fail_next(operation, FAULTS[fault], after=after)
+        if operation in {Operation.ABORT, Operation.ABORT_DONE}:
+            driver.cluster.fail_next(Operation.COMMIT, abortable(), times=4)
+
+    plant = troubled(40, trouble)
+
+    check_promise(plant)
+
+
+actions = st.one_of(
+    st.tuples(
+        st.just("event"),
+        st.integers(0, 3),
+        st.sampled_from(["labelled", "labelled", "unlabelled", "gap", "nan", "poison"]),
+    ),
+    st.tuples(
+        st.just("update"), st.integers(0, 3), st.sampled_from(["good", "repeated", "poison"])
+    ),
+    st.tuples(st.just("start"), st.sampled_from(WORKERS), st.none()),
+    st.tuples(st.just("step"), st.sampled_from(WORKERS), st.integers(1, 9)),
+    st.tuples(st.just("step"), st.sampled_from(WORKERS), st.integers(1, 9)),
+    st.tuples(st.sampled_from(["crash", "leave", "abort"]), st.sampled_from(WORKERS), st.none()),
+    st.tuples(st.sampled_from(["freeze", "thaw"]), st.sampled_from(WORKERS), st.none()),
+    st.tuples(st.just("advance"), st.none(), st.sampled_from([0.5, 4.0, 11.0])),
+    st.tuples(st.just("hold markers"), st.none(), st.booleans()),
+    st.tuples(
+        st.just("fail"),
+        st.sampled_from([place for place in PLACES if place[0] is not Operation.INIT]),
+        st.integers(0, 12),
+    ),
+)
+
+
+def act(plant: Plant, action: str, what: object, how: object) -> None:
+    """Do one thing to the plant or to its workers."""
+    driver, cluster = plant.driver, plant.cluster
+    match action, what, how:
+        case "event", int(asset), str(flavour):
+            plant.event(asset, flavour)
+        case "update", int(asset), str(flavour):
+            plant.update(asset, flavour)
+        case "start", str(instance), _:
+            driver.start(instance)
+        case "step", str(instance), int(turns):
+            driver.step(instance, turns)
+        case "advance", _, float(seconds):
+            cluster.advance(seconds)
+        case "hold markers", _, bool(hold):
+            cluster.coordinator.holds_markers = hold
+            if not hold:
+                cluster.coordinator.write_markers()
+        case "fail", (operation, fault), int(after):
+            cluster.fail_next(operation, FAULTS[fault], after=after)
+        case _, str(instance), _:
+            getattr(driver, action)(instance)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(actions, min_size=10, max_size=80),
+    st.sampled_from([1, 3, 500]),
+    st.sampled_from([1, 5, 30]),
+)
+def test_whatever_happens_each_record_counts_once_and_in_order(
+    story: list[tuple[str, object, object]], fetch_records: int, batch: int
+) -> None:
+    plant = Plant(fetch_records=fetch_records, batch=batch)
+    plant.driver.start("w0")
+    for action, what, how in story:
+        act(plant, action, what, how)
+    plant.driver.drain()
+
+    note(f"crashes: {plant.driver.crashes}")
+    check_promise(plant)
