@@ -100,7 +100,7 @@ class Disorder:
 
     def _kill_worker(self) -> None:
         worker = self._rng.choice(self._mesh.up())
-        owned = self._mesh.owned().get(worker.name, set())
+        owned = worker.assigned()
         worker.kill()
         wall_ms = time.time() * 1000
         worker.start()
@@ -147,7 +147,7 @@ class Disorder:
     def _await_partitions(self, worker: WorkerProcess) -> set[int]:
         def owned() -> set[int] | None:
             self._mesh.check()
-            return self._mesh.owned().get(worker.name) or None
+            return worker.assigned() or None
 
         return await_value(owned, lambda: f"partitions for {worker.name}", BACK_WITHIN_S)
 

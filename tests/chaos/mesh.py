@@ -8,8 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from chaos.plant import NAME
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.reading import Record
 
 ASK_S = 5.0
-ANSWER_S = 30.0  # a request that nobody waits for keeps its client from being closed
+ANSWER_S = 60.0
 ASSIGNED_WITHIN_S = 120.0
 COMMAND_WITHIN_S = 3_600.0
 
@@ -54,14 +54,16 @@ class Mesh:
 
     def __enter__(self) -> Self:
         self.kafka.start()
-        self.admin = AdminClient({**QUIET, "bootstrap.servers": self.bootstrap})
         self._create_topics()
+        self._asking = Consumer(
+            {**QUIET, "bootstrap.servers": self.bootstrap, "group.id": self.group}
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self.workers.values():
             worker.destroy()
-        del self.admin  # closed while the broker answers
+        self._asking.close()
         self.kafka.stop()
 
     @property
@@ -74,7 +76,8 @@ class Mesh:
         for topic in TOPICS:
             settings = {s.name: s.value for s in settings_of(topic, is_production=False)}
             wanted.append(NewTopic(topic.name, self.partitions, 1, config=settings))
-        for future in self.admin.create_topics(wanted).values():
+        admin = AdminClient({**QUIET, "bootstrap.servers": self.bootstrap})
+        for future in admin.create_topics(wanted).values():
             future.result(ANSWER_S)
 
     def start(self, *names: str) -> list[WorkerProcess]:
@@ -134,19 +137,8 @@ class Mesh:
             worker.end()
 
     def owned(self) -> dict[str, set[int]]:
-        """Return the partitions of each instance; none while the broker does not answer."""
-        asked = self.admin.describe_consumer_groups([self.group], request_timeout=ASK_S)
-        try:
-            members = asked[self.group].result(ANSWER_S).members
-        except KafkaException:
-            return {}
-        owned: dict[str, set[int]] = {}
-        for member in members:
-            parts = member.assignment.topic_partitions if member.assignment else []
-            owned.setdefault(str(member.group_instance_id), set()).update(
-                part.partition for part in parts
-            )
-        return owned
+        """Return the partitions that each worker says it works on."""
+        return {worker.name: worker.assigned() for worker in self.up()}
 
     def await_owners(self, count: int) -> dict[str, set[int]]:
         """Wait until so many workers share all partitions, each having some."""
@@ -164,27 +156,18 @@ class Mesh:
 
     def lag(self) -> int | None:
         """Return how many offsets of the inputs are not committed; None without an answer."""
-        try:
-            return self._lag()
-        except KafkaException:
-            return None
-
-    def _lag(self) -> int:
         inputs = [
             TopicPartition(topic, number)
             for topic in (EVENTS, UPDATES)
             for number in range(self.partitions)
         ]
-        ends = self.admin.list_offsets(
-            {part: OffsetSpec.latest() for part in inputs}, request_timeout=ASK_S
-        )
-        request = [ConsumerGroupTopicPartitions(self.group, inputs)]
-        asked = self.admin.list_consumer_group_offsets(request, request_timeout=ASK_S)
-        found = {part: future.result(ANSWER_S).offset for part, future in ends.items()}
-        answer = asked[self.group].result(ANSWER_S)
-        committed = {(p.topic, p.partition): max(0, p.offset) for p in answer.topic_partitions}
+        try:
+            committed = self._asking.committed(inputs, ASK_S)
+            ends = [self._asking.get_watermark_offsets(part, ASK_S)[1] for part in inputs]
+        except KafkaException:
+            return None
         return sum(
-            max(0, end - committed[part.topic, part.partition]) for part, end in found.items()
+            max(0, end - max(0, part.offset)) for part, end in zip(committed, ends, strict=True)
         )
 
     def drain(self, deadline_s: float, each: Callable[[], None] | None = None) -> None:

@@ -33,6 +33,7 @@ class WorkerProcess:
         self.name = name
         self.log = log
         self.started = 0.0
+        self._born_at = 0  # where the present life's log begins
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,6 +52,7 @@ class WorkerProcess:
         """Begin a life."""
         assert self._process is None
         self.started = time.monotonic()
+        self._born_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -105,20 +107,32 @@ class WorkerProcess:
         """Return the end of its log."""
         return self.log.read_text("utf-8", errors="replace")[-SAID:] if self.log.exists() else ""
 
-    def lines(self) -> Iterator[dict[str, Any]]:  # Any: JSON
-        """Yield the JSON lines of its log, all lives."""
+    def told(self, event: str, *, all_lives: bool = False) -> Iterator[dict[str, Any]]:  # Any: JSON
+        """Yield the log lines of one kind, of the present life or of all."""
         if not self.log.exists():
             return
-        for line in self.log.read_text("utf-8", errors="replace").splitlines():
-            try:
-                value = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                yield value
+        with self.log.open("rb") as log:
+            log.seek(0 if all_lives else self._born_at)
+            for line in log.read().splitlines():
+                if event.encode() in line and (value := _parsed(line)).get("event") == event:
+                    yield value
+
+    def assigned(self) -> set[int]:
+        """Return the partitions it was last given in its present life, and restored."""
+        given = [set(line["partitions"]) for line in self.told("assigned")]
+        restored = {line["partition"] for line in self.told("restored")}
+        return given[-1] & restored if given else set()
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the present life, as the kernel accounts it."""
         status = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace")
         kibibytes = next(line.split()[1] for line in status.splitlines() if "VmRSS" in line)
         return int(kibibytes) * 1024
+
+
+def _parsed(line: bytes) -> dict[str, Any]:  # Any: JSON
+    try:
+        value = json.loads(line)
+    except ValueError:  # cut off by a kill, or not a log line
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -11,7 +11,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from runtime.plants import write_plant
-from tidemill.contracts.topics import EVENTS, LEDGER, PREDICTIONS, UPDATES, group_of
+from tidemill.cli.skip import INPUTS
+from tidemill.contracts.topics import EVENTS, LABELS, LEDGER, PREDICTIONS, UPDATES, group_of
 from tidemill.fold.books import Policy
 from tidemill.fold.ledger_log import read_entry
 from tidemill.fold.snapshots import SigningKey
@@ -39,37 +40,41 @@ DEADLINE_S = 60.0
 GROUP = group_of("sample", "learner")
 
 
+PARTITIONS = 2
+
+
 class Mesh:
-    """The sample plant on one broker, with one learner at a time."""
+    """The sample plant on one broker, with one learner at a time; a partition for each test."""
 
     def __init__(self, folder: Path, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self.plant = write_plant(folder, sample_definition(partitions=1), RECORD)
+        self.plant = write_plant(folder, sample_definition(partitions=PARTITIONS), RECORD)
         self.key = folder / "key"
+        self.where = ("-f", self.plant, "-b", bootstrap, "--signing-key", self.key)
         self.sent = 0
         assert run("keygen", self.key).code == 0
         assert run("topics", "-f", self.plant, "-b", bootstrap, "--execute").code == 0
 
-    def send(self, count: int) -> None:
+    def send(self, partition: int, count: int) -> None:
         producer = Producer({"bootstrap.servers": self.bootstrap})
         for number in range(self.sent, self.sent + count):
             x = {"vibration": float(number % 7), "temperature": 60.0, "flow": 0.5}
             value = event_value("north/1", number, x, float(number % 3))
-            producer.produce(EVENTS, value, b"north/1", partition=0)
+            producer.produce(EVENTS, value, b"north/1", partition=partition)
         assert producer.flush(DEADLINE_S) == 0
         self.sent += count
 
-    def forget_before(self, offset: int) -> None:
+    def forget_before(self, partition: int, offset: int) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        for future in admin.delete_records([TopicPartition(EVENTS, 0, offset)]).values():
+        for future in admin.delete_records([TopicPartition(EVENTS, partition, offset)]).values():
             future.result()
 
     def start(self) -> Worker:
         clients = KafkaClients(self.bootstrap)
         factory = LearnerFactory(
-            sample_terms(partitions=1), SigningKey(read_key_file(self.key)), Policy()
+            sample_terms(partitions=PARTITIONS), SigningKey(read_key_file(self.key)), Policy()
         )
-        settings = WorkerSettings(GROUP, "0", 1)
+        settings = WorkerSettings(GROUP, "0", PARTITIONS)
         return Worker(
             factory, clients, settings, clock=time.monotonic, failures=clients.failures.take
         )
@@ -91,25 +96,25 @@ class Mesh:
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    def skip(self, to: object, *options: object) -> Ran:
-        where = ("-f", self.plant, "-b", self.bootstrap, "--signing-key", self.key)
-        chosen = (EVENTS, "--partition", 0, "--to", to, "--actor", "ann", "--json")
-        return run("skip", *chosen, *where, *options)
+    def skip(self, partition: int, to: object, *options: object) -> Ran:
+        chosen = (EVENTS, "--partition", partition, "--to", to, "--actor", "ann", "--json")
+        return run("skip", *chosen, *self.where, *options)
 
-    def read(self, topic: str) -> list[Message]:
+    def read(self, topic: str, partition: int) -> list[Message]:
         log = KafkaLog(KafkaClients(self.bootstrap))
-        begin, end = log.span(topic, 0)
-        found = [message for batch in log.read(topic, 0, begin, end) for message in batch]
+        begin, end = log.span(topic, partition)
+        found = [message for batch in log.read(topic, partition, begin, end) for message in batch]
         log.close()
         return found
 
 
-@pytest.fixture
-def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mesh]:
-    # A worker that ended is out of the group after 2 s instead of 10.
-    monkeypatch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
-    with running(tmp_path / "kafka") as broker:
-        yield Mesh(tmp_path, broker.bootstrap)
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    folder = tmp_path_factory.mktemp("skip")
+    with pytest.MonkeyPatch.context() as patch, running(folder / "kafka") as broker:
+        # A worker that ended is out of the group after 2 s instead of 10.
+        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
+        yield Mesh(folder, broker.bootstrap)
 
 
 def document(ran: Ran) -> dict[str, Any]:
@@ -119,54 +124,62 @@ def document(ran: Ran) -> dict[str, Any]:
 
 
 def test_retention_passed_a_worker_and_the_operator_lets_it_go_on(mesh: Mesh) -> None:
-    mesh.send(40)
+    mesh.send(0, 40)
     mesh.work()
-    mesh.send(30)
-    mesh.forget_before(55)
+    mesh.send(0, 30)
+    mesh.forget_before(0, 55)
 
     with pytest.raises(InvariantError, match=r"--to beginning --fall-back"):
         mesh.work()
 
-    workers = document(mesh.skip("beginning"))["workers"]
+    workers = document(mesh.skip(0, "beginning"))["workers"]
     assert workers == ["0"]
-    refused = mesh.skip("beginning", "--execute", "--fall-back")
+    refused = mesh.skip(0, "beginning", "--execute", "--fall-back")
     assert refused.code == MISCONFIGURED
     assert "must have no member, has 0: stop the workers" in refused.said
 
     mesh.await_empty_group()
-    asked = document(mesh.skip("beginning"))
+    asked = document(mesh.skip(0, "beginning"))
     assert not asked["executed"]
     assert (asked["from"], asked["to"], asked["gone"], asked["passed_over"]) == (40, 55, 15, 0)
     assert [m["model"] for m in asked["models"]] == ["pump|north/1|pump/champion"]
-    assert "--fall-back" in mesh.skip("beginning", "--execute").said
-    assert len(mesh.read(LEDGER)) == 2
+    assert "--fall-back" in mesh.skip(0, "beginning", "--execute").said
+    assert len(mesh.read(LEDGER, 0)) == 2
 
-    assert document(mesh.skip("beginning", "--execute", "--fall-back"))["executed"]
+    assert document(mesh.skip(0, "beginning", "--execute", "--fall-back"))["executed"]
     mesh.work()
-    mesh.send(5)
+    mesh.send(0, 5)
     mesh.work()
 
-    sources = [m.headers for m in mesh.read(PREDICTIONS)]
-    assert len(sources) == 40 + 15 + 5
-    entries = [read_entry(message).entry for message in mesh.read(LEDGER)]
+    assert len(mesh.read(PREDICTIONS, 0)) == 40 + 15 + 5
+    entries = [read_entry(message).entry for message in mesh.read(LEDGER, 0)]
     assert [action.kind for action in entries[2].actions] == ["skip", "rollback"]
     assert entries[2].positions == {EVENTS: 55, UPDATES: 0}
     assert entries[-1].models[0].version == 40 + 1 + 15 + 5
 
 
+def test_a_group_that_never_was_has_no_member_and_only_inputs_are_skipped(
+    mesh: Mesh,
+) -> None:
+    assert members(mesh.bootstrap, {}, "tidemill.none.learner") == []
+    assert LearnerFactory.inputs == INPUTS
+    labels = run("skip", LABELS, "-p", 0, "--to", "end", "--actor", "a", *mesh.where)
+    assert labels.problems == (f"TOPIC: must be {UPDATES} or {EVENTS}, was {LABELS}",)
+
+
 def test_records_are_passed_over_and_no_model_changes(mesh: Mesh) -> None:
-    mesh.send(40)
+    mesh.send(1, 40)
     mesh.work()
-    mesh.send(30)
+    mesh.send(1, 30)
     mesh.await_empty_group()
 
-    assert mesh.skip(39, "--execute").code == MISCONFIGURED
-    assert mesh.skip(71, "--execute").code == MISCONFIGURED
-    done = document(mesh.skip(60, "--execute"))
+    assert mesh.skip(1, 39, "--execute").code == MISCONFIGURED
+    assert mesh.skip(1, 71, "--execute").code == MISCONFIGURED
+    done = document(mesh.skip(1, 60, "--execute"))
     mesh.work()
 
     assert (done["gone"], done["passed_over"], done["models"]) == (0, 20, [])
-    entries = [read_entry(message).entry for message in mesh.read(LEDGER)]
+    entries = [read_entry(message).entry for message in mesh.read(LEDGER, 1)]
     assert [entry.kind for entry in entries] == ["GENESIS", "APPLIED", "ACTION", "APPLIED"]
     assert entries[-1].runs[0].first == 60
     assert entries[-1].models[0].version == 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.rules.harness import Bench
+from rules.harness import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

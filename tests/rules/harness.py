@@ -7,10 +7,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from tests.rules.counting import CountingFactory
-from tests.rules.wrapped import WrappedClients
+from rules.counting import CountingFactory
+from rules.wrapped import WrappedClients
 
 from tidemill.runtime.worker import Worker, WorkerSettings
 
@@ -98,9 +98,15 @@ class Bench:
     def outputs(
         self, *, partition: int = 0, to: str = "sums", isolation: str = "read_committed"
     ) -> list[dict[str, Any]]:
-        clients = WrappedClients(self.bootstrap, {})
-        clients._common["isolation.level"] = isolation
-        reader = clients.reader()
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "looker",
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
+        )
         reader.assign([TopicPartition(self.topic(to), partition, 0)])
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + PATIENCE_S
@@ -137,7 +143,7 @@ class Bench:
             read = {
                 (topic, lane.partition): offset
                 for worker in chosen
-                for lane in worker._lanes.values()
+                for lane in worker._lanes
                 if lane.is_ready
                 for topic, offset in lane.positions.items()
             }
@@ -146,10 +152,19 @@ class Bench:
 
         self.step_until(is_read, *chosen)
 
+    def commit_marks(self, worker: Worker) -> None:
+        """Turn the loop until what is read is committed too."""
+        self.settle(worker)
+        self.step_until(
+            lambda: all(lane.committed == lane.positions for lane in worker._lanes), worker
+        )
+
     def _ends(self) -> dict[tuple[str, int], int]:
         reader = WrappedClients(self.bootstrap).reader()
         ends = {
-            (topic, partition): reader.get_watermark_offsets(TopicPartition(topic, partition), 10)[1]
+            (topic, partition): reader.get_watermark_offsets(TopicPartition(topic, partition), 10)[
+                1
+            ]
             for topic in (self.topic("updates"), self.topic("events"))
             for partition in range(self.partitions)
         }

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
-from tests.rules.counting import CountingFactory
-from tests.rules.wrapped import WrappedClients
+from rules.counting import CountingFactory
+from rules.wrapped import WrappedClients
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.clients import _READ_COMMITTED
 
 if TYPE_CHECKING:
-    from tests.rules.harness import Bench
+    from rules.harness import Bench
 
 pytestmark = pytest.mark.broker
 
@@ -36,6 +36,18 @@ def test_rule_10_and_12_others_go_on_while_one_partition_is_restored(bench: Benc
 
     assert bench.sums(partition=1) == [5, 11]
     assert bench.sums(partition=0) == [], "not fetched before its state stands"
+
+
+def test_rule_10_records_that_come_while_another_partition_is_restored_count_once(
+    bench: Bench,
+) -> None:
+    """What was polled must be applied before fetching starts anew for the restored partition."""
+    worker = bench.worker(factory=CountingFactory(bench.name, {1: 40}), batch=7)
+    bench.step_until(lambda: any(lane.is_ready for lane in worker._lanes), worker)
+    bench.send([1] * 1000)
+    bench.settle(worker)
+
+    assert bench.sums() == list(range(1, 1001))
 
 
 def test_rule_11_poison_becomes_dead_letters_in_the_same_transaction(bench: Bench) -> None:

@@ -22,13 +22,16 @@ class Hooks:
         self.before: dict[str, list[Callable[[], None]]] = defaultdict(list)
         self.after: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
+        self.instead: dict[str, list[Callable[[], None] | None]] = defaultdict(list)
+
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             self.calls.append(name)
             self.arguments[name].append(args)
             if self.before[name]:
                 self.before[name].pop(0)()
-            result = call(*args, **kwargs)
+            instead = self.instead[name].pop(0) if self.instead[name] else None
+            result = call(*args, **kwargs) if instead is None else instead()
             if self.after[name]:
                 self.after[name].pop(0)()
             return result

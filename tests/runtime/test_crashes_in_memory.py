@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from runtime.refolding import recorded, refold
+from runtime.refolding import INPUTS, recorded, refold
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, TOPICS, UPDATES
 from tidemill.fold.books import Policy
 from tidemill.fold.snapshots import SigningKey
@@ -85,6 +85,8 @@ class Plant:
         for n in range(count):
             if n % 5 == 4:
                 self.update(n % 4, "repeated" if n % 10 == 9 else "good")
+            elif n % 11 == 10:
+                self.cluster.append_aborted(EVENTS, n % 2, b"never seen")
             else:
                 self.event(n % 4, "poison" if n % 7 == 3 else "labelled")
 
@@ -188,6 +190,7 @@ actions = st.one_of(
     st.tuples(
         st.just("update"), st.integers(0, 3), st.sampled_from(["good", "repeated", "poison"])
     ),
+    st.tuples(st.just("aborted"), st.integers(0, 1), st.sampled_from(INPUTS)),
     st.tuples(st.just("start"), st.sampled_from(WORKERS), st.none()),
     st.tuples(st.just("step"), st.sampled_from(WORKERS), st.integers(1, 9)),
     st.tuples(st.just("step"), st.sampled_from(WORKERS), st.integers(1, 9)),
@@ -211,6 +214,8 @@ def act(plant: Plant, action: str, what: object, how: object) -> None:
             plant.event(asset, flavour)
         case "update", int(asset), str(flavour):
             plant.update(asset, flavour)
+        case "aborted", int(partition), str(topic):
+            cluster.append_aborted(topic, partition, b"never seen")
         case "start", str(instance), _:
             driver.start(instance)
         case "step", str(instance), int(turns):
@@ -227,7 +232,7 @@ def act(plant: Plant, action: str, what: object, how: object) -> None:
             getattr(driver, action)(instance)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(actions, min_size=10, max_size=80),
     st.sampled_from([1, 3, 500]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from tests.runtime.learners import (
+from runtime.learners import (
     BAD,
     ReportingTask,
     plant_cluster,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
-from tests.runtime.learners import (
+from runtime.learners import (
     ASSETS,
     BAD,
     ReportingTask,

@@ -255,7 +255,8 @@ def _say(document: dict[str, Any]) -> None:  # Any: a JSON document
         steps = model["version"] - model["back_to"]
         typer.echo(f"  {model['model']}: cannot be rebuilt, {steps} learning steps are lost")
     if document["executed"]:
-        typer.echo(f"ledger entry {document['entry']} says so; start the workers again")
+        typer.echo(f"ledger entry {document['entry']} says so; start the workers again: they have")
+        typer.echo("their partitions when this command's own session has timed out, within 10 s")
     elif document["from"] == document["to"] and not document["models"]:
         typer.echo("there is nothing to skip")
     else:

@@ -64,7 +64,11 @@ class DeadLetters:
         if self._reason not in {None, reason}:
             return
         source = headers.get(_ERROR + "topic")
-        topic = message.topic.removesuffix(SUFFIX) if source is None else source.decode(errors="replace")
+        topic = (
+            message.topic.removesuffix(SUFFIX)
+            if source is None
+            else source.decode(errors="replace")
+        )
         pile = Pile(topic, reason)
         heap = self.heaps.get(pile)
         if heap is None:

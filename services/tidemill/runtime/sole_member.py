@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import ConsumerGroupState, KafkaException
 
 from tidemill.kernel.errors import ConfigError, DependencyUnavailableError, InvariantError
-from tidemill.runtime.clients import SESSION_TIMEOUT_MS, kafka_error
+from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError, kafka_error
 from tidemill.runtime.failures import check_message_error
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.reach import reach
@@ -40,7 +40,10 @@ def members(bootstrap: str, properties: Mapping[str, str], group: str) -> list[s
     try:
         found = future.result(timeout=_ANSWER_S)
     except KafkaException as error:
-        reason = f"must be described, the cluster said {kafka_error(error).str()}"
+        if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        said = f"{kafka_error(error).name()}: {kafka_error(error).str()}"
+        reason = f"this user must be allowed to describe it, the cluster said {said}"
         raise ConfigError([f"consumer group {group}: {reason}"]) from error
     if found.state == ConsumerGroupState.DEAD:
         return []

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
-from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.runtime.clients import KafkaError, KafkaException, kafka_error
+from tidemill.kernel.errors import InvariantError
+from tidemill.runtime.assignment import Assignment
+from tidemill.runtime.clients import KafkaError
 from tidemill.runtime.failures import check_callback_error, check_message_error
-from tidemill.runtime.kafka_log import KafkaLog, to_message
+from tidemill.runtime.kafka_log import to_message
 from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.lanes import Lane
 from tidemill.runtime.membership import Membership
@@ -18,14 +19,12 @@ from tidemill.runtime.observer import Committed, Observer, Silent
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from tidemill.kernel.processor import Opened, Task, TaskFactory
+    from tidemill.kernel.processor import TaskFactory
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.clients import Clients, RawMessage
 
-# Each restore under way holds a few readers.
-RESTORED_AT_ONCE = 4
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 
@@ -90,9 +89,6 @@ class Worker:
         self._observer: Observer = observer or Silent()
         self._failures = failures
         self._waiting = waiting
-        self._log = KafkaLog(clients)
-        self._lanes: dict[int, Lane] = {}
-        self._generation = 0
         self._last_commit = clock()
         self._idle_since = clock()
         self._transactor = Transactor(
@@ -105,6 +101,14 @@ class Worker:
             group=settings.group,
             instance=settings.instance,
             expected=settings.partitions,
+        )
+        self._lanes = Assignment(
+            factory,
+            self._membership,
+            clients,
+            observer=self._observer,
+            clock=clock,
+            deadline_s=settings.restore_deadline_s,
         )
         self._lag = LagWatch(self._membership.known_end, self._observer, wall=wall)
         self._membership.check_counts(self._breathe)
@@ -120,29 +124,27 @@ class Worker:
         self._observer.turned(now)
         for error in self._failures():
             check_callback_error(error)
-        wait_s = 0.0 if self._restoring() else self._settings.wait_s
+        wait_s = 0.0 if self._lanes.unready else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
-        if self._membership.generation != self._generation:
-            self._take_over()
+        if self._lanes.has_changed:
+            self._lanes.take_over()
             return
-        self._restore(now)
         batches = self._sort(raw)
         if batches or self._has_marks_to_commit(now):
             self._transact(batches)
-        self._lag.look(self._lanes.values(), now)
+        self._lanes.restore()
+        self._lag.look(self._lanes, now)
 
     def idle_s(self) -> float:
         """Return for how long everything has been read and nothing came."""
-        ready = bool(self._lanes) and all(lane.is_ready for lane in self._lanes.values())
-        ended = all(len(lane.ended) == len(self._factory.inputs) for lane in self._lanes.values())
-        if not (ready and ended):
+        inputs = len(self._factory.inputs)
+        if not self._lanes or any(len(lane.ended) < inputs for lane in self._lanes):
             self._idle_since = self._clock()
         return self._clock() - self._idle_since
 
     def close(self) -> None:
         """End orderly: no transaction is open between steps (rule 13)."""
-        self._drop_lanes()
-        self._log.close()
+        self._lanes.close()
         self._membership.close()
 
     def _breathe(self) -> None:
@@ -151,70 +153,6 @@ class Worker:
         self._observer.turned(self._clock())
         for error in self._failures():
             check_callback_error(error)
-
-    def _take_over(self) -> None:
-        """Start over with the partitions that are ours now."""
-        self._generation = self._membership.generation
-        self._drop_lanes()
-        self._membership.settle()
-        now = self._clock()
-        self._lanes = {p: Lane(p, now) for p in self._membership.partitions}
-        self._observer.assigned(self._membership.partitions)
-
-    def _drop_lanes(self) -> None:
-        for lane in self._lanes.values():
-            lane.close()
-        self._lanes = {}
-
-    def _restore(self, now: float) -> None:
-        """Take each restore a step further; read what became ready (rule 10)."""
-        became_ready = False
-        for lane in self._restoring()[:RESTORED_AT_ONCE]:
-            if lane.opening is None:
-                lane.opening = self._open(lane.partition)
-            try:
-                next(lane.opening)
-            except StopIteration as stop:
-                lane.opened(stop.value)
-                assert lane.task is not None
-                became_ready = True
-                self._observer.restored(lane.partition, lane.task, self._clock() - lane.since)
-            except DependencyUnavailableError as error:
-                lane.close()
-                if now - lane.since > self._settings.restore_deadline_s:
-                    msg = (
-                        f"partition {lane.partition}: what was committed must become visible "
-                        f"within {self._settings.restore_deadline_s:g} s, still missing: {error}"
-                    )
-                    raise InvariantError(msg) from error
-            except KafkaException as error:
-                # The broker went away in the middle: start this restore again.
-                check_callback_error(kafka_error(error))
-                lane.close()
-        if became_ready:
-            self._fetch_ready()
-            if not self._restoring():
-                self._log.close()
-
-    def _restoring(self) -> list[Lane]:
-        return [lane for lane in self._lanes.values() if not lane.is_ready]
-
-    def _open(self, partition: int) -> Generator[None, None, Opened]:
-        committed = self._membership.committed(partition)
-        while committed is None:
-            yield
-            committed = self._membership.committed(partition)
-        return (yield from self._factory.open(partition, committed, self._log))
-
-    def _fetch_ready(self) -> None:
-        self._membership.fetch(
-            {
-                (topic, lane.partition): offset
-                for lane in self._lanes.values()
-                if lane.is_ready
-                for topic, offset in lane.positions.items()
-            }
-        )
 
     def _sort(self, raw: Sequence[RawMessage]) -> dict[int, dict[str, list[Message]]]:
         """Sort a poll by partition and topic; note ends of partition."""
@@ -228,9 +166,21 @@ class Worker:
             if lane is None or not lane.is_ready:
                 continue
             topic = message.topic()
+            self._check_new(message, lane)
             lane.ended.discard(topic)
             batches.setdefault(lane.partition, {}).setdefault(topic, []).append(to_message(message))
         return batches
+
+    @staticmethod
+    def _check_new(message: RawMessage, lane: Lane) -> None:
+        """Hold that a record was not applied before: the last guard against counting twice."""
+        topic, offset = message.topic(), message.offset()
+        if offset < lane.positions[topic]:
+            msg = (
+                f"{topic}-{lane.partition}: records must come from {lane.positions[topic]} on, "
+                f"{offset} came again; nothing of this poll was committed"
+            )
+            raise InvariantError(msg)
 
     def _note_error(self, message: RawMessage, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -247,7 +197,8 @@ class Worker:
     def _retention_passed_us(self, message: RawMessage) -> None:
         topic, partition = message.topic(), message.partition()
         begin, end = self._membership.span(topic, partition)
-        wanted = self._lanes[partition].positions.get(topic) if partition in self._lanes else None
+        lane = self._lanes.get(partition)
+        wanted = lane.positions.get(topic) if lane is not None else None
         msg = (
             f"{topic}-{partition}: the next record to read is {wanted}, retained are {begin} to "
             f"{end}. Choose: restore the records; or accept the gap with "
@@ -257,7 +208,7 @@ class Worker:
         raise InvariantError(msg)
 
     def _has_marks_to_commit(self, now: float) -> bool:
-        ready = [lane for lane in self._lanes.values() if lane.is_ready]
+        ready = [lane for lane in self._lanes if lane.is_ready]
         if any(lane.first_emits for lane in ready):
             return True
         is_time = now - self._last_commit >= self._settings.idle_commit_s
@@ -269,8 +220,8 @@ class Worker:
         records: list[Message] = []
         emits: list[Emit] = []
         offsets: dict[tuple[str, int], int] = {}
-        tasks: dict[int, Task] = {}
-        for lane in self._lanes.values():
+        moved: list[Lane] = []
+        for lane in self._lanes:
             batch = batches.get(lane.partition, {})
             if not lane.is_ready or not (batch or lane.has_moved):
                 continue
@@ -278,8 +229,7 @@ class Worker:
             records += [message for messages in batch.values() for message in messages]
             for topic, offset in lane.positions.items():
                 offsets[topic, lane.partition] = offset
-            assert lane.task is not None
-            tasks[lane.partition] = lane.task
+            moved.append(lane)
         ended = self._transactor.run(emits, offsets, self._membership.metadata)
         if ended.outcome is Outcome.ABORTED:
             self._discard(ended.reason)
@@ -287,9 +237,10 @@ class Worker:
         self._last_commit = self._clock()
         if records:
             self._idle_since = self._last_commit
-        for partition in tasks:
-            self._lanes[partition].committed = dict(self._lanes[partition].positions)
-            self._lanes[partition].first_emits = ()
+        for lane in moved:
+            lane.committed = dict(lane.positions)
+            lane.first_emits = ()
+        tasks = {lane.partition: lane.task for lane in moved if lane.task is not None}
         seconds = self._last_commit - started
         self._observer.committed(
             Committed(records, emits, tasks, seconds=seconds, finished=self._last_commit)
@@ -307,7 +258,8 @@ class Worker:
             dead = [emit for emit in caused if emit.topic.endswith(SUFFIX)]
             why = dict(dead[-1].headers).get(REASON_HEADER, b"").decode() if dead else ""
             lane.poison.observe(len(messages), len(dead), why)
-            lane.positions[topic] = messages[-1].offset + 1
+            # An end in the same poll lies further on, and is not announced again.
+            lane.positions[topic] = max(lane.positions[topic], messages[-1].offset + 1)
             lane.applied_ms[topic] = messages[-1].timestamp_ms
             emits += caused
         if batch:
@@ -317,13 +269,9 @@ class Worker:
     def _discard(self, reason: str) -> None:
         """Forget all state and rebuild it from what was committed (rules 8 and 9)."""
         self._observer.aborted(reason)
-        self._membership.fetch({})
+        self._lanes.discard()
         self._transactor.ready()
         if reason == ASSIGNMENT_CHANGED:
             self._membership.rejoin()
         if reason == TOO_LARGE:
             self._factory.write_smaller()
-        now = self._clock()
-        for partition, lane in list(self._lanes.items()):
-            lane.close()
-            self._lanes[partition] = Lane(partition, now)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tidemill.testing.coordinator import Coordinator
 from tidemill.testing.faults import Fault, Faults, Operation, Planned
 from tidemill.testing.groups import Group
-from tidemill.testing.partition_log import PartitionLog
+from tidemill.testing.partition_log import Fate, PartitionLog
 from tidemill.testing.processes import Process
 
 if TYPE_CHECKING:
@@ -154,6 +154,13 @@ class MemoryCluster:
         """Write one record outside any transaction, as a plant does; return its offset."""
         log = self.log(topic, partition)
         return log.append(key, value, headers, timestamp_ms=self.now_ms())
+
+    def append_aborted(self, topic: str, partition: int, value: bytes | None) -> None:
+        """Write a transaction of one record that aborts: two offsets no one will ever see."""
+        log = self.log(topic, partition)
+        span = log.open_span()
+        log.append(None, value, (), timestamp_ms=self.now_ms(), span=span)
+        log.close_span(span, Fate.ABORTED)
 
     def read(self, topic: str, partitions: Iterable[int] | None = None) -> list[Message]:
         """Return what a read_committed reader sees of a topic, partition by partition."""

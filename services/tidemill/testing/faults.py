@@ -56,7 +56,7 @@ def fatal() -> KafkaError:
     return KafkaError(code, "another producer took the transactional id over", fatal=True)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Planned:
     """One fault; strikes when `after` more calls have passed, `times` times in a row."""
 

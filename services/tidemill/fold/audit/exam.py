@@ -88,8 +88,8 @@ class Exam:
         inputs_agree = outputs_agree = None
         if applied.is_retained:
             inputs_agree = applied.digest() == entry.inputs
-        if answers.is_retained or answers.digest() == entry.emitted:
-            outputs_agree = answers.digest() == entry.emitted
+        if answers.is_retained or answers.digest == entry.emitted:
+            outputs_agree = answers.digest == entry.emitted
         self._count(entry, applied, answers)
         findings = (*applied.findings, *self._saved.follow(entry))
         return Examined(walked.placed, applied, answers, findings, inputs_agree, outputs_agree)

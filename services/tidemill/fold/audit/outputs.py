@@ -42,18 +42,12 @@ class Answers:
     Attributes:
         by_topic: Per output topic, what stands there for the entry, in order.
         is_retained: Whether all of them must still be there.
+        digest: What the entry must carry.
     """
 
     by_topic: dict[str, tuple[Stored, ...]]
     is_retained: bool
-
-    def digest(self) -> bytes:
-        """Return the digest that the entry must carry."""
-        digest = Digest()
-        for topic, stored in self.by_topic.items():
-            if stored:
-                digest.add(topic, [each.message.value for each in stored])
-        return digest.result()
+    digest: bytes
 
     def places(self) -> tuple[Place, ...]:
         """Return where the outputs stand, one place for each topic."""
@@ -74,11 +68,11 @@ class OutputTrack:
         self._latest = -1
         begin, _ = log.span(topic, partition)
         self._end = begin
-        self._reopen()
+        self.read_on()
         self.floor = _NOTHING_IS_LOST if begin == 0 else self._oldest_source()
 
-    def _reopen(self) -> bool:
-        """Read on to what is committed by now; return whether there is more."""
+    def read_on(self) -> bool:
+        """Go on to what is committed by now; return whether there is more."""
         topic, partition = self._span
         start, (_, end) = self._end, self._log.span(topic, partition)
         if end <= start:
@@ -96,9 +90,7 @@ class OutputTrack:
         while len(self._ready) < count:
             batch = next(self._batches, None)
             if batch is None:
-                if not self._reopen():
-                    break
-                continue
+                break
             self._ready.extend(Stored(m, self._source_of(m)) for m in batch if is_ours(m))
         return bool(self._ready)
 
@@ -200,12 +192,29 @@ class Outputs:
             entry: The entry.
             events: How many sensor events it applied; None where that is not known.
         """
-        dead = {
-            topic: self._take(entry, topic, None) for topic in (EVENTS + SUFFIX, UPDATES + SUFFIX)
-        }
-        due = None if events is None else max(0, events - len(dead[EVENTS + SUFFIX]))
-        by_topic = {PREDICTIONS: self._take(entry, PREDICTIONS, due), **dead}
-        return Answers(by_topic, all(self._reaches(entry, topic) for topic in by_topic))
+        answers = self._gather(entry, events, {})
+        if answers.digest == entry.emitted:
+            return answers
+        has_more = [track.read_on() for track in self._tracks.values()]
+        return self._gather(entry, events, answers.by_topic) if any(has_more) else answers
+
+    def _gather(
+        self, entry: Entry, events: int | None, had: Mapping[str, tuple[Stored, ...]]
+    ) -> Answers:
+        """Take what is left of an entry's outputs, behind those it `had`."""
+        dead_topics = (EVENTS + SUFFIX, UPDATES + SUFFIX)
+        by_topic = {t: (*had.get(t, ()), *self._take(entry, t, None)) for t in dead_topics}
+        predicted = had.get(PREDICTIONS, ())
+        due = None
+        if events is not None:
+            due = max(0, events - len(by_topic[EVENTS + SUFFIX]) - len(predicted))
+        by_topic[PREDICTIONS] = (*predicted, *self._take(entry, PREDICTIONS, due))
+        digest = Digest()
+        for topic, stored in by_topic.items():
+            if stored:
+                digest.add(topic, [each.message.value for each in stored])
+        is_retained = all(self._reaches(entry, topic) for topic in by_topic)
+        return Answers(by_topic, is_retained, digest.result())
 
     def _take(self, entry: Entry, topic: str, due: int | None) -> tuple[Stored, ...]:
         runs = [run for run in entry.runs if run.topic == _INPUT_OF[topic]]
