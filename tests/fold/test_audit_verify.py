@@ -10,14 +10,15 @@ import pytest
 from fold.history import KEY, History, ListLog, make_history, with_flipped_bit
 from fold.resealed import entries_of, resealed
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
-from tidemill.fold.audit import Kind, verify
+from tidemill.fold.audit import Kind, flips, verify
 from tidemill.fold.audit import verify as verify_function
 from tidemill.fold.audit.findings import Place
 from tidemill.fold.audit.saved import NO_KEY
+from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Action
 from tidemill.fold.snapshots import SigningKey
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.testing.plants import event_value
+from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
     from tidemill.fold.audit import Finding
@@ -320,3 +321,56 @@ def test_a_finding_says_where_what_must_hold_and_what_was_found() -> None:
     assert (document["topic"], document["partition"], document["offset"]) == (EVENTS, 0, 5)
     assert document["sequence"] == 2
     assert str(finding).startswith("input-altered: sensor.events-0@5 (ledger entry 2): ")
+
+
+def chunked_history() -> ListLog:
+    """Return a history whose snapshots come in several records each."""
+    policy = Policy(snapshot_every=4, anchor_every=3, chunk_bytes=400)
+    history = History(policy=policy)
+    for n in range(4):
+        numbers = range(4 * n, 4 * n + 4)
+        batch = [history.event(event_value("north/1", i, X, float(i))) for i in numbers]
+        history.commit([batch])
+    return history.log
+
+
+@pytest.mark.parametrize("topic", [SNAPSHOTS, ANCHORS])
+def test_each_part_of_a_large_snapshot_is_checked(topic: str) -> None:
+    log = chunked_history()
+    parts = [m for m in log.topics[topic] if b"|#" in (m.key or b"")]
+    assert parts
+    assert found(log) == []
+    altered = with_flipped_bit(log, parts[-1], 5_000)
+    assert found(altered) == [(Kind.SNAPSHOT_REFUSED, at(topic, parts[-1].offset))]
+
+
+def test_a_forgotten_model_needs_no_snapshot() -> None:
+    history = plain_history()
+    history.open(sample_terms(["linear_model.LinearRegression"]))
+    assert any(m.value is None for m in history.log.topics[SNAPSHOTS])
+    assert found(history.log) == []
+
+
+def test_an_anchor_without_a_value_is_refused(log: ListLog) -> None:
+    anchor = log.topics[ANCHORS][0]
+    log.put(anchor._replace(value=None))
+    assert found(log) == [(Kind.SNAPSHOT_REFUSED, at(ANCHORS, anchor.offset))]
+
+
+def test_where_nothing_tells_two_records_apart_a_finding_names_both() -> None:
+    history = History()
+    batch = [history.event(event_value("north/1", n, X)) for n in range(3)]
+    history.commit([batch])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flips, "MOST_BYTES", 0)
+        finding = one(with_flipped_bit(history.log, batch[1], 30))
+    document = finding.document()
+    assert (document["offset"], document["offsets"]) == (None, [0, 2])
+    assert "one of these 3" in finding.found
+    assert "sensor.events-0@0 to 2" in str(finding)
+
+
+def test_a_place_without_offset_is_a_partition() -> None:
+    assert str(Place(SNAPSHOTS, 2, None, None)) == "learner.snapshots-2"
+    assert not Place(SNAPSHOTS, 2, None, None).covers(SNAPSHOTS, 0)
+    assert not Place(SNAPSHOTS, 2, 4, 9).covers(ANCHORS, 5)

@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
-
 from tidemill.runtime.worker import Worker, WorkerSettings
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
+
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
-
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.clients import _READ_COMMITTED
 

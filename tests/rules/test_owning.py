@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError, Producer, TopicPartition
+
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients, raising
-
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.cimpl import NewPartitions
+
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
-
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:

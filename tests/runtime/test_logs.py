@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+
 from runtime.learners import (
     BAD,
     ReportingTask,
@@ -16,7 +17,6 @@ from runtime.learners import (
     send_events,
     start_learner,
 )
-
 from tidemill.contracts.topics import EVENTS, SNAPSHOTS
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.reports import Refused, Report

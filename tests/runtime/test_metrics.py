@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import KafkaError
 from prometheus_client.parser import text_string_to_metric_families
+
 from runtime.learners import (
     ASSETS,
     BAD,
@@ -19,7 +20,6 @@ from runtime.learners import (
     send_events,
     start_learner,
 )
-
 from tidemill.contracts.metrics import ABORT_REASONS, METRICS, OTHER, Kind
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.kernel.deadletters import dead_letter

@@ -8,8 +8,8 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from runtime.learners import plant_cluster, run_until_idle, send_events, start_learner
 
+from runtime.learners import plant_cluster, run_until_idle, send_events, start_learner
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.probes import serve_probes

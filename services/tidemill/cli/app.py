@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from tidemill.cli.audit import app as audit
+from tidemill.cli.audit import app as audit
 from tidemill.cli.check import check
 from tidemill.cli.demo import demo
 from tidemill.cli.dlq import app as dlq
@@ -35,4 +36,5 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(schemas, name="schemas")
 app.add_typer(dlq, name="dlq")
+app.add_typer(audit, name="audit")
 app.add_typer(audit, name="audit")

@@ -268,8 +268,9 @@ def _print(name: str, audited: "Sequence[Findings]", differences: int) -> None:
         reach = "no entry" if each.first is None else f"entries {each.first} to {each.last}"
         console.print(f"partition {each.partition}: {reach}; {escape(counts)}")
         for finding in each.findings:
-            console.print(f"  [bold red]{finding.kind}[/] {escape(str(finding))}")
+            rest = str(finding).removeprefix(finding.kind)
+            console.print(f"  [bold red]{finding.kind}[/]{escape(rest)}")
         for note in each.notes:
             console.print(f"  note: {escape(note)}")
-    verdict = "0 differences" if not differences else f"{differences} differences"
-    console.print(f"{name}: {verdict}")
+    noun = "difference" if differences == 1 else "differences"
+    console.print(f"{name}: {differences} {noun}")

@@ -9,10 +9,11 @@ from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.audit.flips import flipped_input, flipped_output
 from tidemill.fold.audit.lineages import LineageReader
 from tidemill.fold.audit.outputs import misplaced
+from tidemill.fold.ledger import Digest
 from tidemill.kernel.deadletters import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from tidemill.fold.audit.applied import Applied
     from tidemill.fold.audit.outputs import Answers
@@ -117,42 +118,58 @@ def altered_outputs(entry: Entry, applied: Applied, answers: Answers) -> list[Fi
     Without a re-fold: by place, by what dead letters must hold, by a bit flipped back.
     """
     offsets = [message.offset for message in applied.of_topic(EVENTS)]
-    findings = [*misplaced(entry, answers, offsets), *_altered_dead(entry, applied, answers)]
-    if findings:
-        return findings
-    stored = {
-        topic: [each.message for each in some] for topic, some in answers.by_topic.items() if some
-    }
-    suspects = stored.get(PREDICTIONS, [])
-    flip = flipped_output(stored, entry.emitted, suspects)
+    out_of_place = misplaced(entry, answers, offsets)
+    dead, mended = _altered_dead(entry, applied, answers)
+    if out_of_place:
+        return [*out_of_place, *dead]
+    digest = Digest()
+    for topic, messages in mended.items():
+        digest.add(topic, [message.value for message in messages])
+    if digest.result() == entry.emitted:
+        return dead
+    suspects = mended.get(PREDICTIONS, [])
+    flip = flipped_output(mended, entry.emitted, suspects)
     if flip is not None:
         place = Place.of(flip.message)
         found = f"it is altered: {flip}"
-        return [Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found)]
-    if not suspects:
-        suspects = [message for some in stored.values() for message in some]
+        return [*dead, Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found)]
+    return [*dead, _one_of(entry, suspects)]
+
+
+def _one_of(entry: Entry, suspects: Sequence[Message]) -> Finding:
+    """Return the finding where nothing tells predictions apart, or there are none."""
     if not suspects:
         place = Place(PREDICTIONS, entry.partition, None, None)
-        found = "no output stands there for the entry"
-        return [Finding(Kind.OUTPUT_MISSING, place, entry.sequence, _OUTPUTS, found)]
-    place, *also = Place.spanning(suspects)
+        found = "outputs that were emitted are not there"
+        return Finding(Kind.OUTPUT_MISSING, place, entry.sequence, _OUTPUTS, found)
+    (place,) = Place.spanning(suspects)
     count = len(suspects)
-    found = "it is altered" if count == 1 else f"one of these {count} is altered; a replay tells"
-    return [Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found, tuple(also))]
+    found = (
+        "it is altered"
+        if count == 1
+        else f"one of these {count} is altered, or a dead letter is missing; a replay tells"
+    )
+    return Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found)
 
 
-def _altered_dead(entry: Entry, applied: Applied, answers: Answers) -> list[Finding]:
+def _altered_dead(
+    entry: Entry, applied: Applied, answers: Answers
+) -> tuple[list[Finding], dict[str, list[Message]]]:
+    """Return findings for dead letters, and all outputs with the bytes dead letters must hold."""
     values = {(m.topic, m.offset): m.value for run in applied.runs for m in run}
     findings = []
+    mended: dict[str, list[Message]] = {}
     for topic, some in answers.by_topic.items():
-        if not topic.endswith(SUFFIX):
-            continue
         for each in some:
-            source = (topic.removesuffix(SUFFIX), each.source or 0)
-            if source in values and values[source] == each.message.value:
-                continue
-            must = "a dead letter must hold the bytes of the record it names"
-            found = f"those of {source[0]}-{entry.partition}@{each.source} are others"
-            place = Place.of(each.message)
-            findings.append(Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, must, found))
-    return findings
+            message = each.message
+            if topic.endswith(SUFFIX):
+                source = (topic.removesuffix(SUFFIX), each.source or 0)
+                if source not in values or values[source] != message.value:
+                    must = "a dead letter must hold the bytes of the record it names"
+                    found = f"those of {source[0]}-{entry.partition}@{each.source} are others"
+                    place = Place.of(message)
+                    altered = Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, must, found)
+                    findings.append(altered)
+                    message = message._replace(value=values.get(source, message.value))
+            mended.setdefault(topic, []).append(message)
+    return findings, mended

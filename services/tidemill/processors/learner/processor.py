@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Message
     from tidemill.kernel.reports import Refused
 
-SMALLEST_CHUNK_BYTES = 16_384
+SMALLEST_CHUNK_BYTES = 4_096
 
 
 class Learner:
