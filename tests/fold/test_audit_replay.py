@@ -27,7 +27,7 @@ from tidemill.fold.audit import Kind, Span, replay, verify
 from tidemill.fold.audit.bounds import AtOffset, AtSequence, AtTime
 from tidemill.fold.audit.findings import Place
 from tidemill.fold.books import BUDGET, Policy
-from tidemill.fold.ledger import Digest
+from tidemill.fold.ledger import Action, Digest
 from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
@@ -383,3 +383,33 @@ def test_an_altered_entry_before_the_span_is_said_and_the_span_is_folded(log: Li
     report = replay(altered, 0, KEY, span=span(AtSequence(20)))
     assert kinds(report) == [Kind.LEDGER_ALTERED]
     assert report.last == 24
+
+
+def test_a_roll_back_cannot_be_crossed_and_that_is_said() -> None:
+    history = long_history(4)
+    detail = {"model": "pump|north/1|pump/champion", "from": "4", "to": "2", "entry": "1"}
+    action = Action("rollback", {**detail, "actor": "ann"})
+    emits = history.learner.books.seal(history.positions, kind="ACTION", actions=[action])
+    history.log.append(LEDGER, emits[0].value)
+    report = replay(history.log, 0, KEY)
+    assert kinds(report) == [Kind.NOT_REPLAYABLE]
+    assert report.findings[0].sequence == 5
+
+
+def test_states_in_several_records_are_started_from() -> None:
+    policy = Policy(snapshot_every=4, anchor_every=3, chunk_bytes=500)
+    log = long_history(policy=policy).log
+    assert any(b"|#" in (m.key or b"") for m in log.topics[ANCHORS])
+    report = replay(log, 0, KEY, span=span(AtSequence(17)))
+    assert report.findings == []
+    assert (report.first or 0) > 5
+
+
+def test_one_missing_and_one_altered_output_of_an_entry_are_both_named() -> None:
+    log = pure_log()
+    gone, altered = log.topics[PREDICTIONS][8], log.topics[PREDICTIONS][10]
+    log = with_flipped_bit(log, altered, 500)
+    log.remove(gone)
+    findings = replay(log, 0, KEY).findings
+    assert {finding.kind for finding in findings} == {Kind.OUTPUT_MISSING, Kind.OUTPUT_ALTERED}
+    assert any(finding.names(PREDICTIONS, altered.offset) for finding in findings)

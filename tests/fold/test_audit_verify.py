@@ -9,6 +9,7 @@ import pytest
 
 from fold.history import KEY, History, ListLog, make_history, with_flipped_bit
 from fold.resealed import entries_of, resealed
+from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.fold.audit import Kind, flips, verify
 from tidemill.fold.audit import verify as verify_function
@@ -18,7 +19,7 @@ from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Action
 from tidemill.fold.snapshots import SigningKey
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.testing.plants import event_value, sample_terms
+from tidemill.testing.plants import event_value, sample_terms, update_value
 
 if TYPE_CHECKING:
     from tidemill.fold.audit import Finding
@@ -374,3 +375,62 @@ def test_a_place_without_offset_is_a_partition() -> None:
     assert str(Place(SNAPSHOTS, 2, None, None)) == "learner.snapshots-2"
     assert not Place(SNAPSHOTS, 2, None, None).covers(SNAPSHOTS, 0)
     assert not Place(SNAPSHOTS, 2, 4, 9).covers(ANCHORS, 5)
+
+
+def test_an_entry_written_in_other_bytes_of_the_same_meaning_is_altered(log: ListLog) -> None:
+    message = log.topics[LEDGER][3]
+    value = message.value or b""
+    longer = value[:5] + bytes((value[5] | 0x80, 0)) + value[6:]
+    log.put(message._replace(value=longer))
+    finding = one(log)
+    assert finding.place == at(LEDGER, message.offset)
+    assert "its bytes are not those" in finding.found
+
+
+def test_a_snapshot_written_in_other_bytes_of_the_same_meaning_is_altered(log: ListLog) -> None:
+    message = log.topics[SNAPSHOTS][0]
+    value = message.value or b""
+    longer = value[:5] + bytes((value[5] | 0x80, 0)) + value[6:]
+    log.put(message._replace(value=longer))
+    finding = one(log)
+    assert finding.place == at(SNAPSHOTS, message.offset)
+    assert "its bytes are not those" in finding.found
+
+
+def test_two_altered_events_of_one_entry_are_named_each_by_its_own_chain() -> None:
+    history = History()
+    values = [event_value(f"north/{n % 2}", n, X, float(n)) for n in range(8)]
+    batch = [history.event(value) for value in values]
+    history.commit([batch])
+    altered = with_flipped_bit(with_flipped_bit(history.log, batch[2], 400), batch[5], 400)
+    assert found(altered) == [
+        (Kind.INPUT_ALTERED, at(EVENTS, 2)),
+        (Kind.INPUT_ALTERED, at(EVENTS, 5)),
+    ]
+
+
+def test_a_repeated_update_is_not_taken_for_an_altered_one() -> None:
+    history = History()
+    history.commit([[history.event(event_value("north/1", 0, X, 1.0))]])
+    updates = [history.update(update_value("north/1", n, X, 2.0)) for n in (1, 5, 3, 6, 6)]
+    event = history.event(event_value("north/1", 1, X, 1.0))
+    history.commit([updates, [event]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flips, "MOST_BYTES", 0)
+        (finding,) = verify(with_flipped_bit(history.log, event, 400), 0, KEY).findings
+    assert finding.place == at(EVENTS, event.offset)
+
+
+def test_links_with_too_many_ways_prove_nothing() -> None:
+    history = History()
+    history.commit([[history.event(event_value("north/1", 0, X, 1.0))]])
+    record = codec("Update").decode(update_value("north/1", 1, X, 2.0))
+    updates = []
+    for partition in range(12):
+        cause = {"topic": "plant.labels", "partition": partition, "offset": 1, "index": 0}
+        updates.append(history.update(codec("Update").encode({**record, "cause": cause})))
+    history.commit([updates])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flips, "MOST_BYTES", 0)
+        finding = one(with_flipped_bit(history.log, updates[4], 700))
+    assert finding.place == Place(UPDATES, 0, 0, 11)

@@ -88,9 +88,14 @@ class Plant:
             failures=clients.failures.take,
         )
 
-    def run(self, group: str, plan: Callable[[Worker, WrappedClients], None]) -> None:
+    def run(
+        self,
+        group: str,
+        plan: Callable[[Worker, WrappedClients], None],
+        **extra: str,
+    ) -> None:
         """Read everything with one worker, faults as planned."""
-        clients = WrappedClients(self.bootstrap)
+        clients = WrappedClients(self.bootstrap, extra)
         worker = self.worker(clients, group)
         plan(worker, clients)
         deadline = time.monotonic() + PATIENCE_S
@@ -229,7 +234,7 @@ def test_snapshots_too_large_for_their_topic_are_written_in_smaller_chunks(
     plant: Plant, calm: list[list[bytes]]
 ) -> None:
     plant.renew(SMALL_RECORDS)
-    plant.run("large", lambda _, __: None)
+    plant.run("large", lambda _, __: None, **{"batch.size": "5000"})
 
     assert plant.predictions() == calm
     plant.check_replay()

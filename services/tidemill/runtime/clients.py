@@ -211,19 +211,25 @@ class KafkaClients:
         """Return a producer for rule 2."""
         producer: TransactionalProducer = Producer(  # type: ignore[assignment]  # as above
             {
+                **_PRODUCER_TUNING,
                 **self._common,
                 "transactional.id": transactional_id,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "retry.backoff.ms": 10,
-                "linger.ms": 5,
                 "message.max.bytes": 10_000_000,
-                "queue.buffering.max.messages": 200_000,
                 "delivery.report.only.error": True,
             }
         )
         return producer
 
+
+# What a user may set otherwise. A batch larger than a topic takes is refused like a record.
+_PRODUCER_TUNING: dict[str, Any] = {  # Any: librdkafka's values
+    "linger.ms": 5,
+    "batch.size": 262_144,
+    "queue.buffering.max.messages": 200_000,
+}
 
 _READ_COMMITTED: dict[str, Any] = {  # Any: librdkafka's values
     "enable.auto.commit": False,

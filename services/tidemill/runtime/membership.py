@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
-from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
+from tidemill.runtime.clients import KafkaError, KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import Remedy, remedy
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, Abort
 
@@ -27,12 +28,18 @@ class Membership:
     Args:
         inputs: The input topics; all must have the same number of partitions.
         expected: That number, as the definition says.
+
+    Attributes:
+        is_fenced: The client is of no use any more, another holds its place in the group: `renew`.
+            So it is after an outage longer than the session, too, when librdkafka has been
+            answered by a member id that it had given up.
     """
 
     def __init__(
         self, clients: Clients, inputs: Sequence[str], *, group: str, instance: str, expected: int
     ) -> None:
-        self._consumer: GroupConsumer = clients.member(group, instance)
+        self._open = partial(clients.member, group, instance)
+        self._consumer: GroupConsumer = self._open()
         self._inputs = tuple(inputs)
         self._expected = expected
         self._metadata: Any = None  # opaque to us
@@ -40,6 +47,7 @@ class Membership:
         self.partitions: tuple[int, ...] = ()
         self.generation = 0
         self.has_changed = False
+        self.is_fenced = False
 
     def join(self) -> None:
         """Subscribe; the assignment comes in a later `poll`."""
@@ -52,9 +60,28 @@ class Membership:
 
     def rejoin(self) -> None:
         """Give the assignment up and ask for a new one."""
-        self._consumer.unsubscribe()
+        try:
+            self._consumer.unsubscribe()
+        except KafkaException as error:
+            self._note_fenced(error)
+            self.renew()
+            return
         self._forget()
         self.join()
+
+    def renew(self) -> None:
+        """Join with a new client, which takes the old one's place in the group."""
+        self._consumer.close()
+        self._forget()
+        self.is_fenced = False
+        self._consumer = self._open()
+        self.join()
+
+    def _note_fenced(self, error: KafkaException) -> None:
+        """Note that the client is of no use any more; raise whatever else is wrong with it."""
+        if kafka_error(error).code() != KafkaError._FATAL:
+            raise error
+        self.is_fenced = True
 
     def check_counts(self, breathe: Callable[[], None]) -> None:
         """Hold the partition counts of all inputs against the definition.
@@ -99,7 +126,10 @@ class Membership:
             messages = self._consumer.consume(count, timeout_s)
         except KafkaException as error:
             if remedy(kafka_error(error)) is not Remedy.REPEAT:
-                raise
+                self._note_fenced(error)
+            messages = []
+        if any((error := m.error()) and error.code() == KafkaError._FATAL for m in messages):
+            self.is_fenced = True
             messages = []
         if self._problem is not None:
             raise self._problem
@@ -107,9 +137,12 @@ class Membership:
 
     def fetch(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Read these partitions, and only these, from these offsets."""
-        self._consumer.assign(
-            [TopicPartition(t, p, offset) for (t, p), offset in positions.items()]
-        )
+        try:
+            self._consumer.assign(
+                [TopicPartition(t, p, offset) for (t, p), offset in positions.items()]
+            )
+        except KafkaException as error:
+            self._note_fenced(error)
 
     def committed(self, partition: int) -> dict[str, int | None] | None:
         """Return the stable committed offset per input; None while a transaction is pending.
@@ -121,9 +154,9 @@ class Membership:
         try:
             answer = self._consumer.committed(asked, COMMITTED_TIMEOUT_S)
         except KafkaException as error:
-            if remedy(kafka_error(error)) is Remedy.REPEAT:
-                return None
-            raise
+            if remedy(kafka_error(error)) is not Remedy.REPEAT:
+                self._note_fenced(error)
+            return None
         if any(part.error is not None for part in answer):
             return None
         return {part.topic: part.offset if part.offset >= 0 else None for part in answer}

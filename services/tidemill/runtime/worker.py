@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.clients import Clients, RawMessage
 
+
+# Two workers of one instance take its place from one another in less.
+RENEWED_AT_MOST_EVERY_S = 30.0
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 
@@ -89,6 +93,7 @@ class Worker:
         self._observer: Observer = observer or Silent()
         self._failures = failures
         self._waiting = waiting
+        self._renewed = -math.inf
         self._last_commit = clock()
         self._idle_since = clock()
         self._transactor = Transactor(
@@ -126,6 +131,8 @@ class Worker:
             check_callback_error(error)
         wait_s = 0.0 if self._lanes.unready else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
+        if self._membership.is_fenced:
+            self._renew(now)
         if self._lanes.has_changed:
             self._lanes.take_over()
             return
@@ -134,6 +141,18 @@ class Worker:
             self._transact(batches)
         self._lanes.restore()
         self._lag.look(self._lanes, now)
+
+    def _renew(self, now: float) -> None:
+        """Take our place in the group again: who lost it to an outage keeps it this time."""
+        if now - self._renewed < RENEWED_AT_MOST_EVERY_S:
+            msg = (
+                f"instance {self._settings.instance} of group {self._settings.group} must belong "
+                "to one worker, another takes its place again and again; "
+                "give every instance its own --instance"
+            )
+            raise InvariantError(msg)
+        self._renewed = now
+        self._membership.renew()
 
     def idle_s(self) -> float:
         """Return for how long everything has been read and nothing came."""

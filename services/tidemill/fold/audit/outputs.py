@@ -49,10 +49,6 @@ class Answers:
     is_retained: bool
     digest: bytes
 
-    def places(self) -> tuple[Place, ...]:
-        """Return where the outputs stand, one place for each topic."""
-        return Place.spanning([s.message for each in self.by_topic.values() for s in each])
-
 
 class OutputTrack:
     """One output topic, read forward once and shared out by source offset."""

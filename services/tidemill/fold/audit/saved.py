@@ -37,6 +37,9 @@ class Claim:
     sequence: int
     version: int
     lineage: bytes
+    state_digest: bytes
+    chunk: int
+    chunks: int
 
 
 class SavedStates:
@@ -93,7 +96,14 @@ class SavedStates:
             self._refused.add(key)
             return
         claim = Claim(
-            Place.of(message), ModelKey.decode(key), sequence, record["version"], record["lineage"]
+            place=Place.of(message),
+            key=ModelKey.decode(key),
+            sequence=sequence,
+            version=record["version"],
+            lineage=record["lineage"],
+            state_digest=record["state_digest"],
+            chunk=record["chunk"],
+            chunks=record["chunks"],
         )
         self._claims.setdefault(sequence, []).append(claim)
         if message.topic == SNAPSHOTS and not bar:

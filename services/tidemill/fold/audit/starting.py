@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import ANCHORS, LEDGER
+from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import INPUTS, Fold
 from tidemill.fold.audit.bounds import first_entry
 from tidemill.fold.audit.chain import walk
@@ -16,7 +16,7 @@ from tidemill.fold.terms import Terms
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
     from typing import TypeVar
 
     from tidemill.fold.audit.findings import Place
@@ -141,7 +141,7 @@ class _Candidates:
             return Start(0, obstacle=f"no entry before {self._floor} can be read")
         fleet = self._fold(base).fleet
         after = base.entry.resume
-        chosen: dict[ModelKey, Restored] = {}
+        chosen: dict[ModelKey, list[Claim]] = {}
         notes: list[str] = []
         states = self._states()
         for key in sorted({*states, *self._changes}):
@@ -149,10 +149,9 @@ class _Candidates:
             if blueprint is None:
                 continue
             fitting = {
-                sequence: restored
-                for sequence in states.get(key, ())
-                if (restored := self._load(states[key][sequence], key)) is not None
-                and restored.state_digest == blueprint.digest
+                sequence
+                for sequence, chunks in states.get(key, {}).items()
+                if chunks[0].state_digest == blueprint.digest
             }
             usable, until = self._newest(key, fitting)
             if until + 1 < self._lowest:
@@ -164,15 +163,15 @@ class _Candidates:
             else:
                 after = min(after, until)
             if usable is not None:
-                chosen[key] = fitting[usable]
+                chosen[key] = states[key][usable]
         after = max(after, self._lowest - 1)
         first = first_entry(
             self._source.log, self._source.partition, lambda entry: entry.sequence > after
         )
         if first is None:
             return Start(0, obstacle=f"no entry after {after} is there")
-        places = {key: states[key][restored.sequence][0].place for key, restored in chosen.items()}
-        return Start(first.offset, chosen, places, tuple(notes))
+        places = {key: chunks[0].place for key, chunks in chosen.items()}
+        return Start(first.offset, self._load(chosen.values()), places, tuple(notes))
 
     def _newest(self, key: ModelKey, fitting: Collection[int]) -> tuple[int | None, int]:
         """Return the newest state before the first entry wanted, and up to where it holds."""
@@ -193,22 +192,34 @@ class _Candidates:
         return 0 <= since == last and self._base.entry.resume >= self._oldest - 1
 
     def _states(self) -> dict[ModelKey, dict[int, list[Claim]]]:
-        states: dict[ModelKey, dict[int, list[Claim]]] = {}
+        """Return the chunks of every complete state; where compaction took some, of its anchor."""
+        found: dict[ModelKey, dict[int, dict[int, Claim]]] = {}
         for claim in self._source.claims:
-            states.setdefault(claim.key, {}).setdefault(claim.sequence, []).append(claim)
-        return states
+            chunks = found.setdefault(claim.key, {}).setdefault(claim.sequence, {})
+            chunks[claim.chunk] = claim
+        return {
+            key: {
+                sequence: [chunks[n] for n in sorted(chunks)]
+                for sequence, chunks in by_sequence.items()
+                if 0 in chunks and len(chunks) == chunks[0].chunks
+            }
+            for key, by_sequence in found.items()
+        }
 
-    def _load(self, claims: list[Claim], key: ModelKey) -> Restored | None:
-        """Return one state, its chunks from snapshots or, where compaction took some, anchors."""
+    def _load(self, chosen: Iterable[list[Claim]]) -> dict[ModelKey, Restored]:
+        """Read the chosen states, each topic once from front to back."""
         assert self._source.signing is not None
         shelf = Shelf(self._source.signing)
-        for claim in sorted(claims, key=lambda claim: claim.place.topic == ANCHORS):
-            topic, partition, offset, _ = claim.place
-            assert offset is not None
-            for messages in self._source.log.read(topic, partition, offset, offset + 1):
+        wanted: dict[str, set[int]] = {}
+        for claim in (claim for chunks in chosen for claim in chunks):
+            wanted.setdefault(claim.place.topic, set()).add(claim.place.first or 0)
+        for topic, offsets in wanted.items():
+            where = (topic, self._source.partition, min(offsets), max(offsets) + 1)
+            for messages in self._source.log.read(*where):
                 for message in messages:
-                    shelf.add(message)
-        return shelf.newest.get(key)
+                    if message.offset in offsets:
+                        shelf.add(message)
+        return shelf.newest
 
     def _fold(self, base: Placed) -> Fold:
         source, digest = self._source, base.entry.definition
