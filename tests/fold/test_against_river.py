@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ASSETS = ("north/press", "north/saw", "south/press")
-TREE = {"grace_period": 40, "delta": 0.01}
+TREE: dict[str, Any] = {"grace_period": 40, "delta": 0.01}
 
-Steps = list[str | dict[str, dict[str, float]]]
+Steps = list[str | dict[str, dict[str, Any]]]
 
 KINDS: dict[str, tuple[str, Steps, Callable[[], Any]]] = {
     "linear regression": (

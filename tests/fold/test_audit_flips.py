@@ -67,7 +67,7 @@ def test_an_untouched_history_differs_in_nothing(audit: Audit, seed: int) -> Non
 
 @pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.parametrize("audit", AUDITS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(seed=seeds, data=st.data())
 def test_a_flipped_bit_is_located_to_the_record(
     audit: Audit, topic: str, seed: int, data: st.DataObject
@@ -85,7 +85,7 @@ def test_a_flipped_bit_is_located_to_the_record(
 
 @pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.parametrize("audit", AUDITS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(seed=seeds, data=st.data())
 def test_without_trying_bits_the_evidence_narrows_to_the_record_or_its_entry(
     audit: Audit, topic: str, seed: int, data: st.DataObject
@@ -105,7 +105,7 @@ def test_without_trying_bits_the_evidence_narrows_to_the_record_or_its_entry(
         assert finding.also == ()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(seed=seeds, data=st.data())
 def test_of_two_flipped_bits_verify_names_both_where_one_does_not_hide_the_other(
     seed: int, data: st.DataObject
@@ -122,7 +122,7 @@ def test_of_two_flipped_bits_verify_names_both_where_one_does_not_hide_the_other
         assert any(f.names(message.topic, message.offset) for f in findings)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seed=seeds, data=st.data())
 def test_any_other_byte_or_no_value_at_all_is_found_too(seed: int, data: st.DataObject) -> None:
     log = history(seed).copy()

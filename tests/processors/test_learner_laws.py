@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +13,13 @@ from tidemill.contracts.topics import EVENTS, UPDATES
 from tidemill.fold.applying import Fold
 from tidemill.fold.books import Books, Policy
 from tidemill.fold.snapshots import SigningKey
-from tidemill.fold.terms import Terms
 from tidemill.kernel.records import Message
 from tidemill.processors.learner.processor import Learner
 from tidemill.testing.laws import check_processor
 from tidemill.testing.plants import LINEAR, LOGISTIC, event_value, sample_terms, update_value
+
+if TYPE_CHECKING:
+    from tidemill.fold.terms import Terms
 
 ASSETS = ("north/press", "south/saw")
 QUICK_TREE = {"grace_period": 5, "delta": 0.4, "tau": 0.9}

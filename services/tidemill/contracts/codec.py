@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,8 @@ DECODE_ERRORS = (
     StopIteration,
     struct.error,
 )
+
+_ADDRESS = re.compile(r" from <[^>]*>")
 
 JsonSchema = Any  # an Avro schema in JSON is a str, list or dict, nested
 
@@ -86,7 +89,7 @@ def read_exactly(value: bytes, writer: JsonSchema, reader: JsonSchema | None) ->
         record = schemaless_reader(stream, writer, reader)
     except DECODE_ERRORS as error:
         raise InvalidRecordError(
-            DeadLetterReason.UNDECODABLE, f"the bytes must be one record, found {error!r}"
+            DeadLetterReason.UNDECODABLE, f"the bytes must be one record, {_described(error)}"
         ) from error
     if stream.tell() != len(value):
         raise InvalidRecordError(
@@ -94,6 +97,11 @@ def read_exactly(value: bytes, writer: JsonSchema, reader: JsonSchema | None) ->
             f"the record must end with the value, {len(value) - stream.tell()} bytes remain",
         )
     return record
+
+
+def _described(error: Exception) -> str:
+    """Return what a decoder says, without addresses in memory: equal records, equal words."""
+    return f"found {type(error).__name__}: {_ADDRESS.sub('', str(error))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,14 @@ class Event(NamedTuple):
 
 
 class _Writer(NamedTuple):
-    """How one writer schema of one stream is read."""
+    """How one writer schema of one stream is read; `aliases` are other names of its fields."""
 
     stream: StreamDefinition
     schema: JsonSchema
     reader: JsonSchema | None
     numerator: int
     denominator: int
+    aliases: tuple[tuple[str, str], ...]
 
 
 class EventReader:
@@ -64,12 +65,17 @@ class EventReader:
 
     def _writer(self, schema_id: int, stream: StreamDefinition) -> _Writer:
         schema = self._schemas[schema_id]
-        newest = max(i for i, s in self._schemas.items() if record_name(s) == stream.event)
-        reader = None if newest == schema_id else parse_schema(plain_times(self._schemas[newest]))
-        unit = stream.time.unit or time_unit(self._schemas[newest], stream.time.field)
-        numerator, denominator = _ratio(unit)
+        newest_id = max(i for i, s in self._schemas.items() if record_name(s) == stream.event)
+        newest = self._schemas[newest_id]
+        reader = None if newest_id == schema_id else parse_schema(plain_times(newest))
+        numerator, denominator = _ratio(stream.time.unit or time_unit(newest, stream.time.field))
+        aliases = tuple(
+            (alias, field["name"])
+            for field in newest["fields"]
+            for alias in field.get("aliases", ())
+        )
         plain = parse_schema(plain_times(schema))
-        return _Writer(stream, plain, reader, numerator, denominator)
+        return _Writer(stream, plain, reader, numerator, denominator, aliases)
 
     def read(self, value: bytes | None) -> Event:
         """Decode one event.
@@ -83,6 +89,8 @@ class EventReader:
         if writer is None:
             raise self._unclaimed(schema_id)
         values = read_exactly(value, writer.schema, writer.reader)
+        for alias, name in writer.aliases:
+            values[alias] = values[name]
         stream = writer.stream
         asset = values.get(stream.asset)
         if not isinstance(asset, str) or not asset:
@@ -135,7 +143,7 @@ class EventReader:
 def time_unit(schema: JsonSchema, field: str) -> str:
     """Return the unit of a timestamp field of a record schema; microseconds where it says none."""
     for entry in schema["fields"]:
-        if entry["name"] == field:
+        if field in (entry["name"], *entry.get("aliases", ())):
             kinds = entry["type"] if isinstance(entry["type"], list) else [entry["type"]]
             for kind in kinds:
                 if isinstance(kind, dict) and kind.get("logicalType") == "timestamp-millis":

@@ -7,19 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from tidemill.contracts.id_lock import LOCK_FILE, PLANT_IDS_START, lock_ids, lock_text
-from tidemill.demo.plant import DEFINITION, SCHEMA
+from tidemill.contracts.topics import group_of
+from tidemill.demo.plant import DEFINITION, PLANT, SCHEMA
 from tidemill.kernel.errors import ConfigError, InvariantError
 from tidemill.local.connection import ensure_signing_key, signing_key_path
 from tidemill.local.kafka import EmbeddedKafka
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
 WORKERS = ("demo-1", "demo-2")
 END_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
+READY_POLL_S = 0.2
 MARKER = "tidemill-demo"
 
 
@@ -70,6 +78,24 @@ class Mesh:
         lock = lock_ids({}, [SCHEMA], PLANT_IDS_START)
         (avro / LOCK_FILE).write_text(lock_text(lock), "utf-8")
         self.definition.write_text(DEFINITION, "utf-8")
+
+    def await_workers(self) -> None:
+        """Wait until the learners share the partitions.
+
+        Raises:
+            InvariantError: One has ended, or they never did.
+        """
+        group = group_of(PLANT, "learner")
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline:
+            self.check_workers()
+            found = admin.describe_consumer_groups([group])[group]
+            if _is_shared(found):
+                return
+            time.sleep(READY_POLL_S)
+        msg = f"the learners must share the partitions within {READY_WITHIN_S:g} s, see their logs"
+        raise InvariantError(msg)
 
     def start_worker(self, name: str) -> None:
         """Start one learner; its log goes to a file in the directory."""
@@ -152,3 +178,13 @@ class Mesh:
     def _environment(self) -> dict[str, str]:
         key = str(signing_key_path(self.directory))
         return {**os.environ, "TIDEMILL_SIGNING_KEY_FILE": key}
+
+
+def _is_shared(described: Future[Any]) -> bool:  # Any: untyped client
+    """Return whether the group is stable and every learner has partitions."""
+    try:
+        found = described.result(10)
+    except KafkaException:
+        return False  # the group is not there yet
+    members = [member for member in found.members if member.assignment.topic_partitions]
+    return found.state == ConsumerGroupState.STABLE and len(members) == len(WORKERS)

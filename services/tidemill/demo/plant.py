@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+PLANT = "bottling-east"
 PARTITIONS = 4
 STREAM = "pump"
 RECORD = "plant.PumpReading"
 
 DEFINITION = f"""\
-plant: bottling-east
+plant: {PLANT}
 partitions: {PARTITIONS}
 schemas: ./avro
 streams:

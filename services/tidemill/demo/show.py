@@ -56,6 +56,7 @@ class Show:
         try:
             self._console.print("Starting Kafka, topics and two learners ...")
             self._mesh.start()
+            self._mesh.await_workers()
             self._send_and_watch()
             return self._settle()
         finally:

@@ -79,7 +79,7 @@ class Membership:
 
     def _note_fenced(self, error: KafkaException) -> None:
         """Note that the client is of no use any more; raise whatever else is wrong with it."""
-        if kafka_error(error).code() != KafkaError._FATAL:
+        if not _is_fatal(kafka_error(error)):
             raise error
         self.is_fenced = True
 
@@ -128,7 +128,7 @@ class Membership:
             if remedy(kafka_error(error)) is not Remedy.REPEAT:
                 self._note_fenced(error)
             messages = []
-        if any((error := m.error()) and error.code() == KafkaError._FATAL for m in messages):
+        if any(_is_fatal(message.error()) for message in messages):
             self.is_fenced = True
             messages = []
         if self._problem is not None:
@@ -223,3 +223,7 @@ class Membership:
     def close(self) -> None:
         """Close the client; a static member keeps its place until the session times out."""
         self._consumer.close()
+
+
+def _is_fatal(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError._FATAL

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 

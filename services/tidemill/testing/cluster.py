@@ -168,6 +168,11 @@ class MemoryCluster:
         logs = [self.log(topic, number) for number in numbers]
         return [message for log in logs for message in log.committed(log.begin, log.end)]
 
+    @property
+    def has_open_transactions(self) -> bool:
+        """Whether any partition holds a transaction that has not ended there."""
+        return any(log.open_spans for logs in self._logs.values() for log in logs)
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Let retention delete the records of a partition before an offset."""
         self.log(topic, partition).delete_before(before)
