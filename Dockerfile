@@ -5,12 +5,14 @@ ARG PYTHON=3.11-slim-bookworm
 FROM python:${PYTHON} AS build
 WORKDIR /src
 RUN python -m venv /opt/tidemill
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY schemas ./schemas
 # services/tidemill/schemas is a link to ../../schemas; a wheel holds the files themselves.
 COPY services ./services
 # Wheels alone: nothing is compiled, so nothing but pip reaches the network.
-RUN /opt/tidemill/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary=:all: .
+# constraints.txt: the versions that the tests run with.
+RUN /opt/tidemill/bin/pip install --no-cache-dir --disable-pip-version-check \
+    --only-binary=:all: --constraint constraints.txt .
 
 FROM python:${PYTHON}
 COPY --from=build /opt/tidemill /opt/tidemill

@@ -263,9 +263,8 @@ def test_a_silent_member_is_evicted_and_hears_that_its_partitions_are_lost(
 def test_a_member_that_closed_keeps_its_place_until_its_session_times_out(
     cluster: MemoryCluster,
 ) -> None:
-    one, two = joined(cluster, "one"), cluster.member("group", "two")
     heard: list[str] = []
-    one.close()
+    joined(cluster, "one").close()
     two = joined(cluster, "two", heard)
     cluster.advance(9.0)
     two.consume(1, 0.0)
@@ -364,7 +363,9 @@ def test_one_poll_returns_no_more_of_a_partition_than_told_and_takes_turns() -> 
     polls = [[(m.partition(), m.offset()) for m in reader.consume(3, 0.0)] for _ in range(3)]
 
     assert polls[0] == [(1, 0), (1, 1), (0, 0)]
-    assert sorted(sum(polls, [])) == [(p, n) for p in (0, 1) for n in range(4)]
+    assert sorted(found for poll in polls for found in poll) == [
+        (partition, offset) for partition in (0, 1) for offset in range(4)
+    ]
 
 
 def test_the_log_reads_committed_records_breathes_and_refuses_what_is_gone(

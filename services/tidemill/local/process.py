@@ -20,8 +20,10 @@ PROC = Path("/proc")
 CLEARED_AWAY_S = 10.0
 # Fields of /proc/PID/stat, counted after the name (which may hold anything, even brackets).
 STATE_FIELD = 0
+THREADS_FIELD = 17
 START_FIELD = 19
 ENDED = ("Z", "X")
+ENDING = "ending"
 PS_COLUMNS = 7
 
 
@@ -139,4 +141,6 @@ def _look_proc(pid: int) -> _Seen | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     command = line.replace(b"\0", b" ").decode(errors="replace")
-    return _Seen(fields[STATE_FIELD], fields[START_FIELD], command)
+    # A killed process ends thread by thread; the last one holds its ports and files.
+    is_ending = fields[STATE_FIELD] in ENDED and int(fields[THREADS_FIELD]) > 1
+    return _Seen(ENDING if is_ending else fields[STATE_FIELD], fields[START_FIELD], command)

@@ -15,6 +15,7 @@ from tidemill.runtime.clients import (
     kafka_error,
 )
 from tidemill.runtime.failures import Remedy, remedy
+from tidemill.runtime.hanging import HungError, call_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S = 5.0
 QUEUE_FULL_POLL_S = 0.1
+HUNG_AFTER_S = CALL_TIMEOUT_S + 3.0
 
 # Reasons of an abort that the loop acts on.
 ASSIGNMENT_CHANGED = "ASSIGNMENT_CHANGED"
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
+HUNG = "_TIMED_OUT"
 
 
 class Outcome(Enum):
@@ -134,10 +137,11 @@ class Transactor:
             self._produce(producer, emits)
             self._flush(producer)
             positions = [TopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
-            self._repeat(
-                lambda: producer.send_offsets_to_transaction(positions, metadata(), CALL_TIMEOUT_S)
-            )
+            self._repeat(lambda: _send_offsets(producer, positions, metadata()))
             self._repeat(lambda: producer.commit_transaction(CALL_TIMEOUT_S))
+        except HungError:
+            self._producer = None
+            return Ended(Outcome.ABORTED, HUNG)
         except Abort as abort:
             self._abort(producer)
             return Ended(Outcome.ABORTED, abort.reason)
@@ -230,6 +234,17 @@ class Transactor:
         if self._producer is not None:
             self._producer.purge()
         self._producer = None
+
+
+def _send_offsets(
+    producer: TransactionalProducer,
+    positions: list[TopicPartition],
+    metadata: Any,  # Any: opaque to us
+) -> None:
+    def send() -> None:
+        producer.send_offsets_to_transaction(positions, metadata, CALL_TIMEOUT_S)
+
+    call_within(send, HUNG_AFTER_S)
 
 
 def _refused(error: KafkaError) -> InvariantError:

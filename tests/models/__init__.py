@@ -1,0 +1,1 @@
+"""The models: allow-list, pipelines, state and its bytes."""
