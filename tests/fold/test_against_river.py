@@ -176,6 +176,22 @@ def test_models_of_different_assets_and_names_start_from_different_lineages() ->
     assert Fold(terms, 1).apply(messages, 0)[0].value != fold.apply(messages, 0)[0].value
 
 
+def test_an_example_whose_cause_was_applied_already_is_not_learned_again() -> None:
+    once, twice = Fold(sample_terms(), 0), Fold(sample_terms(), 0)
+    first, later, earlier = (
+        Message(UPDATES, 0, n, None, update_value(ASSETS[0], cause, {"flow": 1.0}, label))
+        for n, (cause, label) in enumerate([(5, 1.0), (6, 2.0), (4, 9.0)])
+    )
+    event = Message(EVENTS, 0, 0, None, event_value(ASSETS[0], 0, {"flow": 1.0}))
+    once.apply([first, later], 0)
+    twice.apply([first, first, later, earlier, first], 0)
+
+    assert twice.apply([event], 0) == once.apply([event], 0)
+    (record,) = predictions(once.apply([event], 0))
+    assert record["version"] == 2
+    assert record["value"] != 0.0
+
+
 wild = st.one_of(st.just(math.nan), st.just(math.inf), st.just(-math.inf), st.floats(1e101))
 places = st.sampled_from([*FEATURES, "label"])
 

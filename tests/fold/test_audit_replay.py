@@ -20,14 +20,14 @@ from fold.history import (
     some_update,
     with_flipped_bit,
 )
-from fold.resealed import entries_of, resealed
+from fold.resealed import entries_of, forged, pure_log, resealed
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.fold.audit import Kind, Span, replay, verify
 from tidemill.fold.audit.bounds import AtOffset, AtSequence, AtTime
 from tidemill.fold.audit.findings import Place
 from tidemill.fold.books import BUDGET, Policy
-from tidemill.fold.ledger import Action, Digest
+from tidemill.fold.ledger import Action
 from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
@@ -243,36 +243,6 @@ def test_a_budget_that_stopped_a_model_is_met_again() -> None:
     actions = [action.kind for entry in entries_of(history.log) for action in entry.actions]
     assert BUDGET in actions
     assert replay(history.log, 0, KEY).findings == []
-
-
-def forged(log: ListLog, sequence: int, *, arithmetic: bytes | None = None) -> ListLog:
-    """Return the topics as other arithmetic would have made them, from one entry on."""
-    altered = log.copy()
-    entry = next(e for e in entries_of(log) if e.sequence == sequence)
-    run = next(run for run in entry.runs if run.topic == EVENTS)
-    digest = Digest()
-    for message in log.topics[PREDICTIONS]:
-        record = codec("Prediction").decode(message.value)
-        if not run.first <= record["source"]["offset"] <= run.last:
-            continue
-        record["value"] = (record["value"] or 0.0) + 1e-9
-        value = codec("Prediction").encode(record)
-        altered.put(message._replace(value=value))
-        digest.add(PREDICTIONS, [value])
-
-    def change(each: Entry) -> Entry:
-        emitted = digest.result() if each.sequence == sequence else each.emitted
-        return replace(each, emitted=emitted, arithmetic=arithmetic or each.arithmetic)
-
-    return resealed(altered, change)
-
-
-def pure_log() -> ListLog:
-    history = History()
-    for n in range(5):
-        values = [event_value("north/1", 4 * n + i, X, float(i)) for i in range(4)]
-        history.commit([[history.event(value) for value in values]])
-    return history.log
 
 
 def test_results_of_other_arithmetic_are_called_that_and_not_tampering() -> None:

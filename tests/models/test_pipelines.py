@@ -45,11 +45,6 @@ def test_every_problem_is_told(steps: list[Step], told: str) -> None:
     assert any(told in problem for problem in problems), problems
 
 
-def test_what_river_refuses_is_told_in_its_words() -> None:
-    problems = check_steps([step("tree.HoeffdingTreeClassifier", split_criterion="no")], "binary")
-    assert any("River must accept" in problem for problem in problems), problems
-
-
 def test_optimizers_and_splitters_are_built_by_name() -> None:
     linear = step("linear_model.LinearRegression", optimizer={"optim.SGD": {"lr": 0.5}})
     assert build_pipeline([linear], features=(), seed=0).optimizer.learning_rate == 0.5

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PARTITIONS = 2
 ASSETS = ("north/press", "north/saw", "south/press", "south/saw")
 WORKERS = ("w0", "w1")
+EXAMPLES = ("good", "repeated", "one model", "poison")
 TERMS = sample_terms(
     partitions=PARTITIONS,
     challengers={"plain": [{"linear_model.LinearRegression": {"l2": 0.01}}]},
@@ -51,6 +52,7 @@ class Plant:
         self.driver = Driver(self.cluster, learner, batch=batch)
         self.random = random.Random(4)
         self.number = 0
+        self.causes: dict[str, int] = {}
         self.calls = 0
 
     def event(self, asset: int, flavour: str = "labelled") -> None:
@@ -73,20 +75,22 @@ class Plant:
         self.driver.send(EVENTS, asset % PARTITIONS, value, key=name.encode())
 
     def update(self, asset: int, flavour: str = "good") -> None:
-        """Send one example: good, of an earlier cause, or not to be applied."""
+        """Send one example: good, for one model, of a cause sent before, or not to be applied."""
         self.number += 1
-        cause = self.number if flavour != "repeated" else max(1, self.number - 3)
-        label = self.random.gauss(0, 1) if flavour != "poison" else float("inf")
         name = ASSETS[asset]
+        cause = self.causes.get(name, 0) if flavour == "repeated" else self.number
+        self.causes[name] = cause
+        label = float("inf") if flavour == "poison" else self.random.gauss(0, 1)
+        model = "pump/plain" if flavour == "one model" else None
         x = {"vibration": self.random.random(), "temperature": 20.0, "flow": 1.0}
-        value = update_value(name, cause, x, label)
+        value = update_value(name, cause, x, label, model=model)
         self.driver.send(UPDATES, asset % PARTITIONS, value, key=name.encode())
 
     def some_records(self, count: int) -> None:
         """Send events of all assets with an update now and then and poison among them."""
         for n in range(count):
             if n % 5 == 4:
-                self.update(n % 4, "repeated" if n % 10 == 9 else "good")
+                self.update(n % 4, EXAMPLES[n // 5 % 3])
             elif n % 11 == 10:
                 self.cluster.append_aborted(EVENTS, n % 2, b"never seen")
             else:
@@ -186,7 +190,6 @@ def test_a_fault_at_each_step_of_a_transaction_changes_nothing(
     check_promise(plant)
 
 
-
 @dataclass(frozen=True)
 class Story:
     """What may happen, by name."""
@@ -237,7 +240,7 @@ workers = st.sampled_from(WORKERS)
 stories = st.lists(
     st.one_of(
         chapter("event", assets, st.sampled_from(FLAVOURS)),
-        chapter("update", assets, st.sampled_from(["good", "repeated", "poison"])),
+        chapter("update", assets, st.sampled_from(EXAMPLES)),
         chapter("aborted", st.integers(0, PARTITIONS - 1), st.sampled_from(INPUTS)),
         chapter("work", workers, st.integers(1, 9)),
         chapter("work", workers, st.integers(1, 9)),

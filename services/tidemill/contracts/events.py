@@ -12,6 +12,7 @@ from tidemill.contracts.codec import (
     read_exactly,
     record_name,
     schema_id_of,
+    wire_prefix,
 )
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 
@@ -57,11 +58,11 @@ class EventReader:
 
     def __init__(self, definition: PlantDefinition, schemas: Mapping[int, JsonSchema]) -> None:
         self._schemas = dict(schemas)
-        self._writers: dict[int, _Writer] = {}
+        self._by_prefix: dict[bytes, _Writer] = {}
         for schema_id, schema in self._schemas.items():
             stream = definition.stream_for(record_name(schema))
             if stream is not None:
-                self._writers[schema_id] = self._writer(schema_id, stream)
+                self._by_prefix[wire_prefix(schema_id)] = self._writer(schema_id, stream)
 
     def _writer(self, schema_id: int, stream: StreamDefinition) -> _Writer:
         schema = self._schemas[schema_id]
@@ -83,17 +84,16 @@ class EventReader:
         Raises:
             InvalidRecordError: Not one event of one stream of this plant; the reason says why.
         """
-        schema_id = schema_id_of(value)
-        assert value is not None
-        writer = self._writers.get(schema_id)
+        writer = self._by_prefix.get(value[:5]) if value is not None else None
         if writer is None:
-            raise self._unclaimed(schema_id)
+            raise self._unclaimed(schema_id_of(value))
+        assert value is not None
         values = read_exactly(value, writer.schema, writer.reader)
         for alias, name in writer.aliases:
             values[alias] = values[name]
         stream = writer.stream
         asset = values.get(stream.asset)
-        if not isinstance(asset, str) or not asset:
+        if type(asset) is not str or not asset:
             raise InvalidRecordError(
                 DeadLetterReason.CONTRACT,
                 f"{stream.asset} must name the asset, was {asset!r}",

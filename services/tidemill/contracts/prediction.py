@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 _DOUBLE = struct.Struct("<d")
 _NULL = b"\x00"
 _SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
+_NUMBER = struct.Struct("<bd")  # the branch, then the double
+_LINEAGE_LENGTH = b"\x40"  # 32 bytes, zigzag
+_NO_INTERVAL_NO_SET = b"\x00\x00"
 _STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
+
+# Two bytes of a varint at a time: all but the last pair of a number, and its last one or two.
+_PAIR = 1 << 14
+_FOLLOWED = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_PAIR))
+_ENDING = tuple(bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(_PAIR))
 
 
 class Quality(IntEnum):
@@ -48,14 +56,11 @@ class Said(NamedTuple):
 def varint(number: int) -> bytes:
     """Return a signed integer of 64 bits as Avro writes it: zigzag, seven bits a byte."""
     rest = (number << 1) ^ (number >> 63)
-    if rest < 0x80:
-        return bytes((rest,))
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    out = b""
+    while rest >= _PAIR:
+        out += _FOLLOWED[rest % _PAIR]
+        rest //= _PAIR
+    return out + _ENDING[rest]
 
 
 def text(value: str) -> bytes:
@@ -90,24 +95,25 @@ class PredictionEncoder:
     ) -> bytes:
         """Return one prediction in wire format."""
         model, version, lineage, value, probabilities, outcome = said
+        name = event_id.encode()
         return b"".join(
             (
                 self._prefix,
-                text(event_id),
+                varint(len(name)),
+                name,
                 about_asset,
                 varint(time_us),
                 self._source,
                 varint(offset),
                 model,
                 varint(version),
-                varint(len(lineage)),
+                _LINEAGE_LENGTH,
                 lineage,
-                _NULL if value is None else _SECOND + _DOUBLE.pack(value),
+                _NULL if value is None else _NUMBER.pack(2, value),
                 _NULL if probabilities is None else _scores(probabilities),
                 _NULL if outcome is None else _STRING_OF_VALUE + text(outcome),
-                _NULL,  # interval
-                _NULL,  # class_set
-                varint(structure),
+                _NO_INTERVAL_NO_SET,
+                varint(structure) if structure else _NULL,
                 _array([varint(flag) for flag in quality]) if quality else _NULL,
                 _array([_shadow(shadow) for shadow in shadows]) if shadows else _NULL,
             )
@@ -126,5 +132,5 @@ def _array(items: Sequence[bytes]) -> bytes:
 def _shadow(said: Said) -> bytes:
     value = _NULL if said.value is None else _SECOND + _DOUBLE.pack(said.value)
     scores = _NULL if said.probabilities is None else _scores(said.probabilities)
-    parts = (said.model, varint(said.version), varint(len(said.lineage)), said.lineage)
+    parts = (said.model, varint(said.version), _LINEAGE_LENGTH, said.lineage)
     return b"".join((*parts, value, scores))

@@ -102,26 +102,23 @@ class Fold:
         plan = self.plans[event.stream.name]
         x, quality, is_learnable = plan.gate.check(event.values)
         label, is_bad_label = plan.label_in(event.values)
-        asset = self.fleet.of(plan.name, event.asset)
         if is_bad_label and Quality.NOT_FINITE not in quality:
             quality = tuple(sorted((*quality, Quality.NOT_FINITE)))
+        asset = self.fleet.of(plan.name, event.asset)
         models = asset.models
-        behind = [tracked for tracked in models if tracked.since < sequence]
-        if not behind:
+        if asset.since >= sequence:
+            # Some were restored later than this entry: they have it in their state already.
             self.is_partial = True
-            return None
-        emit = None
+            models = [tracked for tracked in models if tracked.since < sequence]
         answers = [plan.task.ask(tracked.state.pipeline, x) for tracked in models]
-        if len(behind) == len(models):
-            emit = self._prediction(message, event, asset, answers=answers, quality=quality)
-        else:
-            self.is_partial = True
+        emit = None
+        if models is asset.models:
+            said = list(map(_said, models, answers))
+            emit = self._prediction(message, event, asset, said=said, quality=quality)
         if label is not None and is_learnable:
-            assert message.value is not None
             for tracked, answer in zip(models, answers, strict=True):
-                if tracked.since < sequence and is_sound(tracked, answer):
-                    self._learn(tracked, x, label, message.value)
-                    self.fleet.learned(tracked, sequence, self.records)
+                if is_sound(tracked, answer):
+                    self._learn(tracked, x, label, message, sequence=sequence)
         return emit
 
     def _prediction(
@@ -130,12 +127,11 @@ class Fold:
         event: Event,
         asset: AssetModels,
         *,
-        answers: Sequence[Answer],
+        said: list[Said],
         quality: tuple[Quality, ...],
     ) -> Emit:
-        champion, *others = map(_said, asset.models, answers)
-        state = asset.models[0].state
-        if state.is_frozen:
+        champion = asset.models[0]
+        if champion.state.is_frozen:
             quality = (*quality, Quality.FROZEN)
         event_id = event.event_id
         value = self._encoder.encode(
@@ -143,10 +139,10 @@ class Fold:
             asset.about,
             time_us=event.time_us,
             offset=message.offset,
-            said=champion,
-            structure=asset.models[0].structure,
+            said=said[0],
+            structure=champion.structure,
             quality=quality,
-            shadows=others,
+            shadows=said[1:],
         )
         self._count(message, asset, quality)
         headers = trace_headers(message.headers)
@@ -160,10 +156,20 @@ class Fold:
         for flag in quality:
             counts.flags[flag.name] = counts.flags.get(flag.name, 0) + 1
 
-    def _learn(self, tracked: Tracked, x: dict[str, object], y: Label, value: bytes) -> None:
+    def _learn(
+        self,
+        tracked: Tracked,
+        x: dict[str, object],
+        y: Label,
+        message: Message,
+        *,
+        sequence: int,
+    ) -> None:
+        assert message.value is not None
         tracked.state.pipeline.learn_one(x, y)
-        tracked.state.advance(value)
+        tracked.state.advance(message.value)
         self.counts.learned += 1
+        self.fleet.learned(tracked, sequence, self.records)
 
     def _apply_updates(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         emits = []

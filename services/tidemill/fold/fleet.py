@@ -46,11 +46,18 @@ class Tracked:
 
 @dataclass(slots=True)
 class AssetModels:
-    """All models of one asset of one stream, champion first."""
+    """All models of one asset of one stream, champion first.
+
+    Attributes:
+        about: The asset as its predictions write it.
+        key: The asset as a Kafka key.
+        since: Newest ledger sequence that one of the models was restored at.
+    """
 
     about: bytes
     key: bytes
     models: list[Tracked]
+    since: int
 
 
 class Fleet:
@@ -83,7 +90,8 @@ class Fleet:
         if found is not None:
             return found
         started = [self._track(stream, asset, b) for b in self._plans[stream].blueprints]
-        models = AssetModels(about(asset, stream), asset.encode(), started)
+        since = max(tracked.since for tracked in started)
+        models = AssetModels(about(asset, stream), asset.encode(), started, since)
         self._assets[stream, asset] = models
         return models
 

@@ -22,6 +22,9 @@ class Checked(NamedTuple):
     is_learnable: bool
 
 
+# Bounds that no number keeps.
+_NOMINAL = (1.0, -1.0)
+
 _CLEAN: tuple[Quality, ...] = ()
 
 
@@ -36,15 +39,7 @@ class Gate:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self._required = frozenset(feature.name for feature in features if feature.required)
-        self._bounds = tuple(
-            (
-                feature.name,
-                -LARGEST if feature.low is None else max(feature.low, -LARGEST),
-                LARGEST if feature.high is None else min(feature.high, LARGEST),
-                feature.kind == "nominal",
-            )
-            for feature in features
-        )
+        self._bounds = tuple((feature.name, *_bounds(feature)) for feature in features)
 
     def check(self, values: Mapping[str, Any]) -> Checked:  # Any: Avro values
         """Return what a model may see of `values`, in definition order.
@@ -54,12 +49,12 @@ class Gate:
         """
         x: dict[str, Any] = {}  # Any: as in Checked
         faults: set[Quality] | None = None
-        for name, low, high, is_nominal in self._bounds:
+        for name, low, high in self._bounds:
             value = values.get(name)
-            if type(value) is float and not is_nominal and low <= value <= high:
+            if type(value) is float and low <= value <= high:
                 x[name] = value
                 continue
-            fault = _withhold(x, name, value, (low, high, is_nominal))
+            fault = _withhold(x, name, value, (low, high))
             if fault is not None:
                 faults = {fault} if faults is None else faults | {fault}
         if faults is None:
@@ -72,17 +67,24 @@ class Gate:
         return all(values.get(name) is not None for name in self._required)
 
 
+def _bounds(feature: Feature) -> tuple[float, float]:
+    if feature.kind == "nominal":
+        return _NOMINAL
+    low = -LARGEST if feature.low is None else max(feature.low, -LARGEST)
+    return low, LARGEST if feature.high is None else min(feature.high, LARGEST)
+
+
 def _withhold(
     x: dict[str, Any],  # Any: as in Checked
     name: str,
     value: object,
-    rule: tuple[float, float, bool],
+    bounds: tuple[float, float],
 ) -> Quality | None:
     """Put `value` into `x` if it may be seen; return why not otherwise."""
-    low, high, is_nominal = rule
     if value is None:
         return Quality.MISSING
-    if is_nominal:
+    low, high = bounds
+    if bounds == _NOMINAL:
         key = class_key(value, name)
         if key is None:
             return Quality.NOT_FINITE
