@@ -21,7 +21,7 @@ from tidemill.contracts.topics import EVENTS, TOPICS, UPDATES, group_of
 from tidemill.local.kafka import EmbeddedKafka
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from chaos.plant import PlantText
@@ -170,11 +170,8 @@ class Mesh:
             max(0, end - max(0, part.offset)) for part, end in zip(committed, ends, strict=True)
         )
 
-    def drain(self, deadline_s: float, each: Callable[[], None] | None = None) -> None:
+    def drain(self, deadline_s: float) -> None:
         """Wait until all that was written is committed as read.
-
-        Args:
-            each: Called at every turn of the wait.
 
         Raises:
             LateError: It takes longer than the deadline, or nothing moves any more.
@@ -191,8 +188,6 @@ class Mesh:
                 said = {worker.name: worker.said() for worker in self.up()}
                 msg = f"all must be read within {deadline_s:g} s, {lowest} remain: {said}"
                 raise LateError(msg)
-            if each is not None:
-                each()
             time.sleep(POLL_S)
 
     def read(self, topic: str, *, isolation: str = "read_committed") -> list[list[Record]]:

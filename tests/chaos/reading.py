@@ -96,10 +96,11 @@ def record_of(message: Message) -> Record:
     """Return a message without an error as a record."""
     offset = message.offset()
     assert offset is not None
-    headers = {name: value for name, value in message.headers() or () if isinstance(value, bytes)}
-    return Record(
-        partition_of(message), offset, message.timestamp()[1], message.key(), message.value(), headers
-    )
+    pairs = message.headers() or []
+    assert isinstance(pairs, list)
+    headers = {name: value for name, value in pairs if isinstance(value, bytes)}
+    wall_ms = message.timestamp()[1]
+    return Record(partition_of(message), offset, wall_ms, message.key(), message.value(), headers)
 
 
 class Tail:
@@ -155,9 +156,7 @@ class Arrivals:
         return None
 
 
-def reversed_until(
-    seen: list[tuple[int, float]], wall_ms: float
-) -> list[tuple[int, float]]:
+def reversed_until(seen: list[tuple[int, float]], wall_ms: float) -> list[tuple[int, float]]:
     """Return the end of a list from its last entry not after a moment."""
     start = len(seen)
     while start > 0 and seen[start - 1][0] > wall_ms:

@@ -38,8 +38,8 @@ def test_it_says_how_to_make_what_must_be_made_before(overlay: str) -> None:
     assert f"kubectl apply -k k8s/overlays/{overlay}" in BLOCKS
     for kind, name in MADE_BEFORE[overlay]:
         wanted = {
-            "Secret": f"create secret generic {name}",
-            "ConfigMap": f"create configmap {name}",
+            "Secret": f"create secret generic {name} ",
+            "ConfigMap": f"create configmap {name} ",
         }
         assert wanted[kind] in BLOCKS
 

@@ -25,6 +25,7 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.fold.audit import Kind, Span, replay, verify
 from tidemill.fold.audit.bounds import AtOffset, AtSequence, AtTime
+from tidemill.fold.audit.exam import NEWER
 from tidemill.fold.audit.findings import Place
 from tidemill.fold.books import BUDGET, Policy
 from tidemill.fold.ledger import Action
@@ -162,6 +163,8 @@ def test_inputs_no_longer_retained_are_bridged_by_states(log: ListLog) -> None:
     assert report.first is not None
     assert report.first > 5
     assert any(note.startswith("entries before") for note in report.notes)
+    assert NEWER not in report.notes
+    assert len(set(report.notes)) == len(report.notes)
     assert report.last == 24
 
 

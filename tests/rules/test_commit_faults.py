@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from rules.wrapped import WrappedClients, raising
 from tidemill.contracts.topics import EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, TOPICS

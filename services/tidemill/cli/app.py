@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from tidemill.cli.audit import app as audit
-from tidemill.cli.audit import app as audit
 from tidemill.cli.check import check
 from tidemill.cli.demo import demo
 from tidemill.cli.dlq import app as dlq

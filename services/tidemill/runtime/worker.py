@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.assignment import Assignment
-from tidemill.runtime.clients import KafkaError
+from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
 from tidemill.runtime.failures import check_callback_error, check_message_error
 from tidemill.runtime.kafka_log import to_message
 from tidemill.runtime.lag import LagWatch
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tidemill.runtime.clients import Clients, RawMessage
 
 
-# Two workers of one instance take its place from one another in less.
-RENEWED_AT_MOST_EVERY_S = 30.0
+# Two workers of one instance take its place from one another in less; an outage takes longer.
+RENEWED_AT_MOST_EVERY_S = SESSION_TIMEOUT_MS / 1000
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 

@@ -102,13 +102,13 @@ class OutputTrack:
         while self._fill(_LOOKAHEAD):
             is_due = at_most is None or len(taken) < at_most
             source = self._ready[0].source
-            if source is None or self._is_odd(source, last, is_short=at_most is not None):
+            if is_due and source is not None and self._latest < source <= last:
+                self._latest = source
+            elif source is None or self._is_odd(source, last, is_short=at_most is not None):
                 if not is_due:
                     break
             elif source > last:
                 break
-            else:
-                self._latest = source
             taken.append(self._ready.popleft())
         return taken
 
@@ -229,7 +229,8 @@ class Outputs:
     @property
     def has_more(self) -> bool:
         """Whether outputs are left, once what no entry accounts for was taken."""
-        return any(track.has_more for track in self._tracks.values())
+        known = (track for topic, track in self._tracks.items() if topic not in self._lost)
+        return any(track.has_more for track in known)
 
     def foreign(self, positions: Mapping[str, int]) -> list[Finding]:
         """Return a finding for every output that no entry accounts for, `positions` the tail's."""

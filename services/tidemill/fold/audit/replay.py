@@ -85,7 +85,8 @@ def replay(
     if start.obstacle:
         report.add([_not_replayable(partition, start.offset, None, start.obstacle)])
         return report
-    report.notes += start.notes
+    for note in start.notes:
+        report.note(note)
     exam = Exam(log, partition, saved=saved, findings=report)
     replaying = _Replaying(log, partition, start=start, terms=terms, exam=exam)
     replaying.run(report, stop, on_entry)
