@@ -10,7 +10,7 @@ from chaos.figures import mebibytes
 from tidemill.contracts.codec import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from chaos.reading import Record
 
@@ -68,11 +68,11 @@ class Saved:
     """Sizes of the states a worker saves, as its snapshots arrive.
 
     Args:
-        progress: Says how much of the input is done.
+        steps: Learning steps of each model in the whole run.
     """
 
-    def __init__(self, progress: Callable[[], float]) -> None:
-        self._progress = progress
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
         self._decode = codec("Snapshot").decode
         self._sizes: dict[tuple[bytes, int], Sample] = {}
 
@@ -81,10 +81,11 @@ class Saved:
         if record.key is None or record.value is None:
             return
         model = record.key.partition(CHUNK_BAR)[0]
-        key = (model, self._decode(record.value)["sequence"])
+        snapshot = self._decode(record.value)
+        key = (model, snapshot["sequence"])
         before = self._sizes.get(key)
         size = len(record.value) + (before.size if before else 0)
-        self._sizes[key] = Sample(before.progress if before else self._progress(), size)
+        self._sizes[key] = Sample(snapshot["version"] / self._steps, size)
 
     def level(self) -> Level:
         """Return the largest saved states in each third, a sum over the models."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from fnmatch import fnmatch
 
 from .kustomize import ROOT
 
@@ -13,16 +12,16 @@ PACKAGE = ROOT / "services" / "tidemill"
 def test_every_file_that_is_no_code_is_named_as_package_data() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["tidemill"]
-    files = [
-        str(path.relative_to(PACKAGE))
+    packaged = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    files = {
+        path
         for folder in (PACKAGE, PACKAGE / "schemas")
         for path in folder.rglob("*")
         if path.is_file() and path.suffix not in {".py", ".pyc"}
-    ]
-    assert "schemas/Prediction.avsc" in files
-    assert "schemas/ids.lock.json" in files
-    missed = [name for name in files if not any(fnmatch(name, each) for each in patterns)]
-    assert missed == []
+    }
+    assert PACKAGE / "schemas" / "Prediction.avsc" in files
+    assert PACKAGE / "schemas" / "ids.lock.json" in files
+    assert files - packaged == set()
 
 
 def test_the_schemas_are_packaged_through_a_link_that_stays_inside_the_tree() -> None:

@@ -124,3 +124,15 @@ def test_what_was_released_is_not_read_with_the_records(tmp_path: Path) -> None:
     (history / "Press.avsc").write_text(json.dumps(PRESS), "utf-8")
 
     assert list(read_records(tmp_path / "avro").schemas) == ["plant.Press"]
+
+
+def test_a_mounted_folders_own_copies_are_not_read_twice(tmp_path: Path) -> None:
+    """As a ConfigMap is mounted: links beside a folder `..<date>` that holds the files."""
+    folder = tmp_path / "avro"
+    kept = folder / "..2026_11_21"
+    kept.mkdir(parents=True)
+    record = {"type": "record", "name": "Reading", "namespace": "plant", "fields": []}
+    (kept / "Reading.avsc").write_text(json.dumps(record), encoding="utf-8")
+    (folder / "Reading.avsc").symlink_to("..2026_11_21/Reading.avsc")
+
+    assert list(read_records(folder).schemas) == ["plant.Reading"]

@@ -36,4 +36,3 @@ for command in COMMANDS:
 app.add_typer(schemas, name="schemas")
 app.add_typer(dlq, name="dlq")
 app.add_typer(audit, name="audit")
-app.add_typer(audit, name="audit")

@@ -151,8 +151,9 @@ def _records(folder: Path, problems: list[str]) -> Records | None:
 def _roots(folder: Path, problems: list[str]) -> dict[str, tuple[Path, JsonSchema]]:
     roots: dict[str, tuple[Path, JsonSchema]] = {}
     for path in sorted(folder.rglob("*.avsc")):
-        if HISTORY in path.relative_to(folder).parts:
-            continue
+        parts = path.relative_to(folder).parts
+        if HISTORY in parts or any(part.startswith("..") for part in parts):
+            continue  # "..": where Kubernetes keeps what a mounted folder links to
         try:
             value = json.loads(path.read_text("utf-8-sig"))
         except (OSError, ValueError) as error:
