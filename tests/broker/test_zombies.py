@@ -55,7 +55,7 @@ def test_a_worker_that_stood_still_counts_nothing_twice_when_it_wakes(tmp_path: 
         mesh.end()
 
         assert strike_balance(mesh).counts == (len(events), len(events), 0)
-        code, document = mesh.audit()
+        code, document = mesh.audit("replay")
         assert (code, document["differences"]) == (0, 0), document
 
 

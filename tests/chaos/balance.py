@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def check_answers(
     """
     where = f"partition {partition}"
     for name, offsets in (("predictions", predicted), ("dead letters", dead)):
-        back = [b for a, b in zip(offsets, offsets[1:], strict=False) if b <= a]
+        back = [b for a, b in itertools.pairwise(offsets) if b <= a]
         if back:
             msg = f"{where}: {name} must stand once, in order of events; not so {back[:SHOWN]}"
             raise BrokenPromiseError(msg)

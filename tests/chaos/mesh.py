@@ -114,11 +114,15 @@ class Mesh:
             timeout=COMMAND_WITHIN_S,
         )
 
-    def audit(self) -> tuple[int, dict[str, Any]]:  # Any: JSON
-        """Run `tidemill audit replay`; return its exit code and what it printed."""
-        done = self.call("audit", "replay", "--json", *self.signed)
+    def audit(self, name: str) -> tuple[int, dict[str, Any]]:  # Any: JSON
+        """Run `tidemill audit NAME`; return its exit code and what it found.
+
+        Raises:
+            RuntimeError: It found nothing to say.
+        """
+        done = self.call("audit", name, "--json", *self.signed)
         if not done.stdout.strip():
-            msg = f"audit replay must print JSON, exit code {done.returncode}: {done.stderr}"
+            msg = f"audit {name} must print JSON, exit code {done.returncode}: {done.stderr}"
             raise RuntimeError(msg)
         return done.returncode, json.loads(done.stdout)
 

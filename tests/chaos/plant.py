@@ -138,9 +138,7 @@ def event_value(row: Row, number: int) -> bytes:
     return stream.getvalue()
 
 
-def example_value(
-    row: Row, *, cause: tuple[int, int], model: str | None, weight: float
-) -> bytes:
+def example_value(row: Row, *, cause: tuple[int, int], model: str | None, weight: float) -> bytes:
     """Return one `EXAMPLE` update in wire format, as a label would have caused it.
 
     Args:

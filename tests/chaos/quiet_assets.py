@@ -119,4 +119,3 @@ def check_refolded(refolded: Sequence[int], bound: int, kills: int) -> None:
     if max(refolded) > bound + BATCH:
         msg = f"a re-fold must take at most {bound} + {BATCH} records, took {refolded}"
         raise BrokenPromiseError(msg)
-

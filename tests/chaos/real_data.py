@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WORKERS = ("w0", "w1")
 DRAIN_S = 1_800.0
 
+
 def prove_equality(
     folder: Path,
     *,

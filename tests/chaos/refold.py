@@ -190,9 +190,7 @@ class Refold:
         if key not in self._models:
             self._models[key] = [
                 _Model(name, build(), self._origin(stream, asset, name))
-                for name, build in zip(
-                    model_names(MODELS, stream), PIPELINES[stream], strict=True
-                )
+                for name, build in zip(model_names(MODELS, stream), PIPELINES[stream], strict=True)
             ]
         return self._models[key]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidemill.contracts.targets import AheadTarget, FieldTarget
+from tidemill.contracts.targets import FieldTarget
 from tidemill.runtime.plant_files import read_plant
 
 from .command import MISCONFIGURED, run
@@ -79,7 +79,7 @@ def test_epoch_numbers_are_read_in_the_unit_their_size_tells(
 def test_without_an_answer_in_the_file_the_next_reading_is_predicted(tmp_path: Path) -> None:
     stream = made(tmp_path, "a,b\nx,1\ny,2\n")
 
-    assert stream.target == AheadTarget(field="b", after_events=1)
+    assert stream.target == FieldTarget(name="c", kind="regression")
     assert (stream.asset, stream.time.field) == ("asset", "event_time")
 
 

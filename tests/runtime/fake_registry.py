@@ -35,9 +35,18 @@ class FakeRegistry:
                 return self._register(subject, body["schema"])
             case "POST", ["subjects", subject]:
                 return self._found(subject, body["schema"])
+            case "GET", ["subjects", subject, "versions", *version] if subject in self.subjects:
+                return 200, self._versions(subject, *version)
             case "GET", ["schemas", "ids", schema_id] if int(schema_id) <= len(self.texts):
                 return 200, {"schema": self.texts[int(schema_id) - 1]}
         return 404, {"error_code": 40403, "message": "Schema not found"}
+
+    def _versions(self, subject: str, version: str = "") -> object:
+        if not version:
+            return list(range(1, len(self.subjects[subject]) + 1))
+        schema_id = self.subjects[subject][int(version) - 1]
+        known = {"subject": subject, "version": int(version), "id": schema_id}
+        return {**known, "schema": self.texts[schema_id - 1]}
 
     def _register(self, subject: str, text: str) -> tuple[int, object]:
         if self.refuses:

@@ -224,6 +224,9 @@ class Story:
         if not hold:
             self.plant.cluster.coordinator.write_markers()
 
+    def write_marker(self, number: int, _: None) -> None:
+        self.plant.cluster.coordinator.write_marker(number)
+
 
 FLAVOURS = ["labelled", "labelled", "unlabelled", "gap", "nan", "poison"]
 HAPPENINGS = ["start", "start", "crash", "leave", "abort", "freeze", "thaw"]
@@ -248,6 +251,8 @@ stories = st.lists(
         chapter("fail", st.sampled_from(PLACES), st.integers(0, 12)),
         chapter("advance", st.sampled_from([0.5, 4.0, 11.0]), st.none()),
         chapter("hold_markers", st.booleans(), st.none()),
+        chapter("write_marker", st.integers(0, 9), st.none()),
+        chapter("write_marker", st.integers(0, 9), st.none()),
     ),
     min_size=10,
     max_size=80,

@@ -60,3 +60,15 @@ def test_a_registry_that_does_not_answer_is_a_configuration_error() -> None:
 def test_a_url_that_is_none_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="must be the registry's URL"):
         Registry("not a url")
+
+
+def test_every_version_of_a_record_is_known_by_its_id() -> None:
+    newer = {**PRESS, "fields": [*PRESS["fields"], {"name": "more", "type": "int", "default": 0}]}
+    with serving() as fake:
+        registry = Registry(fake.url)
+        first = registry.register("sensor.events", PRESS)
+        second = registry.register("sensor.events", newer)
+        name = "plant.Press"
+
+        assert registry.versions("sensor.events", name) == {first: PRESS, second: newer}
+        assert registry.versions("plant.labels", name) == {}

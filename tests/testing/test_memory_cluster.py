@@ -331,6 +331,21 @@ def test_held_markers_keep_what_was_committed_out_of_sight(cluster: MemoryCluste
     assert offsets(consumer) == [5]
 
 
+def test_held_markers_may_land_one_by_one_in_any_order(cluster: MemoryCluster) -> None:
+    producer = begun(cluster)
+    cluster.coordinator.holds_markers = True
+    write(producer, b"first")
+    write(producer, b"second", "in")
+    producer.commit_transaction(S)
+
+    cluster.coordinator.write_marker(3)
+    assert (visible(cluster, "out"), visible(cluster, "in")) == ([], [b"second"])
+    cluster.coordinator.write_marker(3)
+    cluster.coordinator.write_marker(3)
+    assert visible(cluster) == [b"first"]
+    assert not cluster.has_open_transactions
+
+
 def test_the_next_transaction_of_a_producer_begins_after_the_markers_of_the_last(
     cluster: MemoryCluster,
 ) -> None:

@@ -40,7 +40,7 @@ def check(
     plant = _plant(definition, problems)
     parsed = plant.definition if plant else _definition(definition)
     if parsed is not None:
-        problems += model_problems(parsed)
+        problems += model_problems(parsed) + _not_yet(parsed)
     brokers = _brokers(bootstrap, directory)
     if brokers is not None:
         problems += _reach_problems(brokers, properties, parsed)
@@ -64,6 +64,12 @@ def model_problems(definition: PlantDefinition) -> list[str]:
         for name in stream.challengers:
             problems += _pipeline_problems(stream, name, f"{path}.challengers.{name}")
     return problems
+
+
+def _not_yet(definition: PlantDefinition) -> list[str]:
+    from tidemill.fold.plans import unsupported  # noqa: PLC0415 - River takes a second to import
+
+    return unsupported(definition)
 
 
 def _pipeline_problems(stream: StreamDefinition, name: str, path: str) -> list[str]:

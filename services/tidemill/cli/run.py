@@ -20,6 +20,7 @@ from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
 from tidemill.runtime.environment import check_environment
 from tidemill.runtime.keys import signing_key
+from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
 PROCESSORS = ("learner",)
@@ -72,6 +73,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
             signing_key=signing_key(key_file, os.environ, directory),
             instance=instance,
             extra=properties_of(properties),
+            registry_url=os.environ.get(REGISTRY_VARIABLE) or None,
             from_end=from_end,
             until_idle_s=until_idle,
             probe_host=probe_host,

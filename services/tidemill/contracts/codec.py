@@ -112,11 +112,17 @@ class Codec:
     schema: JsonSchema
     writers: Mapping[int, JsonSchema]
 
-    def encode(self, record: Mapping[str, object]) -> bytes:
-        """Return `record` in wire format; times are integer microseconds."""
-        stream = io.BytesIO(wire_prefix(self.schema_id))
+    def encode(self, record: Mapping[str, object], *, as_id: int | None = None) -> bytes:
+        """Return `record` in wire format; times are integer microseconds.
+
+        Args:
+            as_id: A locked id of this record, to write what an older release wrote; by default
+                the newest.
+        """
+        schema_id = self.schema_id if as_id is None else as_id
+        stream = io.BytesIO(wire_prefix(schema_id))
         stream.seek(PREFIX.size)
-        schemaless_writer(stream, self.schema, record)
+        schemaless_writer(stream, self.writers[schema_id], record)
         return stream.getvalue()
 
     def decode(self, value: bytes | None) -> dict[str, Any]:  # Any: the values of an Avro record

@@ -59,8 +59,8 @@ class Draft:
     id: str | None
     numeric: tuple[str, ...]
     nominal: tuple[str, ...]
-    target: str | None
-    ahead: str | None
+    target: str
+    is_guess: bool
     kind: str
     classes: tuple[bool | int | str, ...] | None
     ranges: Mapping[str, tuple[float, float]]
@@ -94,14 +94,14 @@ def draft_of(record: JsonSchema, seen: Seen) -> Draft:
     if asset is None:
         msg = "one field must be a string that names the asset, none is"
         raise ValueError(msg)
-    target = _target(record, kinds, seen, (time, identity, asset))
-    taken = {time, identity, asset, target and target[0]}
+    found = _target(record, kinds, seen, (time, identity, asset))
+    target = found or _last_number(kinds, (time, identity, asset))
+    taken = {time, identity, asset, target[0]}
     free = {name: kind for name, kind in kinds.items() if name not in taken}
     numeric = tuple(n for n, kind in free.items() if kind in (*_NUMBERS, "boolean"))
     nominal = tuple(n for n, kind in free.items() if kind == "enum" or _is_class(n, kind, seen))
-    ahead = [name for name in numeric if kinds[name] != "boolean"]
-    if target is None and not ahead:
-        msg = "one field must be a number to learn from, none is"
+    if not (numeric or nominal):
+        msg = "one field must be a feature beside what is predicted, none is"
         raise ValueError(msg)
     return Draft(
         event=full_name(record),
@@ -111,13 +111,24 @@ def draft_of(record: JsonSchema, seen: Seen) -> Draft:
         id=identity,
         numeric=numeric,
         nominal=nominal,
-        target=target[0] if target else None,
-        ahead=next(iter(ahead), None),
-        kind=target[1] if target else "regression",
-        classes=target[2] if target else None,
+        target=target[0],
+        is_guess=found is None,
+        kind=target[1],
+        classes=target[2],
         ranges=seen.ranges,
         left_out=tuple(n for n in free if n not in numeric and n not in nominal),
     )
+
+
+def _last_number(
+    kinds: Mapping[str, str], taken: Sequence[str | None]
+) -> tuple[str, str, tuple[bool | int | str, ...] | None]:
+    """Return the last number as what is predicted, for want of a better name."""
+    numbers = [name for name, kind in kinds.items() if kind in _NUMBERS and name not in taken]
+    if not numbers:
+        msg = "one field must be a number to learn from, none is"
+        raise ValueError(msg)
+    return numbers[-1], "regression", None
 
 
 def _named(

@@ -74,15 +74,10 @@ def _features(draft: Draft) -> str:
 
 def _target(draft: Draft) -> str:
     head = "    target:                        # exactly one of: label | field | ahead | none\n"
-    if draft.target is None:
-        ahead = _scalar(str(draft.ahead))
-        return (
-            head
-            + f"      ahead: {{field: {ahead}, after: 1}}   # events, or a duration: 5m\n"
-            + "      # label: {name: quality, unit: mm, kind: regression, ttl: 8h}\n"
-        )
     classes = f", classes: {json.dumps(list(draft.classes))}" if draft.classes else ""
-    return head + f"      field: {{name: {_scalar(draft.target)}, kind: {draft.kind}{classes}}}\n"
+    guess = "   # a guess: name what is to be predicted" if draft.is_guess else ""
+    field = f"field: {{name: {_scalar(draft.target)}, kind: {draft.kind}{classes}}}"
+    return f"{head}      {field}{guess}\n"
 
 
 def _scalar(name: str) -> str:

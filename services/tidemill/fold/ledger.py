@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tidemill.contracts.codec import codec
+from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One ledger entry; fields as in `schemas/LedgerEntry.avsc`."""
+    """One ledger entry; fields as in `schemas/LedgerEntry.avsc`.
+
+    `schema_id` is what it was written with, so that its hash can be taken again after the record
+    has grown fields; None is the newest.
+    """
 
     processor: str
     kind: str
@@ -66,6 +70,7 @@ class Entry:
     snapshots: tuple[str, ...] = ()
     definition: bytes = b""
     resume: int = 0
+    schema_id: int | None = None
 
     def sealed(self) -> Entry:
         """Return the entry with its hash: SHA-256 of its value without one."""
@@ -79,7 +84,8 @@ class Entry:
             {"topic": topic, "partition": self.partition, "offset": offset}
             for topic, offset in sorted(positions)
         ]
-        return codec("LedgerEntry").encode(record)
+        del record["schema_id"]
+        return codec("LedgerEntry").encode(record, as_id=self.schema_id)
 
     @classmethod
     def decode(cls, value: bytes | None) -> Entry:
@@ -89,7 +95,7 @@ class Entry:
             InvalidRecordError: The bytes are no ledger entry.
         """
         record = codec("LedgerEntry").decode(value)
-        return cls(**{**record, **_parts(record)})
+        return cls(**{**record, **_parts(record), "schema_id": schema_id_of(value)})
 
     def check_follows(self, previous: Entry | None, *, where: str) -> None:
         """Hold the entry against its own hash and against the one before it.

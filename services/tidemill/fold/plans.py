@@ -71,7 +71,7 @@ def _task(stream: StreamDefinition) -> Task:
     return Regression()
 
 
-def plan_problems(definition: PlantDefinition) -> list[str]:
+def unsupported(definition: PlantDefinition) -> list[str]:
     """Return what this version cannot do of a definition that is otherwise right."""
     problems = []
     for stream in definition.streams:
@@ -80,6 +80,14 @@ def plan_problems(definition: PlantDefinition) -> list[str]:
             problems.append(f"{path}.target: must be field or label in this version")
         if stream.repeat:
             problems.append(f"{path}.model.repeat: must be empty in this version")
+    return problems
+
+
+def plan_problems(definition: PlantDefinition) -> list[str]:
+    """Return what keeps a definition from being run, every problem."""
+    problems = unsupported(definition)
+    for stream in definition.streams:
+        path = f"streams.{stream.name}"
         for name, steps in stream.pipelines.items():
             found = check_steps(steps, stream.kind) + nominal_problems(steps, stream.features)
             problems += [f"{path}.model.{name.partition('/')[2]}: {problem}" for problem in found]

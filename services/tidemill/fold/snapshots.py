@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidemill.contracts.codec import codec
+from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.kernel.errors import InvalidRecordError, SnapshotRefusal
 from tidemill.kernel.reports import Refused
 from tidemill.models.pickles import CODEC, dump_state, load_state
@@ -143,7 +143,7 @@ class Shelf:
             self._refuse(message, SnapshotRefusal.UNREADABLE, f"a snapshot must decode: {error}")
             self.suspects.add(key)
             return
-        refusal = self._check(record, key_bytes, chunk)
+        refusal = self._check(record, key_bytes, chunk, schema_id=schema_id_of(message.value))
         if refusal is not None:
             self._refuse(message, *refusal)
             self.suspects.add(key)
@@ -158,13 +158,15 @@ class Shelf:
         record: dict[str, Any],  # Any: Avro
         key_bytes: bytes,
         chunk: int,
+        *,
+        schema_id: int,
     ) -> tuple[SnapshotRefusal, str] | None:
-        """Return why a record is not accepted; None if it is."""
+        """Return why a record, written with `schema_id`, is not accepted; None if it is."""
         if record["signed_by"] != self._signing.name:
             found = record["signed_by"] or "nobody"
             reason = f"a snapshot must be signed by {self._signing.name}, was by {found}"
             return SnapshotRefusal.UNSIGNED, reason
-        unsigned = codec("Snapshot").encode({**record, "signature": b""})
+        unsigned = codec("Snapshot").encode({**record, "signature": b""}, as_id=schema_id)
         if not self._signing.verify(record["signature"], key_bytes, unsigned):
             reason = "a snapshot must match its signature; it was altered"
             return SnapshotRefusal.ALTERED, reason

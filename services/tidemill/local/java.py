@@ -60,7 +60,8 @@ class Java:
         """
         if home.laid_out.exists():
             return
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id]
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        tool.append(f"--cluster-id={cluster_id}")  # in one word: an id may begin with a dash
         command = [*self._command(home), *tool, "-c", str(home.properties)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:

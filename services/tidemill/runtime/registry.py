@@ -86,6 +86,25 @@ class Registry:
             raise self._failure(error) from error
         return json.loads(found.schema_str or "null")
 
+    def versions(self, topic: str, name: str) -> dict[int, JsonSchema]:
+        """Return every registered version of a record on a topic by id; empty where there is none.
+
+        Raises:
+            ConfigError: The registry does not answer as one.
+        """
+        try:
+            found = [
+                self._client.get_version(f"{topic}-{name}", version)
+                for version in self._client.get_versions(f"{topic}-{name}")
+            ]
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return {}
+            raise self._failure(error) from error
+        except HTTPError as error:
+            raise self._failure(error) from error
+        return {each.schema_id: json.loads(each.schema.schema_str or "null") for each in found}
+
     def _failure(self, error: Exception) -> ConfigError:
         return ConfigError([f"{REGISTRY_VARIABLE}: {self._url} must answer, found {error}"])
 

@@ -14,7 +14,6 @@ from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
 from tidemill.runtime.failures import check_callback_error, check_message_error
 from tidemill.runtime.kafka_log import to_message
 from tidemill.runtime.lag import LagWatch
-from tidemill.runtime.lanes import Lane
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.observer import Committed, Observer, Silent
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import TaskFactory
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.clients import Clients, RawMessage
+    from tidemill.runtime.lanes import Lane
 
 
 # Two workers of one instance take its place from one another in less; an outage takes longer.

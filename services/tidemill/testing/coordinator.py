@@ -114,6 +114,14 @@ class Coordinator:
         for group in transaction.groups:
             owner.markers.append(partial(group.settle, transaction.number, committed=counts))
 
+    def write_marker(self, number: int) -> None:
+        """Write one of the markers that are held, in whatever place of the queue; or none."""
+        held = [(owner, marker) for owner in self._owners.values() for marker in owner.markers]
+        if held:
+            owner, marker = held[number % len(held)]
+            owner.markers.remove(marker)
+            marker()
+
     def write_markers(self) -> None:
         """Write the markers of all ended transactions."""
         for owner in self._owners.values():

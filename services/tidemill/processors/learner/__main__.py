@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import group_of
+from tidemill.contracts.topics import EVENTS, group_of
 from tidemill.fold.books import Policy
 from tidemill.fold.plans import plan_problems
 from tidemill.fold.snapshots import SigningKey
@@ -16,11 +16,14 @@ from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, lo
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.plant_files import read_plant
 from tidemill.runtime.probes import serve_probes
+from tidemill.runtime.registry import Registry
 from tidemill.runtime.service import serve
 from tidemill.runtime.worker import WorkerSettings
 
 if TYPE_CHECKING:
+    from tidemill.contracts.codec import JsonSchema
     from tidemill.processors.learner.settings import Settings
+    from tidemill.runtime.plant_files import Plant
 
 
 def run(settings: Settings) -> None:
@@ -36,7 +39,7 @@ def run(settings: Settings) -> None:
     if problems:
         raise ConfigError(problems)
     factory = LearnerFactory(
-        Terms(plant.definition, plant.writer_schemas),
+        Terms(plant.definition, {**plant.writer_schemas, **_registered(plant, settings)}),
         SigningKey(settings.signing_key),
         Policy(snapshot_every=settings.snapshot_every, anchor_every=settings.anchor_every),
         from_end=settings.from_end,
@@ -59,3 +62,14 @@ def run(settings: Settings) -> None:
             until_idle_s=settings.until_idle_s,
             halted=log_halt,
         )
+
+
+def _registered(plant: Plant, settings: Settings) -> dict[int, JsonSchema]:
+    """Return what the registry knows of the plant's records by id, as of this start."""
+    if settings.registry_url is None:
+        return {}
+    registry = Registry(settings.registry_url)
+    found: dict[int, JsonSchema] = {}
+    for stream in plant.definition.streams:
+        found |= registry.versions(EVENTS, stream.event)
+    return found

@@ -25,6 +25,7 @@ class Settings:
         signing_key: The key that snapshots are signed with.
         instance: Stable name of this worker.
         extra: librdkafka settings.
+        registry_url: A schema registry whose ids events may carry, beside the locked ones.
         from_end: Whether partitions without history start at their end.
         until_idle_s: End after so many seconds without input; None means never.
         probe_host, probe_port: Where probes and metrics are served; port 0 takes a free one.
@@ -39,6 +40,7 @@ class Settings:
     signing_key: bytes
     instance: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    registry_url: str | None = None
     from_end: bool = False
     until_idle_s: float | None = None
     probe_host: str = "127.0.0.1"
