@@ -70,14 +70,14 @@ def test_asset_time_id_types_and_ranges_are_guessed(tmp_path: Path) -> None:
 def test_epoch_numbers_are_read_in_the_unit_their_size_tells(
     tmp_path: Path, tick: int, unit: str | None
 ) -> None:
-    rows = "".join(f"{(1_700_000_000 + n) * tick},{n / 3}\n" for n in range(5))
-    stream = made(tmp_path, "event_time,temp\n" + rows)
+    rows = "".join(f"{(1_700_000_000 + n) * tick},{n / 3},{n}\n" for n in range(5))
+    stream = made(tmp_path, "event_time,temp,flow\n" + rows)
 
     assert (stream.time.field, stream.time.unit) == ("event_time", unit)
 
 
-def test_without_an_answer_in_the_file_the_next_reading_is_predicted(tmp_path: Path) -> None:
-    stream = made(tmp_path, "a,b\nx,1\ny,2\n")
+def test_without_an_answer_in_the_file_the_last_number_is_a_guess(tmp_path: Path) -> None:
+    stream = made(tmp_path, "a,b,c\nx,1,2\ny,2,3\n")
 
     assert stream.target == FieldTarget(name="c", kind="regression")
     assert (stream.asset, stream.time.field) == ("asset", "event_time")
@@ -116,7 +116,7 @@ def test_an_avro_record_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 def test_files_that_are_there_are_kept_unless_forced(tmp_path: Path) -> None:
-    made(tmp_path, "a,b\nx,1\ny,2\n")
+    made(tmp_path, "a,b,c\nx,1,2\ny,2,3\n")
     before = (tmp_path / "plant.yaml").read_bytes()
 
     again = run("init", tmp_path / "day one.csv", "-f", tmp_path / "plant.yaml")

@@ -103,7 +103,11 @@ class Registry:
             raise self._failure(error) from error
         except HTTPError as error:
             raise self._failure(error) from error
-        return {each.schema_id: json.loads(each.schema.schema_str or "null") for each in found}
+        known: dict[int, JsonSchema] = {}
+        for each in found:
+            assert each.schema_id is not None
+            known[each.schema_id] = json.loads(each.schema.schema_str or "null")
+        return known
 
     def _failure(self, error: Exception) -> ConfigError:
         return ConfigError([f"{REGISTRY_VARIABLE}: {self._url} must answer, found {error}"])
