@@ -108,9 +108,10 @@ def test_an_avro_record_is_read_as_it_is(tmp_path: Path) -> None:
     assert plant.definition.schemas == "./records"
     assert (stream.event, stream.asset, stream.time.field) == ("works.Press", "machine_id", "at")
     assert [(f.name, f.kind) for f in stream.features] == [
-        ("force", "numeric"),
         ("mode", "nominal"),
     ]
+    assert stream.target == FieldTarget(name="force", kind="regression")
+    assert "a guess" in path.read_text("utf-8")
     assert "photo: left out" in path.read_text("utf-8")
     assert run("check", "-f", path, "--dir", tmp_path).code == 0
 

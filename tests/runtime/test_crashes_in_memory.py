@@ -190,6 +190,37 @@ def test_a_fault_at_each_step_of_a_transaction_changes_nothing(
     check_promise(plant)
 
 
+@pytest.mark.parametrize("late", [SNAPSHOTS, LEDGER])
+def test_a_successor_waits_for_what_was_committed_and_cannot_be_seen_yet(late: str) -> None:
+    plant = Plant(batch=8)
+    driver, coordinator = plant.driver, plant.cluster.coordinator
+    driver.start("w0")
+    driver.drain()
+    coordinator.holds_markers = True
+    for _ in range(8):
+        plant.event(0)
+    driver.step("w0")
+    driver.leave("w0")
+    keep = plant.cluster.log(late, 0)
+    written = 0
+    while keep.open_spans and written < 20:
+        number = coordinator.held_markers.index(f"{late}-0")
+        coordinator.write_marker(0 if number else 1)
+        written += 1
+        if coordinator.held_markers == [f"{late}-0"]:
+            break
+    plant.cluster.advance(11.0)
+    driver.start("w1")
+    driver.step("w1", 40)
+    assert keep.open_spans
+    assert driver.left()
+
+    plant.event(0)
+    driver.drain()
+
+    check_promise(plant)
+
+
 @dataclass(frozen=True)
 class Story:
     """What may happen, by name."""
