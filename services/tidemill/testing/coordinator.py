@@ -27,18 +27,26 @@ class Transaction:
     groups: list[Group] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Marker:
+    """A control marker to be written; `where` is a partition, or a group for its offsets."""
+
+    where: str
+    write: Callable[[], None]
+
+
 @dataclass(slots=True)
 class Owner:
     """One transactional id: its epoch, its open transaction, the markers still to be written."""
 
     epoch: int = 0
     current: Transaction | None = None
-    markers: list[Callable[[], None]] = field(default_factory=list)
+    markers: list[Marker] = field(default_factory=list)
 
     def write_markers(self) -> None:
         """Write what is still to be written; nothing new of this owner begins before."""
         while self.markers:
-            self.markers.pop(0)()
+            self.markers.pop(0).write()
 
 
 class Coordinator:
@@ -109,10 +117,17 @@ class Coordinator:
         if transaction is None:
             return
         for log, span in transaction.spans.values():
-            owner.markers.append(partial(log.close_span, span, fate))
+            name = f"{log.topic}-{log.partition}"
+            owner.markers.append(Marker(name, partial(log.close_span, span, fate)))
         counts = fate is Fate.COMMITTED
         for group in transaction.groups:
-            owner.markers.append(partial(group.settle, transaction.number, committed=counts))
+            settle = partial(group.settle, transaction.number, committed=counts)
+            owner.markers.append(Marker(group.name, settle))
+
+    @property
+    def held_markers(self) -> list[str]:
+        """Where markers are still to be written."""
+        return [marker.where for owner in self._owners.values() for marker in owner.markers]
 
     def write_marker(self, number: int) -> None:
         """Write one of the markers that are held, in whatever place of the queue; or none."""
@@ -120,7 +135,7 @@ class Coordinator:
         if held:
             owner, marker = held[number % len(held)]
             owner.markers.remove(marker)
-            marker()
+            marker.write()
 
     def write_markers(self) -> None:
         """Write the markers of all ended transactions."""

@@ -88,17 +88,12 @@ class PartitionLog:
 
     def committed(self, start: int, stop: int) -> Iterator[Message]:
         """Yield what a read_committed reader sees of start <= offset < stop."""
-        yield from self._records(start, min(stop, self.stable_end), {Fate.COMMITTED})
-
-    def written(self) -> Iterator[Message]:
-        """Yield what a read_uncommitted reader sees."""
-        yield from self._records(self.begin, self.end, set(Fate))
-
-    def _records(self, start: int, stop: int, fates: set[Fate]) -> Iterator[Message]:
+        stop = min(stop, self.stable_end)
         for slot in self._slots_from(start):
             if slot.offset >= stop:
                 return
-            if slot.message is not None and (slot.span is None or slot.span.fate in fates):
+            is_visible = slot.span is None or slot.span.fate is Fate.COMMITTED
+            if slot.message is not None and is_visible:
                 yield slot.message
 
     def _slots_from(self, start: int) -> Iterator[Slot]:
