@@ -292,7 +292,7 @@ def test_a_broker_that_dies_under_it_ends_in_exit_1(tmp_path: Path) -> None:
         cluster = Cluster(kafka.bootstrap)
         cluster.create_topics()
         cluster.mark()
-        settings = ["-X", "message.timeout.ms=2000", "--rate", "100"]
+        settings = ["-X", "message.timeout.ms=8000", "--rate", "100"]
         command = ["produce", str(source), "-f", str(plant), "-b", kafka.bootstrap, *settings]
         code = "from tidemill.cli import main; main()"
         with subprocess.Popen(

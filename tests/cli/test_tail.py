@@ -118,7 +118,9 @@ def test_a_part_is_shown_as_kcat_would(
 
 
 def start(broker: EmbeddedKafka, topic: str) -> subprocess.Popen[bytes]:
-    code = "from tidemill.cli import main; main()"
+    # A run in the background of a shell ignores SIGINT, and passes that on.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heard + "from tidemill.cli import main; main()"
     command = [sys.executable, "-c", code, "tail", topic, "-b", broker.bootstrap]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

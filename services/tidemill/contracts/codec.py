@@ -12,6 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
 
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MAGIC = 0
 PREFIX = struct.Struct(">bI")
 
-# What fastavro lets through when bytes are not what the schema says.
+# What fastavro lets through when bytes are not what the schema says, or what the newest holds.
 DECODE_ERRORS = (
     EOFError,
     ValueError,
@@ -31,6 +32,8 @@ DECODE_ERRORS = (
     OverflowError,
     MemoryError,
     AttributeError,
+    RecursionError,
+    SchemaResolutionError,
     StopIteration,
     struct.error,
 )
@@ -120,9 +123,10 @@ class Codec:
                 the newest.
         """
         schema_id = self.schema_id if as_id is None else as_id
+        schema = self.schema if as_id is None else self.writers[as_id]
         stream = io.BytesIO(wire_prefix(schema_id))
         stream.seek(PREFIX.size)
-        schemaless_writer(stream, self.writers[schema_id], record)
+        schemaless_writer(stream, schema, record)
         return stream.getvalue()
 
     def decode(self, value: bytes | None) -> dict[str, Any]:  # Any: the values of an Avro record
