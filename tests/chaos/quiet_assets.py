@@ -77,8 +77,9 @@ def prove_bounded_refold(folder: Path, *, bound: int, kills: int) -> Figures:
     refolded = [line["refolded"] for line in restores][1:]
     check_refolded(refolded, bound, kills)
     return {
-        "input": f"{ASSETS:,} assets with {FEW} events each, then {len(rows) - ASSETS * (FEW + 1):,}"
-        f" events of one asset, then one more of each; rows of {origin()}",
+        "input": f"{ASSETS:,} assets with {FEW} events each, then "
+        f"{len(rows) - ASSETS * (FEW + 1):,} events of one asset, then one more of each; "
+        f"rows of {origin()}",
         "models": f"{restores[-1]['models']:,} in one partition",
         "bound": f"{bound:,} records and one transaction of at most {BATCH}",
         "records folded again after each kill -9": ", ".join(f"{n:,}" for n in refolded),

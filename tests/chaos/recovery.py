@@ -142,7 +142,7 @@ def check_bytes(partition: int, predicted: Sequence[bytes], balance: Balance) ->
 def count_aborted(mesh: Mesh, balance: Balance) -> int:
     """Return how many predictions of aborted transactions a `read_uncommitted` reader sees."""
     found = mesh.read(PREDICTIONS, isolation="read_uncommitted")
-    return sum(map(len, found)) - balance.counts[1]
+    return sum(bool(record.value) for part in found for record in part) - balance.counts[1]
 
 
 def _done(measured: Measured, elapsed_s: float) -> Figures:

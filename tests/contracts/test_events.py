@@ -85,6 +85,45 @@ def test_an_event_without_asset_breaks_the_contract() -> None:
     assert reason_of(event_value("", 1, {})) == DeadLetterReason.CONTRACT
 
 
+@pytest.mark.parametrize("asset", ["a" * 513, "\u00e9" * 257])
+def test_an_asset_too_long_for_our_records_breaks_the_contract(asset: str) -> None:
+    value = event_value(asset, 1, {})
+    assert reason_of(value) == DeadLetterReason.CONTRACT
+    assert READER.read(event_value(asset[:256], 1, {})).asset == asset[:256]
+
+
+def test_an_id_too_long_for_our_records_breaks_the_contract() -> None:
+    assert reason_of(named("e" * 513)) == DeadLetterReason.CONTRACT
+    assert READER.read(named("e" * 512)).event_id == "e" * 512
+
+
+def named(event_id: str) -> bytes:
+    """Return an event of this id."""
+    stream = io.BytesIO(struct.pack(">bI", 0, RECORD_ID))
+    stream.seek(0, io.SEEK_END)
+    record = {"asset": "a", "event_time": 1, "event_id": event_id}
+    schemaless_writer(stream, parse_schema(plain_times(RECORD)), record)
+    return stream.getvalue()
+
+
+def test_what_the_newest_record_has_no_room_for_is_undecodable() -> None:
+    def with_mode(symbols: str) -> dict[str, object]:
+        mode = {"type": "enum", "name": "Mode", "symbols": list(symbols)}
+        fields = [*RECORD["fields"], {"name": "mode", "type": mode}]  # type: ignore[misc]  # a list
+        return {**RECORD, "fields": fields}
+
+    older, newer = with_mode("ABC"), with_mode("AB")
+    reader = EventReader(TERMS.definition, {RECORD_ID: older, RECORD_ID + 1: newer})
+    stream = io.BytesIO(struct.pack(">bI", 0, RECORD_ID))
+    stream.seek(0, io.SEEK_END)
+    record = {"asset": "a", "event_time": 1, "event_id": "e", "mode": "C"}
+    schemaless_writer(stream, parse_schema(plain_times(older)), record)
+
+    with pytest.raises(InvalidRecordError, match="SchemaResolutionError") as caught:
+        reader.read(stream.getvalue())
+    assert caught.value.reason == DeadLetterReason.UNDECODABLE
+
+
 def test_an_older_writer_is_read_as_the_newest_record_and_by_alias() -> None:
     newer = {
         **RECORD,

@@ -133,6 +133,42 @@ def test_a_renamed_sensor_is_found_by_its_alias() -> None:
     assert check_records(plant(), {"plant.Reading": now}) == []
 
 
+EMPTY = {"type": "record", "name": "Empty", "fields": []}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "null",
+        EMPTY,
+        {"type": "fixed", "name": "F", "size": 0},
+        {"type": "record", "name": "R", "fields": [{"name": "n", "type": EMPTY}]},
+    ],
+)
+def test_lists_of_items_that_take_no_bytes_are_refused(items: object) -> None:
+    listed = {"type": "map", "values": ["null", {"type": "array", "items": items}]}
+    (problem,) = check({**GOOD, "l": listed})
+    assert "items of an array must take at least a byte" in problem
+
+
+@pytest.mark.parametrize("items", ["double", ["null", "null"], {"type": "array", "items": "int"}])
+def test_lists_of_anything_else_are_right(items: object) -> None:
+    assert check({**GOOD, "l": {"type": "array", "items": items}}) == []
+
+
+def test_a_record_that_holds_itself_is_refused_and_one_used_twice_is_not() -> None:
+    tree = {"type": "record", "name": "T", "fields": [{"name": "n", "type": ["null", "T"]}]}
+    (problem,) = check({**GOOD, "t": tree})
+    assert "plant.T must not hold itself" in problem
+    pair = {"type": "record", "name": "P", "fields": [{"name": "n", "type": "int"}]}
+    assert check({**GOOD, "t": pair, "u": "P"}) == []
+
+
+def test_an_older_record_that_swells_is_refused_too() -> None:
+    older = record(**{**GOOD, "l": {"type": "array", "items": "null"}})
+    assert len(check_records(plant(), {"plant.Reading": record(**GOOD)}, [older])) == 1
+
+
 def test_an_id_is_a_text_or_a_whole_number() -> None:
     assert check({**GOOD, "n": "long"}, id="n") == []
     assert check({**GOOD, "n": "double"}, id="n") == [

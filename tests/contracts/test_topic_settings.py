@@ -16,7 +16,15 @@ from tidemill.contracts.topic_settings import (
     judge_internal,
     settings_of,
 )
-from tidemill.contracts.topics import BY_NAME, EVENTS, LEDGER, SNAPSHOTS, TOPICS
+from tidemill.contracts.topics import (
+    BY_NAME,
+    EVENTS,
+    LEDGER,
+    PREDICTIONS,
+    SNAPSHOTS,
+    TOPICS,
+    UPDATES,
+)
 
 WANTED = Wanted(partitions=8, replication=1, brokers=1)
 PRODUCTION = replace(WANTED, replication=3, brokers=3, check_replication=3, is_production=True)
@@ -59,6 +67,16 @@ def test_snapshots_are_compacted_soon_and_may_be_large() -> None:
     assert int(created["max.compaction.lag.ms"]) <= 3_600_000
     assert int(created["max.message.bytes"]) >= 10_000_000
     assert "retention.ms" not in created
+
+
+@pytest.mark.parametrize("name", [PREDICTIONS, f"{EVENTS}.dlq", f"{UPDATES}.dlq"])
+def test_what_is_written_of_a_record_may_be_larger_than_the_record(name: str) -> None:
+    created = judged(name, None).create or {}
+    verdict = judged(name, like_wanted(name, max_message_bytes="1048588"))
+
+    assert int(created["max.message.bytes"]) >= 10_000_000
+    assert [change.setting for change in verdict.changes] == ["max.message.bytes"]
+    assert "max.message.bytes" not in (judged(EVENTS, None).create or {})
 
 
 @pytest.mark.parametrize("partitions", [7, 9])

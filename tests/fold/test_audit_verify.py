@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,15 @@ import pytest
 from fold.history import KEY, History, ListLog, make_history, with_flipped_bit
 from fold.resealed import entries_of, resealed
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
+from tidemill.contracts.topics import (
+    ANCHORS,
+    BY_NAME,
+    EVENTS,
+    LEDGER,
+    PREDICTIONS,
+    SNAPSHOTS,
+    UPDATES,
+)
 from tidemill.fold.audit import Kind, flips, verify
 from tidemill.fold.audit import verify as verify_function
 from tidemill.fold.audit.findings import Place
@@ -426,8 +435,8 @@ def test_links_with_too_many_ways_prove_nothing() -> None:
     history.commit([[history.event(event_value("north/1", 0, X, 1.0))]])
     record = codec("Update").decode(update_value("north/1", 1, X, 2.0))
     updates = []
-    for partition in range(12):
-        cause = {"topic": "plant.labels", "partition": partition, "offset": 1, "index": 0}
+    for topic, partition in product(sorted(BY_NAME)[:6], range(2)):
+        cause = {"topic": topic, "partition": partition, "offset": 1, "index": 0}
         updates.append(history.update(codec("Update").encode({**record, "cause": cause})))
     history.commit([updates])
     with pytest.MonkeyPatch.context() as patch:

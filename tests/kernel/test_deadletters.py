@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tidemill.kernel.deadletters import PoisonWatch, dead_letter
-from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError, InvariantError
+from tidemill.kernel.errors import (
+    LONGEST_MESSAGE,
+    DeadLetterReason,
+    InvalidRecordError,
+    InvariantError,
+)
 from tidemill.kernel.records import Message, trace_headers
 
 
@@ -23,6 +28,17 @@ def test_a_dead_letter_is_the_record_as_it_came_and_why() -> None:
     assert headers["__streams.errors.partition"] == b"3"
     assert headers["__streams.errors.offset"] == b"17"
     assert headers["__streams.errors.message"] == b"asset must be there"
+
+
+def test_a_dead_letter_says_why_in_few_words_whatever_the_record_holds() -> None:
+    text = f"asset must name the asset, was {'x' * 1_000_000!r}, of plant"
+    error = InvalidRecordError(DeadLetterReason.CONTRACT, text)
+    message = Message("sensor.events", 0, 0, None, b"x")
+    said = dict(dead_letter(message, error, "learner").headers)["__streams.errors.message"]
+
+    assert len(said) <= LONGEST_MESSAGE
+    assert said.startswith(b"asset must name the asset, was 'xxx")
+    assert said.endswith(b"xxx', of plant")
 
 
 def test_the_watch_waits_for_two_hundred_records() -> None:
@@ -46,6 +62,19 @@ def test_old_poison_is_forgotten() -> None:
     for _ in range(10):
         watch.observe(1000, 0, "")
     watch.observe(400, 400, "x")
+
+
+def test_what_was_aborted_counts_once_when_it_comes_again() -> None:
+    watch = PoisonWatch()
+    watch.observe(100, 0, "")
+    watch.keep()
+    for _ in range(5):
+        watch.observe(99, 99, "x")
+        watch.forget()
+    watch.observe(99, 99, "x")
+    watch.keep()
+    with pytest.raises(InvariantError, match="101 of 201"):
+        watch.observe(2, 2, "x")
 
 
 def test_only_trace_headers_travel_on() -> None:

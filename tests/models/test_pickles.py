@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from tidemill.contracts.stream import Feature, Step
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.pickles import dump_state, load_state
 from tidemill.models.state import Blueprint, ModelKey, ModelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FEATURES = tuple(Feature(name=f"f{n}") for n in range(3))
 KEY = ModelKey("s", "site/a|b", "s/champion")
@@ -59,6 +63,42 @@ def test_a_restored_state_answers_and_learns_to_the_same_bits(name: str) -> None
     live = teach(state, is_binary, random.Random(2), 600)
     assert teach(again, is_binary, random.Random(2), 600) == live
     assert again.lineage == state.lineage
+
+
+def steep(number: int) -> tuple[dict[str, float], float]:
+    """Return a sample of a counter that rises for ever, under a label that swings."""
+    return {"f0": float(number)}, math.sin(number / 170)
+
+
+def flat(number: int) -> tuple[dict[str, float], float]:
+    """Return a sample of such a counter, under a label that has nothing to do with it."""
+    return {"f0": float(number)}, random.Random(number).random()
+
+
+@pytest.mark.parametrize(
+    ("sample", "samples", "grace_period"), [(steep, 25_000, 50), (flat, 3_000, 1_000_000)]
+)
+def test_a_tree_over_a_value_that_rises_for_ever_is_saved_and_comes_back(
+    sample: Callable[[int], tuple[dict[str, float], float]], samples: int, grace_period: int
+) -> None:
+    step = Step(name="tree.HoeffdingTreeRegressor", parameters={"grace_period": grace_period})
+    state = ModelState.fresh(KEY, Blueprint.of("s/champion", [step], FEATURES, target="", seed=1))
+    for number in range(samples):
+        state.pipeline.learn_one(*sample(number))
+
+    again = load_state(dump_state(state))
+
+    for number in range(samples, samples + 300):
+        x, y = sample(number)
+        assert again.pipeline.predict_one(x) == state.pipeline.predict_one(x)
+        again.pipeline.learn_one(x, y)
+        state.pipeline.learn_one(x, y)
+
+
+def test_a_search_tree_that_is_none_of_ours_is_refused() -> None:
+    spelled = b"\x80\x05ctidemill.models.pickles\nsearch_tree\n](KKKKet\x85R."
+    with pytest.raises(InvariantError):
+        load_state(spelled)
 
 
 class Evil:

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from tidemill.contracts.stream import Feature, Step
-from tidemill.models.pipelines import build_pipeline, check_steps, nominal_problems
+from tidemill.models.allowed import DEEPEST
+from tidemill.models.pipelines import (
+    build_pipeline,
+    check_steps,
+    nominal_problems,
+    pipeline_text,
+)
 
 SCALER = Step(name="preprocessing.StandardScaler")
 LINEAR = Step(name="linear_model.LinearRegression")
@@ -34,6 +40,10 @@ def test_a_pipeline_of_allowed_classes_has_no_problem() -> None:
         ([step("linear_model.LinearRegression", optimizer="optim.Bang")], "must be one of optim"),
         ([step("linear_model.LinearRegression", optimizer={"optim.SGD": {"x": 1}})], "optim.SGD.x"),
         ([step("tree.HoeffdingTreeRegressor", max_size=10)], "memory budget"),
+        ([step("tree.HoeffdingTreeRegressor", max_depth=61)], "from 1 to 60, was 61"),
+        ([step("tree.HoeffdingTreeRegressor", max_depth=0)], "from 1 to 60, was 0"),
+        ([step("tree.HoeffdingTreeRegressor", max_depth=None)], "from 1 to 60, was None"),
+        ([step("tree.HoeffdingTreeRegressor", max_depth=True)], "from 1 to 60, was True"),
         ([step("tree.HoeffdingTreeRegressor", memory_estimate_period=10)], "memory budget"),
         ([step("tree.HoeffdingTreeRegressor", nominal_attributes=["a"])], "kind: nominal"),
         ([step("tree.HoeffdingTreeRegressor", splitter="tree.splitter.Bang")], "must be one of"),
@@ -51,6 +61,17 @@ def test_optimizers_and_splitters_are_built_by_name() -> None:
     tree = step("tree.HoeffdingTreeRegressor", splitter="tree.splitter.QOSplitter")
     built = build_pipeline([tree], features=(), seed=0)
     assert type(built.splitter).__name__ == "QOSplitter"
+
+
+def test_a_trees_depth_is_ours_and_part_of_what_names_a_pipeline() -> None:
+    plain, given = (
+        step("tree.HoeffdingTreeRegressor"),
+        step("tree.HoeffdingTreeRegressor", max_depth=9),
+    )
+    assert build_pipeline([plain], features=(), seed=0).max_depth == DEEPEST
+    assert build_pipeline([given], features=(), seed=0).max_depth == 9
+    assert f'"max_depth":{DEEPEST}' in pipeline_text([plain])
+    assert '"max_depth":9' in pipeline_text([given])
 
 
 def test_nominal_features_reach_the_tree_and_no_linear_model() -> None:

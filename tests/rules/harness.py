@@ -94,7 +94,8 @@ class Bench:
         (producer.abort_transaction if is_aborted else producer.commit_transaction)(30)
 
     def sums(self, *, partition: int = 0, isolation: str = "read_committed") -> list[int]:
-        return [record["sum"] for record in self.outputs(partition=partition, isolation=isolation)]
+        records = self.outputs(partition=partition, isolation=isolation)
+        return [record["sum"] for record in records if record is not None]
 
     def outputs(
         self, *, partition: int = 0, to: str = "sums", isolation: str = "read_committed"

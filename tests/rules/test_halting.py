@@ -85,7 +85,7 @@ def test_rule_12_prefetch_is_bounded() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError._FATAL,

@@ -17,7 +17,7 @@ from runtime.learners import (
     send_events,
     start_learner,
 )
-from tidemill.contracts.topics import EVENTS, SNAPSHOTS
+from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.reports import Refused, Report
 from tidemill.runtime.logs import (
@@ -201,11 +201,21 @@ def test_several_observers_hear_everything_in_order() -> None:
     assert heard == [(ear, call) for call in calls for ear in "ab"]
 
 
+def test_waiting_for_the_broker_and_its_end_are_a_line_each(out: io.StringIO) -> None:
+    observer = Observers(Silent(), LoggingObserver("learner", "0"))
+    observer.away("_TRANSPORT")
+    observer.back(31.26)
+
+    away, back = lines(out)
+    assert (away["event"], away["level"]) == ("broker away, waiting", "warning")
+    assert away["why"] == "_TRANSPORT"
+    assert (back["event"], back["level"], back["seconds"]) == ("back", "info", 31.3)
+
+
 def test_a_worker_logs_its_changes_of_state_and_no_record(out: io.StringIO) -> None:
     cluster = plant_cluster()
     send_events(cluster, 300)
     cluster.append(EVENTS, 0, BAD)
-    cluster.append(SNAPSHOTS, 1, BAD, key=b"pump|south/press|pump/champion")
     cluster.fail_next(Operation.COMMIT, abortable(), after=3)
     tiny = sample_terms(partitions=2, memory="1kB")
 

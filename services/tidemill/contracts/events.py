@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EARLIEST_US = -62_135_596_800_000_000
 LATEST_US = 253_402_300_800_000_000
 
+# Bytes of UTF-8: names stand in every prediction, ledger entry and snapshot.
+LONGEST_NAME = 512
+
 
 class Event(NamedTuple):
     """One sensor event, its fields as the plant wrote them."""
@@ -98,6 +101,7 @@ class EventReader:
                 DeadLetterReason.CONTRACT,
                 f"{stream.asset} must name the asset, was {asset!r}",
             )
+        check_name(asset, stream.asset)
         time_us = self._time(writer, values)
         event_id = None if stream.id is None else self._event_id(stream.id, values)
         return Event(stream, asset, time_us, event_id, values)
@@ -125,7 +129,9 @@ class EventReader:
             raise InvalidRecordError(
                 DeadLetterReason.CONTRACT, f"{field} must be the event's id, was {found!r}"
             )
-        return str(found)
+        event_id = str(found)
+        check_name(event_id, field)
+        return event_id
 
     def _unclaimed(self, schema_id: int) -> InvalidRecordError:
         known = self._schemas.get(schema_id)
@@ -137,6 +143,20 @@ class EventReader:
         return InvalidRecordError(
             DeadLetterReason.CONTRACT,
             f"a record must belong to a stream of the definition, {record_name(known)} does not",
+        )
+
+
+def check_name(name: str, field: str) -> None:
+    """Hold the name of an asset or event to what all our records can carry.
+
+    Raises:
+        InvalidRecordError: More than 512 bytes of UTF-8.
+    """
+    if len(name) * 4 > LONGEST_NAME and len(name.encode()) > LONGEST_NAME:
+        size = len(name.encode())
+        raise InvalidRecordError(
+            DeadLetterReason.CONTRACT,
+            f"{field} must have at most {LONGEST_NAME} bytes, was {name[:40]!r}... of {size}",
         )
 
 

@@ -155,7 +155,7 @@ SNAPSHOT_BYTES = Metric(
 )
 MODELS = Metric("tidemill_models", Kind.GAUGE, "models held")
 MODELS_AT_BUDGET = Metric(
-    "tidemill_models_at_budget", Kind.GAUGE, "models that met their memory budget and grow no more"
+    "tidemill_models_at_budget", Kind.GAUGE, "models that met their memory budget and learn no more"
 )
 LAG_RECORDS = Metric(
     "tidemill_lag_records",

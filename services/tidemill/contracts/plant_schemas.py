@@ -13,6 +13,7 @@ from tidemill.contracts.avro import (
     without_null,
 )
 from tidemill.contracts.targets import AheadTarget, FieldTarget
+from tidemill.contracts.unbounded import unbounded_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +54,10 @@ def check_records(
             problems.append(f"{path}.event: must be a record, {stream.event} is {record['type']}")
         else:
             removed = [s for s in older if full_name(s) == stream.event]
+            found = dict.fromkeys(p for s in (record, *removed) for p in unbounded_types(s))
+            problems += [f"{path}.event: {problem}" for problem in found]
+            if found:
+                continue
             problems += _Fields(with_types_in_place(record), removed).problems(stream, path)
     return problems
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import ANCHORS, LEDGER, RETENTION_DAYS, SNAPSHOTS
+from tidemill.contracts.topics import (
+    ANCHORS,
+    LEDGER,
+    PREDICTIONS,
+    RETENTION_DAYS,
+    SNAPSHOTS,
+    TOPICS,
+)
+from tidemill.kernel.deadletters import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +24,18 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 UNLIMITED = -1
-LARGE = frozenset({SNAPSHOTS, ANCHORS, LEDGER})
+# What may be larger than Kafka's default; a dead letter is its record and why it is there.
+LARGE = {
+    SNAPSHOTS: "states of models are larger than Kafka's default",
+    ANCHORS: "states of models are larger than Kafka's default",
+    LEDGER: "an entry names every model that changed",
+    PREDICTIONS: "a prediction holds headers of its event and the classes of every model",
+    **{
+        topic.name: "a dead letter is its record, as large as its topic allows, and why"
+        for topic in TOPICS
+        if topic.name.endswith(SUFFIX)
+    },
+}
 LARGEST_MESSAGE = 10 << 20
 SEGMENT = 16 << 20
 PRODUCTION_REPLICATION = 3
@@ -144,8 +163,8 @@ def settings_of(topic: Topic, *, is_production: bool) -> tuple[Setting, ...]:
             Setting("max.compaction.lag.ms", str(HOUR_MS), Rule.AT_MOST, why),
         ]
     if topic.name in LARGE:
-        why = "states of models and their ledger are larger than Kafka's default"
-        wanted.append(Setting("max.message.bytes", str(LARGEST_MESSAGE), Rule.AT_LEAST, why))
+        limit = str(LARGEST_MESSAGE)
+        wanted.append(Setting("max.message.bytes", limit, Rule.AT_LEAST, LARGE[topic.name]))
     return (*wanted, *(DURABLE if is_production else ()))
 
 

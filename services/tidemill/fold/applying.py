@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
     from tidemill.models.outputs import Answer, Label
-    from tidemill.models.state import ModelKey
 
 PROCESSOR = "learner"
 INPUTS = (UPDATES, EVENTS)
@@ -50,6 +49,10 @@ class Fold:
     Args:
         terms: The plant's definition and schemas.
         partition: The partition number, the same in every topic.
+
+    Attributes:
+        is_replica: Whether it folds what was folded before: states restored later than an entry
+            have it already. Nothing that is new may be passed over like that.
     """
 
     def __init__(self, terms: Terms, partition: int) -> None:
@@ -59,13 +62,16 @@ class Fold:
         self.fleet = Fleet(self.plans)
         self.counts = Counts()
         self.records = 0
+        self._entry = -1
+        self._before = 0
         self.is_partial = False
+        self.is_replica = False
         self.last_error = ""
         self._reader = EventReader(terms.definition, terms.schemas)
         self._encoder = PredictionEncoder(EVENTS, partition)
         self._updates = codec("Update")
 
-    def adopt(self, terms: Terms) -> list[ModelKey]:
+    def adopt(self, terms: Terms) -> list[Tracked]:
         """Go on under other terms; return the models that do not fit them and were dropped."""
         self.terms = terms
         self.plans = _plans(terms)
@@ -76,6 +82,8 @@ class Fold:
         """Apply records of one input topic, in order, as part of ledger entry `sequence`."""
         if not messages:
             return []
+        if sequence != self._entry:
+            self._entry, self._before = sequence, self.records
         match messages[0].topic:
             case topic if topic == EVENTS:
                 return self._apply_events(messages, sequence)
@@ -107,8 +115,7 @@ class Fold:
         asset = self.fleet.of(plan.name, event.asset)
         models = asset.models
         if asset.since >= sequence:
-            # Some were restored later than this entry: they have it in their state already.
-            self.is_partial = True
+            self._pass_over(asset.since, sequence)
             models = [tracked for tracked in models if tracked.since < sequence]
         answers = [plan.task.ask(tracked.state.pipeline, x) for tracked in models]
         emit = None
@@ -169,7 +176,7 @@ class Fold:
         tracked.state.pipeline.learn_one(x, y)
         tracked.state.advance(message.value)
         self.counts.learned += 1
-        self.fleet.learned(tracked, sequence, self.records)
+        self.fleet.learned(tracked, sequence, self._before)
 
     def _apply_updates(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         emits = []
@@ -177,7 +184,7 @@ class Fold:
             self.records += 1
             try:
                 update = self._updates.decode(message.value)
-                example = read_example(update, self.plans)
+                example = read_example(update, self.plans, self.terms.definition.partitions)
                 if example is not None:
                     self._apply_example(message, example, sequence)
             except InvalidRecordError as error:
@@ -193,17 +200,27 @@ class Fold:
             if example.model not in {None, tracked.key.model}:
                 continue
             if tracked.since >= sequence:
-                self.is_partial = True
+                self._pass_over(tracked.since, sequence)
                 continue
             if state.applied.get(source, (-1, -1)) >= cause:
                 self.counts.repeated += 1
                 continue
             state.applied[source] = cause
-            if not state.is_frozen:
+            if is_sound(tracked, example.plan.task.ask(state.pipeline, example.x)):
                 example.teach(state.pipeline)
                 self.counts.examples += 1
             state.advance(message.value)
-            self.fleet.learned(tracked, sequence, self.records)
+            self.fleet.learned(tracked, sequence, self._before)
+
+    def _pass_over(self, since: int, sequence: int) -> None:
+        """Note that a model restored at `since` has this entry in its state already."""
+        if not self.is_replica:
+            msg = (
+                f"ledger entry {sequence} of partition {self.partition}: models must stand before "
+                f"it, one was restored at entry {since}; restore the ledger topic"
+            )
+            raise InvariantError(msg)
+        self.is_partial = True
 
     def _set_aside(self, message: Message, error: InvalidRecordError) -> Emit:
         reason = error.reason.value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
-from tidemill.fold.snapshots import save
+from tidemill.fold.snapshots import chunk_key, save
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey
 
 BUDGET = "budget"
+# So many models are saved in one transaction without a thought.
+CROWD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Policy:
     """How often state is saved.
 
     Attributes:
-        snapshot_every: No dirty model lags its partition by more records than this.
+        snapshot_every: A rebuild folds fewer records than this, or else one transaction's.
         anchor_every: Learning steps of a model between two anchors, at most.
         chunk_bytes: Largest part of a snapshot in one record.
         define_every: Entries after which the terms are written again, so that they outlive
@@ -58,6 +61,7 @@ class Books:
         self.tail = tail
         self.oversized: list[str] = []
         self.saved_bytes = 0
+        self._records = fold.records
         self._fold = fold
         self._signing = signing
         self._policy = policy
@@ -99,6 +103,7 @@ class Books:
             )
         ]
         self.saved_bytes = sum(len(emit.value or b"") for emit in saved)
+        standing = fold.fleet.standing()
         entry = Entry(
             processor=PROCESSOR,
             kind=kind,
@@ -116,6 +121,8 @@ class Books:
             snapshots=keys,
             definition=fold.terms.digest,
             resume=self._resume(),
+            learned=standing.models,
+            fleet=standing.digest,
         ).sealed()
         self.tail = entry
         fold.fleet.changed.clear()
@@ -132,9 +139,10 @@ class Books:
         lag = self._policy.snapshot_every
         if any(action.kind == TERMS for action in actions):
             lag = 0
-        due = []
-        for key, (_, since) in fleet.dirty.items():
-            if records - since < lag:
+        ahead = self._ahead(lag)
+        due: list[Tracked] = []
+        for key, (_, before) in fleet.dirty.items():
+            if records - before < lag and len(due) >= ahead:
                 break
             tracked = fleet.get(key)
             assert tracked is not None
@@ -142,6 +150,22 @@ class Books:
         for tracked in due:
             fleet.saved(tracked.key)
         return due
+
+    def _ahead(self, lag: int) -> int:
+        """Return how many models to save at least, so that a crowd is not due all at once.
+
+        From half the bound on, the crowd is shared among the entries that are left before it.
+        """
+        dirty, records = self._fold.fleet.dirty, self._fold.records
+        size = records - self._records
+        self._records = records
+        if len(dirty) <= CROWD:
+            return 0
+        oldest = records - next(iter(dirty.values()))[1]
+        left = lag - oldest
+        if oldest < lag / 2 or left <= 0 or not size:
+            return 0
+        return max(CROWD, ceil(len(dirty) * size / left))
 
     def _enforce_budgets(
         self, due: Sequence[Tracked], states: dict[ModelKey, bytes]
@@ -182,12 +206,17 @@ class Books:
                 {"topic": topic, "partition": partition, "offset": offset}
                 for topic, offset in sorted(positions.items())
             ],
+            place=(self._fold.terms.definition.plant, partition),
             signing=self._signing,
             state=state,
             chunk_bytes=self._policy.chunk_bytes,
         )
         topics = (SNAPSHOTS, ANCHORS) if is_anchor else (SNAPSHOTS,)
-        return [Emit(topic, partition, key, value) for topic in topics for key, value in saved]
+        emits = [Emit(topic, partition, key, value) for topic in topics for key, value in saved]
+        key, before = tracked.key.encode(), tracked.chunks
+        tracked.chunks = len(saved)
+        unneeded = [chunk_key(key, chunk) for chunk in range(len(saved), before)]
+        return [*emits, *(Emit(SNAPSHOTS, partition, key, None) for key in unneeded)]
 
     def _changed(self) -> tuple[Changed, ...]:
         return tuple(

@@ -34,7 +34,7 @@ class Gate:
     A feature that is null or absent is missing: no fault, unless the definition requires it. NaN,
     infinity and values outside the range are faults: the feature is withheld from the model as if
     it were missing, the event is predicted and flagged, and never learned. Where the definition
-    gives no range, values must stay within ±1e100, so that no square in a model overflows.
+    gives no range, values must stay within ±1e50, so that nothing in a model overflows.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:

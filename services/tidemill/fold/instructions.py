@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tidemill.contracts.events import check_name
+from tidemill.contracts.topics import BY_NAME
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Answers to a drift: other processors' business.
 NOT_OURS = frozenset({"FAULT", "PROCESS_CHANGE"})
 LARGEST_WEIGHT = 1e6
+# Of smaller ones River makes sums that vanish, and divides by them.
+LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,14 @@ class Example:
 def read_example(
     update: dict[str, Any],  # Any: an Avro record
     plans: Mapping[str, StreamPlan],
+    partitions: int,
 ) -> Example | None:
     """Return the example an update holds; None for kinds that are not the learner's business.
+
+    Args:
+        update: As it was decoded.
+        plans: What the fold does, by stream.
+        partitions: Of every topic: none has a cause beyond them.
 
     Raises:
         InvalidRecordError: The update cannot be applied; the reason says why.
@@ -68,13 +77,24 @@ def read_example(
     if label is None:
         raise _domain(f"label must be present and finite, was {update['label']!r}")
     weight = update["weight"]
-    if not (math.isfinite(weight) and 0.0 < weight <= LARGEST_WEIGHT):
-        raise _domain(f"weight must be in (0, {LARGEST_WEIGHT:g}], was {weight!r}")
-    cause = update["cause"]
-    source = (cause["topic"], cause["partition"])
-    position = (cause["offset"], cause["index"])
-    asset, model = update["asset"], update["model"]
-    return Example(plan, asset, model, (source, position), checked.x, label, weight)
+    if not LEAST_WEIGHT <= weight <= LARGEST_WEIGHT:
+        rule = f"weight must be in [{LEAST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
+        raise _domain(f"{rule}, was {weight!r}")
+    cause = _cause(update["cause"], partitions)
+    return Example(plan, update["asset"], update["model"], cause, checked.x, label, weight)
+
+
+def _cause(
+    cause: dict[str, Any],  # Any: an Avro record
+    partitions: int,
+) -> tuple[tuple[str, int], tuple[int, int]]:
+    """Return source and position of a cause; a model remembers one position per source."""
+    topic, partition = cause["topic"], cause["partition"]
+    if topic not in BY_NAME:
+        raise _domain(f"cause.topic must be one of {sorted(BY_NAME)}, was {topic!r}")
+    if not 0 <= partition < partitions:
+        raise _domain(f"cause.partition must be in 0..{partitions - 1}, was {partition}")
+    return (topic, partition), (cause["offset"], cause["index"])
 
 
 def _plan(update: dict[str, Any], plans: Mapping[str, StreamPlan]) -> StreamPlan:  # Any: as above
@@ -84,6 +104,7 @@ def _plan(update: dict[str, Any], plans: Mapping[str, StreamPlan]) -> StreamPlan
         raise InvalidRecordError(DeadLetterReason.CONTRACT, msg)
     if not update["asset"]:
         raise InvalidRecordError(DeadLetterReason.CONTRACT, "asset must not be empty")
+    check_name(update["asset"], "asset")
     names = [blueprint.name for blueprint in plan.blueprints]
     if update["model"] is not None and update["model"] not in names:
         raise _domain(f"model must be one of {names} or null, was {update['model']!r}")

@@ -70,6 +70,8 @@ class Entry:
     snapshots: tuple[str, ...] = ()
     definition: bytes = b""
     resume: int = 0
+    learned: int = 0
+    fleet: bytes = b""
     schema_id: int | None = None
 
     def sealed(self) -> Entry:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
-from tidemill.fold.ledger_log import entries_after, last_entry
-from tidemill.fold.replica import Replica
+from tidemill.fold.applying import Fold
+from tidemill.fold.ledger_log import entries_after, find_terms, last_entry
+from tidemill.fold.replica import INPUTS_DIFFER, Replica
 from tidemill.fold.snapshots import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from tidemill.fold.applying import Fold
     from tidemill.fold.ledger import Entry, Run
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.replica import Step
@@ -53,16 +53,17 @@ def recover(
 
     Raises:
         InvariantError: Ledger, offsets and inputs contradict one another.
-        DependencyUnavailableError: The broker has not yet shown the end of what was committed.
+        DependencyUnavailableError: The broker has not yet shown all of what was committed.
     """
     tail = yield from last_entry(log, partition)
     if tail is None:
         _check_untouched(partition, committed)
         return None
     positions = yield from agreed_positions(log, tail, committed)
-    shelf, start = yield from gather_states(log, partition, tail, signing)
+    known = {terms.digest: terms}
+    shelf, start = yield from gather_states(log, tail, signing=signing, known=known)
     begins = {topic: log.span(topic, partition)[0] for topic in positions}
-    replica = Replica(log, partition, {terms.digest: terms})
+    replica = Replica(log, partition, known)
     replica.start_from(shelf.newest)
     refolded = 0
     gone: tuple[Run, ...] = ()
@@ -74,30 +75,70 @@ def recover(
         step = yield from replica.step(placed, positions, begins)
         refolded += len(step.inputs)
         gone = gone or step.gone
-        if step.differences:
+        if INPUTS_DIFFER in step.differences:
             raise _contradiction(partition, step, gone)
     fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    replica.check_states()
+    for step in replica.doubts.values():
+        raise _contradiction(partition, step, gone)
+    _check_standing(fold, tail.entry)
     fold.fleet.changed.clear()
+    fold.is_replica = False
     return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
 
 
+def _check_standing(fold: Fold, entry: Entry) -> None:
+    """Hold all models against the ledger: one that is quiet is in no entry that was folded."""
+    standing = fold.fleet.standing()
+    if (standing.models, standing.digest) != (entry.learned, entry.fleet):
+        msg = (
+            f"snapshots of all {entry.learned} models of partition {entry.partition} as ledger "
+            f"entry {entry.sequence} says; found {standing.models}, or older ones; restore the "
+            f"records of {SNAPSHOTS};"
+        )
+        raise DependencyUnavailableError(msg, retry_after_s=1.0)
+
+
 def gather_states(
-    log: Log, partition: int, tail: Placed, signing: SigningKey
+    log: Log, tail: Placed, *, signing: SigningKey, known: dict[bytes, Terms]
 ) -> Generator[None, None, tuple[Shelf, int]]:
     """Return the newest verified state of each model, and the entry after which to fold on.
 
+    `known` gains the terms in force.
+
     Raises:
-        DependencyUnavailableError: The broker has not yet shown a snapshot that was committed.
+        DependencyUnavailableError: The broker has not yet shown a snapshot that was committed, or
+            the entry that belongs to one.
     """
-    shelf = Shelf(signing)
+    partition, digest = tail.entry.partition, tail.entry.definition
+    if digest not in known:
+        known[digest] = yield from find_terms(log, partition, digest, tail.offset + 1)
+    shelf = Shelf(signing, plant=known[digest].definition.plant)
     yield from _fill(shelf, log, SNAPSHOTS, partition)
+    _check_none_is_newer(shelf, tail.entry)
+    fleet = Fold(known[digest], partition).fleet
+    shelf.suspects = {key for key in shelf.suspects if fleet.blueprint(key) is not None}
     missing = _announced_but_missing(shelf, tail.entry)
     if missing:
         raise DependencyUnavailableError(f"snapshot of {missing}", retry_after_s=0.1)
     start = tail.entry.resume
     if shelf.suspects:
-        start = yield from _start_for_suspects(shelf, log, partition, start=start, signing=signing)
+        anchors = Shelf(signing, plant=known[digest].definition.plant)
+        yield from _fill(anchors, log, ANCHORS, partition)
+        start = _start_for_suspects(shelf, anchors, start)
     return shelf, start
+
+
+def _check_none_is_newer(shelf: Shelf, entry: Entry) -> None:
+    """Refuse states from after the ledger's end: records would be taken for applied."""
+    for key, saved in shelf.newest.items():
+        if saved.sequence > entry.sequence:
+            msg = (
+                f"ledger entry {saved.sequence} of partition {entry.partition}, which the snapshot "
+                f"of {key.encode().decode()} follows and which must be there: the newest is "
+                f"{entry.sequence}; restore the ledger topic;"
+            )
+            raise DependencyUnavailableError(msg, retry_after_s=1.0)
 
 
 def _contradiction(partition: int, step: Step, gone: Sequence[Run]) -> InvariantError:
@@ -122,10 +163,10 @@ def _check_untouched(partition: int, committed: Mapping[str, int | None]) -> Non
     found = {topic: offset for topic, offset in committed.items() if offset is not None}
     if any(found.values()):
         msg = (
-            f"partition {partition}: without a ledger no offset may be committed, found {found}; "
-            "restore the ledger topic, or start the plant under a new name"
+            f"ledger of partition {partition}: without it no offset may be committed, found "
+            f"{found}; restore the ledger topic, or start the plant under a new name;"
         )
-        raise InvariantError(msg)
+        raise DependencyUnavailableError(msg, retry_after_s=0.1)
 
 
 def agreed_positions(
@@ -180,12 +221,8 @@ def _announced_but_missing(shelf: Shelf, entry: Entry) -> str:
     return ""
 
 
-def _start_for_suspects(
-    shelf: Shelf, log: Log, partition: int, *, start: int, signing: SigningKey
-) -> Generator[None, None, int]:
+def _start_for_suspects(shelf: Shelf, anchors: Shelf, start: int) -> int:
     """Find older states for models whose newest snapshot was refused; return where to start."""
-    anchors = Shelf(signing)
-    yield from _fill(anchors, log, ANCHORS, partition)
     for key in shelf.suspects:
         known, anchor = shelf.newest.get(key), anchors.newest.get(key)
         if anchor is not None and (known is None or known.sequence < anchor.sequence):

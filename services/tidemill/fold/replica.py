@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SKIP = "skip"
 ROLLBACK = "rollback"
+INPUTS_DIFFER = "the inputs are not those that were applied"
 ALL_RETAINED: Mapping[str, int] = {}
 
 
@@ -58,6 +59,10 @@ class Replica:
         log: The topics.
         partition: The partition number, the same in every topic.
         known: Terms at hand, by digest; others are looked up in the ledger.
+
+    Attributes:
+        doubts: By model, and None for outputs, the first step that contradicts the ledger. A
+            change of terms that drops a model settles its doubt: nothing of it goes on.
     """
 
     def __init__(self, log: Log, partition: int, known: Mapping[bytes, Terms]) -> None:
@@ -65,15 +70,22 @@ class Replica:
         self._log = log
         self._partition = partition
         self._known = dict(known)
+        self.doubts: dict[ModelKey | None, Step] = {}
         self._states: dict[ModelKey, Restored] = {}
+        self._unread: set[ModelKey] = set()
         self._cursors: dict[str, Cursor] = {}
 
     def start_from(self, states: Mapping[ModelKey, Restored]) -> None:
         """Take over verified snapshots; they are parsed once the terms are known."""
         self._states = dict(states)
+        self._unread = set(states)
 
-    def become(self, digest: bytes, before: int) -> Generator[None, None, Fold]:
-        """Come under the terms with this digest, searching the ledger before an offset for them."""
+    def become(self, digest: bytes, before: int, sequence: int = 0) -> Generator[None, None, Fold]:
+        """Come under the terms with this digest, searching the ledger before an offset for them.
+
+        States that do not fit them wait for the terms they fit: a change of terms, at an entry
+        `sequence`, drops models that others, or the same once more, begin anew.
+        """
         if self.fold is not None and self.fold.terms.digest == digest:
             return self.fold
         terms = self._known.get(digest)
@@ -82,23 +94,42 @@ class Replica:
             self._known[digest] = terms
         if self.fold is None:
             self.fold = Fold(terms, self._partition)
-            self._load(self.fold)
+            self.fold.is_replica = True
+            self._load(self.fold, 0)
         else:
+            before_it = {key: _fitting(self.fold, key) for key in self.doubts if key is not None}
             self.fold.adopt(terms)
+            self.doubts = {
+                key: step
+                for key, step in self.doubts.items()
+                if key is not None and _fitting(self.fold, key) == before_it[key]
+            }
+            self._load(self.fold, sequence)
         return self.fold
 
-    def _load(self, fold: Fold) -> None:
+    def _load(self, fold: Fold, sequence: int) -> None:
+        """Take over the states from `sequence` on that fit the terms and are not there yet."""
         for key, restored in self._states.items():
-            blueprint = fold.fleet.blueprint(key)
-            if blueprint is None or blueprint.digest != restored.state_digest:
-                msg = (
-                    f"the snapshot of {key.encode().decode()} at ledger entry "
-                    f"{restored.sequence} must fit the definition in force and River's version, "
-                    "it was made by others; install the release of River that made it"
-                )
-                raise InvariantError(msg)
-            fold.fleet.restore(key, restored.load(), restored.sequence)
-        self._states = {}
+            if restored.sequence < sequence or _fitting(fold, key) != restored.state_digest:
+                continue
+            tracked = fold.fleet.get(key)
+            if tracked is None or tracked.since != restored.sequence:
+                fold.fleet.restore(key, restored.load(), restored.sequence, chunks=restored.chunks)
+            self._unread.discard(key)
+
+    def check_states(self) -> None:
+        """Refuse states that fitted no terms up to the end.
+
+        Raises:
+            InvariantError: There is one.
+        """
+        for key in sorted(self._unread):
+            msg = (
+                f"the snapshot of {key.encode().decode()} at ledger entry "
+                f"{self._states[key].sequence} must fit the definition in force and River's "
+                "version, it was made by others; install the release of River that made it"
+            )
+            raise InvariantError(msg)
 
     def step(
         self, placed: Placed, ends: Mapping[str, int], begins: Mapping[str, int] = ALL_RETAINED
@@ -119,7 +150,7 @@ class Replica:
         if self.fold is None and first is not None and not entry.runs:
             self._take_terms(first)
         digest = entry.definition if first is None or entry.runs else self._digest(first)
-        fold = yield from self.become(digest, placed.offset + 1)
+        fold = yield from self.become(digest, placed.offset + 1, entry.sequence)
         fold.fleet.changed.clear()
         inputs: list[Message] = []
         emits: list[Emit] = []
@@ -137,12 +168,18 @@ class Replica:
             inputs += messages
             emits += caused
         self._act(fold, entry)
-        differences = [*_model_differences(fold, entry)]
+        strays = _model_differences(fold, entry)
+        differences = [*strays.values()]
         if not gone and digest_in.result() != entry.inputs:
-            differences.insert(0, "the inputs are not those that were applied")
+            differences.insert(0, INPUTS_DIFFER)
+        doubtful: list[ModelKey | None] = [*strays]
         if not fold.is_partial and digest_out.result() != entry.emitted:
             differences.append("the outputs are not those that were emitted")
-        return Step(placed, emits, inputs, fold.is_partial, tuple(differences), gone)
+            doubtful.append(None)
+        step = Step(placed, emits, inputs, fold.is_partial, tuple(differences), gone)
+        for key in doubtful:
+            self.doubts.setdefault(key, step)
+        return step
 
     def _take_terms(self, action: Action) -> None:
         terms = Terms.of(action)
@@ -184,8 +221,14 @@ def _check_rolled_back(fold: Fold, action: Action, entry: Entry) -> None:
         raise InvariantError(msg)
 
 
-def _model_differences(fold: Fold, entry: Entry) -> list[str]:
-    differences = []
+def _fitting(fold: Fold, key: ModelKey) -> bytes | None:
+    """Return the digest that a state of the model must have; None if there is no such model."""
+    blueprint = fold.fleet.blueprint(key)
+    return None if blueprint is None else blueprint.digest
+
+
+def _model_differences(fold: Fold, entry: Entry) -> dict[ModelKey, str]:
+    differences = {}
     expected = {ModelKey(m.stream, m.asset, m.model): (m.version, m.lineage) for m in entry.models}
     for key, (version, lineage) in expected.items():
         tracked = fold.fleet.get(key)
@@ -193,12 +236,10 @@ def _model_differences(fold: Fold, entry: Entry) -> list[str]:
             continue
         found = (tracked.state.version, tracked.state.lineage) if tracked else (0, b"")
         if found != (version, lineage):
-            differences.append(
+            differences[key] = (
                 f"model {key.encode().decode()} is at version {found[0]}, lineage "
                 f"{found[1].hex()[:16]}; the ledger says version {version}, {lineage.hex()[:16]}"
             )
-    unsaid = fold.fleet.changed.keys() - expected.keys()
-    return differences + [
-        f"model {key.encode().decode()} changed, the ledger says it did not"
-        for key in sorted(unsaid)
-    ]
+    for key in sorted(fold.fleet.changed.keys() - expected.keys()):
+        differences[key] = f"model {key.encode().decode()} changed, the ledger says it did not"
+    return differences

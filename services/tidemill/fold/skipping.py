@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tidemill.fold.ledger import Changed, Run
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.snapshots import Restored, SigningKey
+    from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
 
 BEGINNING, END = "beginning", "end"
@@ -166,6 +167,8 @@ def plain_skip(standing: Standing, skip: Skip) -> tuple[list[Emit], dict[str, in
         positions=positions,
         definition=tail.definition,
         resume=sequence if tail.resume == tail.sequence else tail.resume,
+        learned=tail.learned,
+        fleet=tail.fleet,
     ).sealed()
     key = f"{PROCESSOR}|{tail.partition}".encode()
     return [Emit(LEDGER, tail.partition, key, entry.encode())], positions
@@ -198,8 +201,9 @@ def rebuild_what_remains(
     """
     tail = standing.tail
     partition = tail.entry.partition
-    shelf, start = yield from gather_states(log, partition, tail, signing)
-    replica = Replica(log, partition, {})
+    known: dict[bytes, Terms] = {}
+    shelf, start = yield from gather_states(log, tail, signing=signing, known=known)
+    replica = Replica(log, partition, known)
     replica.start_from(shelf.newest)
     claims: dict[ModelKey, Changed] = {}
     for placed in entries_after(log, partition, start, tail):
@@ -209,6 +213,7 @@ def rebuild_what_remains(
         yield from replica.step(placed, standing.positions, standing.begins)
         claims |= {ModelKey(m.stream, m.asset, m.model): m for m in placed.entry.models}
     fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    replica.check_states()
     fold.fleet.changed.clear()
     lost = [claim for key, claim in claims.items() if not _is_sound(fold, key, claim)]
     return Remains(fold, tuple(_fall(fold, claim, shelf.newest, tail) for claim in lost))

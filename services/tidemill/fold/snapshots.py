@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelState
 
 CHUNK_BAR = b"|#"
+MOST_DIGITS = 9
 
 
 class SigningKey:
@@ -59,6 +60,7 @@ class Restored:
     lineage: bytes
     state_digest: bytes
     state: bytes
+    chunks: int = 1
 
     def load(self) -> ModelState:
         """Return the state; the signature was verified before.
@@ -69,16 +71,36 @@ class Restored:
         return load_state(self.state)
 
 
+def chunk_key(key: bytes, chunk: int) -> bytes:
+    """Return the Kafka key of one chunk of a model's snapshot."""
+    return key if chunk == 0 else key + CHUNK_BAR + str(chunk).encode()
+
+
+def split_key(key: bytes) -> tuple[bytes, int]:
+    """Return the model's key and the number of the chunk that a record's key names.
+
+    An asset may have the bar in its name: only a number at the very end is one of a chunk, for a
+    key without one ends with the model's name.
+    """
+    base, bar, number = key.rpartition(CHUNK_BAR)
+    is_chunk = bar and number.isdigit() and len(number) < MOST_DIGITS
+    return (base, int(number)) if is_chunk else (key, 0)
+
+
 def save(
     tracked: Tracked,
     sequence: int,
     positions: Sequence[Mapping[str, object]],
     *,
+    place: tuple[str, int],
     signing: SigningKey,
     state: bytes | None = None,
     chunk_bytes: int,
 ) -> list[Saved]:
-    """Return the snapshot records of a model as it stands after ledger entry `sequence`."""
+    """Return the snapshot records of a model as it stands after ledger entry `sequence`.
+
+    `place` names plant and partition: signed too, so that a record counts nowhere else.
+    """
     data = dump_state(tracked.state) if state is None else state
     parts = [data[n : n + chunk_bytes] for n in range(0, len(data), chunk_bytes)]
     key = tracked.key.encode()
@@ -86,6 +108,8 @@ def save(
     for n, part in enumerate(parts):
         record: dict[str, object] = {
             "sequence": sequence,
+            "plant": place[0],
+            "partition": place[1],
             "positions": positions,
             "version": tracked.state.version,
             "lineage": tracked.state.lineage,
@@ -97,9 +121,9 @@ def save(
             "signature": b"",
             "signed_by": signing.name,
         }
-        chunk_key = key if n == 0 else key + CHUNK_BAR + str(n).encode()
-        record["signature"] = signing.sign(chunk_key, codec("Snapshot").encode(record))
-        records.append(Saved(chunk_key, codec("Snapshot").encode(record)))
+        own_key = chunk_key(key, n)
+        record["signature"] = signing.sign(own_key, codec("Snapshot").encode(record))
+        records.append(Saved(own_key, codec("Snapshot").encode(record)))
     return records
 
 
@@ -108,7 +132,7 @@ class Shelf:
 
     Args:
         signing: The key that every record must be signed with.
-        at_most: Ignore states after this ledger sequence.
+        plant: Whose states they must be; None takes those of any.
 
     Attributes:
         newest: The newest complete snapshot of each model.
@@ -116,10 +140,11 @@ class Shelf:
         suspects: Models whose newest record was refused, so that an older state must serve.
     """
 
-    def __init__(self, signing: SigningKey, *, at_most: int | None = None) -> None:
+    def __init__(self, signing: SigningKey, *, plant: str | None = None) -> None:
         self._signing = signing
-        self._at_most = at_most
+        self._plant = plant
         self._chunks: dict[tuple[ModelKey, int], dict[int, bytes]] = {}
+        self._more: dict[ModelKey, set[int]] = {}
         self.newest: dict[ModelKey, Restored] = {}
         self.refused: list[Refused] = []
         self.suspects: set[ModelKey] = set()
@@ -127,28 +152,38 @@ class Shelf:
     def add(self, message: Message) -> None:
         """Verify one record and keep it, or note why it is refused; a tombstone forgets."""
         key_bytes = message.key or b""
-        base, bar, number = key_bytes.partition(CHUNK_BAR)
         try:
-            key, chunk = ModelKey.decode(base), int(number) if bar else 0
+            base, chunk = split_key(key_bytes)
+            key = ModelKey.decode(base)
         except ValueError as error:
             self._refuse(message, SnapshotRefusal.UNREADABLE, str(error))
             return
         if message.value is None:
-            self.newest.pop(key, None)
-            self.suspects.discard(key)
+            self._forget(key, chunk)
             return
+        if chunk > 0:
+            self._more.setdefault(key, set()).add(chunk)
         try:
             record = codec("Snapshot").decode(message.value)
         except InvalidRecordError as error:
             self._refuse(message, SnapshotRefusal.UNREADABLE, f"a snapshot must decode: {error}")
             self.suspects.add(key)
             return
-        refusal = self._check(record, key_bytes, chunk, schema_id=schema_id_of(message.value))
+        refusal = self._check(
+            record, key_bytes, chunk, schema_id=schema_id_of(message.value)
+        ) or self._misplaced(record, message.partition)
         if refusal is not None:
             self._refuse(message, *refusal)
             self.suspects.add(key)
             return
         self._keep(key, chunk, record)
+
+    def _forget(self, key: ModelKey, chunk: int) -> None:
+        """Note a tombstone: of the model, or of one chunk that it no longer needs."""
+        self._more.get(key, set()).discard(chunk)
+        if chunk == 0:
+            self.newest.pop(key, None)
+            self.suspects.discard(key)
 
     def _refuse(self, message: Message, kind: SnapshotRefusal, reason: str) -> None:
         self.refused.append(Refused(str(message.position), reason, kind))
@@ -174,11 +209,25 @@ class Shelf:
             return SnapshotRefusal.MISPLACED, f"chunk and codec must be {chunk} and {CODEC}"
         return None
 
+    def _misplaced(
+        self,
+        record: dict[str, Any],  # Any: Avro
+        partition: int,
+    ) -> tuple[SnapshotRefusal, str] | None:
+        """Return why a record that was signed for another place is not accepted."""
+        found = (record["plant"], record["partition"])
+        must = (found[0] if self._plant is None else self._plant, partition)
+        if found == must:
+            return None
+        reason = (
+            f"a snapshot must be of partition {must[1]} of plant {must[0]}, was of partition "
+            f"{found[1]} of {found[0]}"
+        )
+        return SnapshotRefusal.MISPLACED, reason
+
     def _keep(self, key: ModelKey, chunk: int, record: dict[str, Any]) -> None:  # Any: Avro
         sequence = record["sequence"]
         known = self.newest.get(key)
-        if self._at_most is not None and sequence > self._at_most:
-            return
         if known is not None and known.sequence > sequence:
             return
         chunks = self._chunks.setdefault((key, sequence), {})
@@ -194,4 +243,5 @@ class Shelf:
             lineage=record["lineage"],
             state_digest=record["state_digest"],
             state=b"".join(chunks[n] for n in range(len(chunks))),
+            chunks=1 + max(self._more.get(key, ()), default=0),
         )

@@ -34,7 +34,8 @@ def dead_letter(message: Message, error: InvalidRecordError, processor: str) -> 
 class PoisonWatch:
     """Notices when most of a partition's recent records are dead: the fault is then not theirs.
 
-    A bad deploy must not empty a topic into the dead letters.
+    A bad deploy must not empty a topic into the dead letters. What was observed counts for good
+    once it is kept; forgotten, it may come again and counts once.
     """
 
     WINDOW = 1000
@@ -43,6 +44,7 @@ class PoisonWatch:
     def __init__(self) -> None:
         self._recent: deque[bool] = deque(maxlen=self.WINDOW)
         self._dead = 0
+        self._kept: tuple[bool, ...] = ()
 
     def observe(self, records: int, dead: int, last: str) -> None:
         """Count a batch of `records`, `dead` of which were set aside; `last` says why one was.
@@ -57,6 +59,15 @@ class PoisonWatch:
             self._dead += is_dead
         if len(self._recent) >= self.MIN_SEEN and 2 * self._dead > len(self._recent):
             self._halt(last)
+
+    def keep(self) -> None:
+        """Note that what was observed was committed."""
+        self._kept = tuple(self._recent)
+
+    def forget(self) -> None:
+        """Note that what was observed since the last `keep` was aborted."""
+        self._recent = deque(self._kept, maxlen=self.WINDOW)
+        self._dead = sum(self._kept)
 
     def _halt(self, last: str) -> None:
         msg = (

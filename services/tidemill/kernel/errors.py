@@ -33,15 +33,28 @@ class MeshError(Exception):
     """Base of every error a processor or the runtime may raise. Raise one of those below."""
 
 
+# Characters of a message about a record: what it says must not outgrow the record itself.
+LONGEST_MESSAGE = 500
+
+
 class InvalidRecordError(MeshError):
     """The record is at fault: set it aside in the same transaction, move on.
+
+    A message that quotes a long record is cut in its middle: a dead letter carries it.
 
     Operator action: read `tidemill.reason` on the dead letter, mend the producer, replay.
     """
 
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(_cut(message))
         self.reason = reason
+
+
+def _cut(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    half = (LONGEST_MESSAGE - 5) // 2
+    return f"{message[:half]} ... {message[-half:]}"
 
 
 class DependencyUnavailableError(MeshError):

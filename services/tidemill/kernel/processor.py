@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -47,6 +47,20 @@ class Task(Protocol):
         """
 
 
+@runtime_checkable
+class Marked(Protocol):
+    """A task that names what it stands at, so that less is never taken for all of it."""
+
+    @property
+    def mark(self) -> str:
+        """What the last `seal` ended with; committed as metadata of the offsets."""
+
+
+def mark_of(task: Task | None) -> str:
+    """Return a task's mark; empty if it has none."""
+    return task.mark if isinstance(task, Marked) else ""
+
+
 class Log(Protocol):
     """Committed records, readable by position. Only ever read."""
 
@@ -65,11 +79,16 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A task whose state stands where the inputs will be read from next."""
+    """A task whose state stands where the inputs will be read from next.
+
+    `mark` is that of the last transaction that was found; the offsets must have been committed
+    with it.
+    """
 
     task: Task
     positions: Mapping[str, int]
     first_emits: Sequence[Emit] = field(default=())
+    mark: str = ""
 
 
 class TaskFactory(Protocol):

@@ -25,12 +25,18 @@ class Allowed:
 
     role: str
     tasks: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, object], ...] = ()
     refused: frozenset[str] = frozenset()
     fixed: tuple[tuple[str, object], ...] = ()
     nominal: bool = False
 
 
 _TREE_FIXED = (("memory_estimate_period", NEVER),)
+
+# River's own default follows from the interpreter's recursion limit, and a tree that deep cannot
+# be written: every branch takes several calls.
+DEEPEST = 60
+_TREE_DEFAULTS = (("max_depth", DEEPEST),)
 
 ALLOWED: Mapping[str, Allowed] = {
     "preprocessing.StandardScaler": Allowed("transformer"),
@@ -40,10 +46,20 @@ ALLOWED: Mapping[str, Allowed] = {
     "linear_model.LinearRegression": Allowed("predictor", frozenset({"regression"})),
     "linear_model.LogisticRegression": Allowed("predictor", frozenset({"binary"})),
     "tree.HoeffdingTreeClassifier": Allowed(
-        "predictor", frozenset({"binary", "multiclass"}), _BY_BUDGET, _TREE_FIXED, nominal=True
+        "predictor",
+        frozenset({"binary", "multiclass"}),
+        _TREE_DEFAULTS,
+        _BY_BUDGET,
+        _TREE_FIXED,
+        nominal=True,
     ),
     "tree.HoeffdingTreeRegressor": Allowed(
-        "predictor", frozenset({"regression"}), _BY_BUDGET, _TREE_FIXED, nominal=True
+        "predictor",
+        frozenset({"regression"}),
+        _TREE_DEFAULTS,
+        _BY_BUDGET,
+        _TREE_FIXED,
+        nominal=True,
     ),
 }
 
@@ -100,6 +116,8 @@ def _value_problems(path: str, key: str, value: object) -> list[str]:
         return _component_problems(path, components, value)
     if isinstance(value, float) and not math.isfinite(value):
         return [f"{path}: must be finite, was {value!r}"]
+    if key == "max_depth" and (type(value) is not int or not 1 <= value <= DEEPEST):
+        return [f"{path}: must be a whole number from 1 to {DEEPEST}, was {value!r}"]
     if key == "nominal_attributes":
         return [f"{path}: must be left to the features' `kind: nominal`"]
     if value is not None and not isinstance(value, bool | int | float | str):
@@ -112,6 +130,11 @@ def _component_problems(path: str, components: frozenset[str], value: object) ->
     if name not in components:
         return [f"{path}: must be one of {', '.join(sorted(components))}, was {value!r}"]
     return [f"{path}: {problem}" for problem in parameter_problems(name, parameters)]
+
+
+def parameters_of(name: str, given: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameters of an allowed class: those given, and what we set where none is."""
+    return {**dict(ALLOWED[name].defaults), **given}
 
 
 def component(value: object) -> tuple[str, dict[str, object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
@@ -9,8 +11,13 @@ from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Squares of anything smaller stay finite, and so do sums of more of them than a plant can send.
-LARGEST = 1e100
+# Fifth powers of anything smaller stay finite, and so do sums of more squares, weighted, than a
+# plant can send: trees multiply squares by features, and raise an error where that overflows.
+LARGEST = 1e50
+
+# Bytes of UTF-8, and how many classes one prediction names: what a label can add to a record.
+LONGEST_CLASS = 256
+MOST_CLASSES = 256
 
 Label = float | bool | str
 
@@ -77,7 +84,7 @@ class Binary:
     def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
         """Return the probabilities by class key and the likelier class, False where they tie."""
         scores = pipeline.predict_proba_one(x)
-        if not scores:
+        if not scores or not all(map(math.isfinite, scores.values())):
             return NO_ANSWER
         outcome = max(scores, key=scores.get)
         keys = self._keys
@@ -100,11 +107,16 @@ class Multiclass:
     name = "multiclass"
 
     def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
-        """Return the probabilities by class key and the likeliest class."""
+        """Return the probabilities by class key and the likeliest class.
+
+        Of more than 256 classes those likeliest are named: a label must not swell predictions.
+        """
         scores = pipeline.predict_proba_one(x)
-        if not scores:
+        if not scores or not all(map(math.isfinite, scores.values())):
             return NO_ANSWER
         outcome = max(scores, key=scores.get)
+        if len(scores) > MOST_CLASSES:
+            scores = dict(nlargest(MOST_CLASSES, scores.items(), key=lambda item: item[1]))
         return Answer(None, {str(c): float(p) for c, p in scores.items()}, str(outcome))
 
     def read_label(self, raw: object) -> Label | None:
@@ -118,18 +130,20 @@ def class_key(raw: object, name: str = "the target") -> str | None:
     None for NaN and infinity: a fault of the label, not of the record.
 
     Raises:
-        InvalidRecordError: A number that is no integer.
+        InvalidRecordError: A number that is no integer, or more than 256 bytes of text.
     """
     match raw:
         case bool():
             return "true" if raw else "false"
         case int():
             return str(raw)
-        case str():
+        case str() if len(raw) * 4 <= LONGEST_CLASS or len(raw.encode()) <= LONGEST_CLASS:
             return raw
+        case str():
+            raise _domain(f"a class of at most {LONGEST_CLASS} bytes", raw, name)
         case float() if raw - raw != 0.0:
             return None
-        case float() if raw.is_integer():
+        case float() if raw.is_integer() and -LARGEST <= raw <= LARGEST:
             return str(int(raw))
     raise _domain("a class: a truth value, an integer or a text", raw, name)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
+from functools import cache
 from typing import Any
 
 from tidemill.kernel.errors import InvariantError
@@ -19,7 +21,18 @@ _PLAIN = {
     "random": frozenset({"Random"}),
     "numpy": frozenset({"ndarray", "dtype", "float64"}),
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "tidemill.models.pickles": frozenset({"search_tree"}),
+    "tidemill.models.steady": frozenset({"SteadyTreeClassifier"}),
 }
+
+_UNLOADABLE = (
+    pickle.UnpicklingError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    EOFError,
+    IndexError,
+)
 
 # The parts of River that allowed models consist of.
 _RIVER = frozenset(
@@ -52,6 +65,47 @@ class _StateUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(msg)
 
 
+@cache
+def _search_node() -> Any:  # Any: River carries no types
+    from river.tree.splitter import ebst_splitter  # noqa: PLC0415 - takes seconds; only savers pay
+
+    return ebst_splitter.EBSTNode
+
+
+@cache
+def _reducers() -> dict[type, Any]:  # Any: as pickle's dispatch tables
+    """Return how search trees are written: as lists; nested, one of rising values is too deep."""
+
+    def as_list(root: Any) -> Any:  # Any: as in `_search_node`
+        return search_tree, (_listed(root),)
+
+    return {**copyreg.dispatch_table, _search_node(): as_list}
+
+
+def _listed(root: Any) -> list[tuple[Any, ...]]:  # Any: as in `_search_node`
+    """Return value, statistics and places of both children, 0 for none, of every node."""
+    nodes, listed = [root], []
+    for node in nodes:
+        places = []
+        for child in (node._left, node._right):
+            places.append(0 if child is None else len(nodes))
+            if child is not None:
+                nodes.append(child)
+        listed.append((node.att_val, node.estimator, node._update_estimator, *places))
+    return listed
+
+
+def search_tree(listed: list[tuple[Any, ...]]) -> Any:  # Any: as above
+    """Return the root of the search tree that a state's bytes list."""
+    cls = _search_node()
+    nodes = [cls.__new__(cls) for _ in listed]
+    for node, (att_val, estimator, update, left, right) in zip(nodes, listed, strict=True):
+        node.att_val, node.estimator, node._update_estimator = att_val, estimator, update
+        node._left = nodes[left] if left else None
+        node._right = nodes[right] if right else None
+    return nodes[0]
+
+
 def dump_state(state: ModelState) -> bytes:
     """Return the bytes of a state. They are no identity: equal states may differ here."""
     parts = (
@@ -63,7 +117,11 @@ def dump_state(state: ModelState) -> bytes:
         state.at_budget,
         state.anchored,
     )
-    return pickle.dumps(parts, protocol=5)
+    written = io.BytesIO()
+    pickler = pickle.Pickler(written, protocol=5)
+    pickler.dispatch_table = _reducers()
+    pickler.dump(parts)
+    return written.getvalue()
 
 
 def load_state(data: bytes) -> ModelState:
@@ -75,6 +133,6 @@ def load_state(data: bytes) -> ModelState:
     try:
         parts = _StateUnpickler(io.BytesIO(data)).load()
         return ModelState(*parts)
-    except (pickle.UnpicklingError, TypeError, ValueError, AttributeError, EOFError) as error:
+    except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"
         raise InvariantError(msg) from error

@@ -11,11 +11,12 @@ from tidemill.models.allowed import (
     COMPONENTS,
     component,
     parameter_problems,
+    parameters_of,
     river_class,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tidemill.contracts.stream import Feature, Step
 
@@ -79,16 +80,25 @@ def _build_step(step: Step, features: Sequence[Feature], seed: int) -> Any:  # A
     entry = ALLOWED[step.name]
     cls = river_class(step.name)
     parameters: dict[str, object] = {
-        key: _build_value(key, value) for key, value in step.parameters.items()
+        key: _build_value(key, value)
+        for key, value in parameters_of(step.name, step.parameters).items()
     }
     known = inspect.signature(cls).parameters
     nominal = [feature.name for feature in features if feature.kind == "nominal"]
     if "nominal_attributes" in known and nominal:
         parameters["nominal_attributes"] = nominal
+        cls = _steady(cls)
     if "seed" in known and "seed" not in parameters:
         parameters["seed"] = seed
     parameters.update(entry.fixed)
     return cls(**parameters)
+
+
+def _steady(cls: Any) -> Any:  # Any: as above
+    """Return the class that stands in for a tree which sees nominal features."""
+    from tidemill.models import steady  # noqa: PLC0415 - imports River, see `build_pipeline`
+
+    return steady.STEADY.get(cls, cls)
 
 
 def _build_value(key: str, value: object) -> object:
@@ -100,5 +110,5 @@ def _build_value(key: str, value: object) -> object:
 
 def pipeline_text(steps: Sequence[Step]) -> str:
     """Return a canonical text of a pipeline: equal texts build equal pipelines."""
-    listed: list[Mapping[str, object]] = [{step.name: step.parameters} for step in steps]
+    listed = [{step.name: parameters_of(step.name, step.parameters)} for step in steps]
     return json.dumps(listed, sort_keys=True, separators=(",", ":"))

@@ -83,7 +83,7 @@ class ModelState:
         version: Learning steps; never goes back.
         structure: Resets, swaps, vetoes and other breaks so far.
         applied: Per source topic and partition, the last cause applied (offset, index).
-        at_budget: The memory budget was met: a tree grows no further, others learn no more.
+        at_budget: The memory budget was met: it learns no more.
         anchored: Version at the last anchor; -1 before the first.
     """
 
@@ -111,20 +111,19 @@ class ModelState:
     @property
     def is_frozen(self) -> bool:
         """Whether it learns no more."""
-        return self.at_budget and tree_of(self.pipeline) is None
+        return self.at_budget
 
     def stop_growing(self) -> None:
-        """Meet the memory budget: a tree keeps its shape from now on, any other model freezes."""
+        """Meet the memory budget: learn no more.
+
+        A tree that only split no further would still grow, with every new class and category.
+        """
         self.at_budget = True
         self.structure += 1
-        tree = tree_of(self.pipeline)
-        if tree is not None:
-            tree._growth_allowed = False
-            tree._deactivate_all_leaves()
 
 
 def tree_of(pipeline: Any) -> Any:  # Any: River carries no types
-    """Return the predictor of a pipeline if it is a tree that can keep its shape, else None."""
+    """Return the predictor of a pipeline if it is a tree, else None."""
     steps = getattr(pipeline, "steps", None)
     last = pipeline if steps is None else list(steps.values())[-1]
     return last if hasattr(last, "_growth_allowed") else None

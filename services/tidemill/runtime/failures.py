@@ -25,10 +25,16 @@ _REFUSALS = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
         KafkaError.UNSUPPORTED_SASL_MECHANISM,
     }
+)
+
+# Refusals if they last: a broker that goes down breaks handshakes off, which looks the same.
+_DOUBTFUL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+
+# Another producer has our transactional id, or the broker timed our transaction out.
+FENCED = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 )
 
 # The world's: the client goes on by itself.
@@ -57,13 +63,31 @@ _PASSING = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.FETCH_SESSION_ID_NOT_FOUND,
+        KafkaError.INVALID_FETCH_SESSION_EPOCH,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Return whether the cluster refuses this client: rights, credentials, certificates."""
+    """Return whether the cluster refuses this client: rights, credentials."""
     return error.code() in _REFUSALS
+
+
+def is_doubtful(error: KafkaError) -> bool:
+    """Return whether it may be a refusal, or a broker on its way down: time tells."""
+    return error.code() in _DOUBTFUL
+
+
+def refused(error: KafkaError) -> InvariantError:
+    """Return what to halt on when the cluster refuses this client."""
+    msg = f"the cluster must accept this worker, it refused: {error.name()}: {error.str()}"
+    return InvariantError(msg)
 
 
 def remedy(error: KafkaError) -> Remedy:
@@ -74,7 +98,7 @@ def remedy(error: KafkaError) -> Remedy:
         return Remedy.REPLACE
     if error.txn_requires_abort():
         return Remedy.ABORT
-    if error.retriable() or error.code() in _PASSING:
+    if error.retriable() or error.code() in _PASSING or is_doubtful(error):
         return Remedy.REPEAT
     return Remedy.ABORT
 
@@ -92,15 +116,16 @@ def check_message_error(error: KafkaError) -> bool:
 
 
 def check_callback_error(error: KafkaError) -> None:
-    """Let pass what passes by itself.
+    """Let pass what passes by itself, and what `tidemill.runtime.outage.Doubts` watches.
 
     Raises:
         InvariantError: A refusal, a fatal state, or anything not known to pass (rule 14).
     """
     if error.code() in _PASSING or (error.retriable() and not error.fatal()):
         return
+    if is_doubtful(error) and not error.fatal():
+        return
     if is_refusal(error):
-        msg = f"the cluster must accept this worker, it refused: {error.name()}: {error.str()}"
-        raise InvariantError(msg)
+        raise refused(error)
     msg = f"Kafka must give records or errors that pass, gave {error.name()}: {error.str()}"
     raise InvariantError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Message
 from tidemill.runtime.clients import KafkaError, TopicPartition
 from tidemill.runtime.failures import check_message_error
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BATCH = 1000
 BREATH_S = 0.005
 METADATA_TIMEOUT_S = 10.0
+RETRY_AFTER_S = 0.5
 
 
 def to_message(raw: RawMessage) -> Message:
@@ -37,10 +38,14 @@ class KafkaLog:
     """Reads committed records by position; see `tidemill.kernel.processor.Log`.
 
     Every running `read` has a consumer of its own; consumers are used again.
+
+    Args:
+        timeout_s: How long the cluster may take to say what a topic holds.
     """
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Clients, *, timeout_s: float = METADATA_TIMEOUT_S) -> None:
         self._clients = clients
+        self._timeout_s = timeout_s
         self._idle: list[GroupConsumer] = []
 
     def span(self, topic: str, partition: int) -> tuple[int, int]:
@@ -48,13 +53,19 @@ class KafkaLog:
         reader = self._borrow()
         try:
             where = TopicPartition(topic, partition)
-            begin, end = reader.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+            begin, end = reader.get_watermark_offsets(where, self._timeout_s)
         finally:
             self._idle.append(reader)
         return begin, end
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
-        """Yield the committed records with start <= offset < stop; an empty list is a breath."""
+        """Yield the committed records with start <= offset < stop; an empty list is a breath.
+
+        Raises:
+            DependencyUnavailableError: The topic ends before `stop`: a leader has lost records,
+                or does not show them yet.
+            InvariantError: `start` is no longer retained.
+        """
         if start >= stop:
             return
         reader = self._borrow()
@@ -71,9 +82,11 @@ class KafkaLog:
             for raw in reader.consume(BATCH, BREATH_S):
                 error = raw.error()
                 if error is not None:
-                    if self._is_end(raw, error, start) and raw.offset() >= stop:
-                        yield batch
-                        return
+                    if self._is_end(raw, error, start):
+                        if raw.offset() >= stop:
+                            yield batch
+                            return
+                        self._check_reaches(raw, stop)
                     continue
                 if raw.offset() >= stop:
                     yield batch
@@ -82,6 +95,13 @@ class KafkaLog:
             yield batch
             if batch and batch[-1].offset >= stop - 1:
                 return
+
+    def _check_reaches(self, raw: RawMessage, stop: int) -> None:
+        """Hold that there is more behind an end: else nothing would ever come."""
+        _, end = self.span(raw.topic(), raw.partition())
+        if end < stop:
+            msg = f"records of {raw.topic()}-{raw.partition()} from {end} to {stop}"
+            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
 
     @staticmethod
     def _is_end(raw: RawMessage, error: KafkaError, start: int) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.deadletters import PoisonWatch
-
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
+    from tidemill.kernel.deadletters import PoisonWatch
     from tidemill.kernel.processor import Opened, Task
     from tidemill.kernel.records import Emit
 
@@ -27,10 +26,14 @@ class Lane:
         ended: Input topics read to their end.
         applied_ms: Kafka timestamp of the last record applied, per input topic.
         since: When the restore began, monotonic seconds.
+        poison: One watch per input topic; they outlive the lane.
+        missed: What the last try to restore did not find, and when that was first missed.
+        resume_at: When the restore goes on, monotonic seconds.
     """
 
     partition: int
     since: float
+    poison: Mapping[str, PoisonWatch] = field(default_factory=dict)
     opening: Generator[None, None, Opened] | None = None
     task: Task | None = None
     positions: dict[str, int] = field(default_factory=dict)
@@ -38,7 +41,8 @@ class Lane:
     first_emits: Sequence[Emit] = ()
     ended: set[str] = field(default_factory=set)
     applied_ms: dict[str, int] = field(default_factory=dict)
-    poison: PoisonWatch = field(default_factory=PoisonWatch)
+    missed: tuple[str, float] | None = None
+    resume_at: float = 0.0
 
     @property
     def is_ready(self) -> bool:

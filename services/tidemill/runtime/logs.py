@@ -121,6 +121,14 @@ class LoggingObserver:
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
         """Say nothing."""
 
+    def away(self, why: str) -> None:
+        """Say that the worker waits for the cluster."""
+        self._log.warning("broker away, waiting", why=why)
+
+    def back(self, seconds: float) -> None:
+        """Say that the waiting is over."""
+        self._log.info("back", seconds=round(seconds, 1))
+
 
 class Observers:
     """Tells several observers, in order."""
@@ -157,3 +165,13 @@ class Observers:
         """Pass on."""
         for observer in self._observers:
             observer.lagging(topic, partition, records=records, position_age_s=position_age_s)
+
+    def away(self, why: str) -> None:
+        """Pass on."""
+        for observer in self._observers:
+            observer.away(why)
+
+    def back(self, seconds: float) -> None:
+        """Pass on."""
+        for observer in self._observers:
+            observer.back(seconds)

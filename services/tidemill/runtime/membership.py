@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.clients import KafkaError, KafkaException, TopicPartition, kafka_error
-from tidemill.runtime.failures import Remedy, remedy
+from tidemill.runtime.failures import Remedy, refused, remedy
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, Abort
 
 if TYPE_CHECKING:
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
 
-METADATA_TIMEOUT_S = 10.0
+METADATA_TIMEOUT_S = 5.0
 COMMITTED_TIMEOUT_S = 1.0
+
+_ABSENT = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 
 
 class Membership:
@@ -44,6 +46,7 @@ class Membership:
         self._expected = expected
         self._metadata: Any = None  # opaque to us
         self._problem: InvariantError | None = None
+        self._marks: dict[int, str] = {}
         self.partitions: tuple[int, ...] = ()
         self.generation = 0
         self.has_changed = False
@@ -83,7 +86,7 @@ class Membership:
             raise error
         self.is_fenced = True
 
-    def check_counts(self, breathe: Callable[[], None]) -> None:
+    def check_counts(self, breathe: Callable[[str], None]) -> None:
         """Hold the partition counts of all inputs against the definition.
 
         Waits for the world as long as it takes; `breathe` is called meanwhile.
@@ -95,7 +98,7 @@ class Membership:
         for topic in self._inputs:
             found[topic] = self._count(topic)
             while found[topic] is None:
-                breathe()
+                breathe("METADATA")
                 found[topic] = self._count(topic)
         if set(found.values()) != {self._expected}:
             counts = ", ".join(f"{topic} has {count}" for topic, count in found.items())
@@ -114,7 +117,12 @@ class Membership:
             if remedy(kafka_error(error)) is Remedy.REPEAT:
                 return None
             raise
-        return len(metadata.topics[topic].partitions)
+        found = metadata.topics[topic]
+        if found.error is None or found.error.code() in _ABSENT:
+            return len(found.partitions)
+        if remedy(found.error) is Remedy.REPEAT:
+            return None
+        raise refused(found.error)
 
     def poll(self, count: int, timeout_s: float) -> list[RawMessage]:
         """Return messages, errors among them; serves the group's callbacks.
@@ -159,12 +167,21 @@ class Membership:
             return None
         if any(part.error is not None for part in answer):
             return None
+        marks = [part.metadata for part in answer if part.metadata]
+        self._marks[partition] = marks[0] if marks else ""
         return {part.topic: part.offset if part.offset >= 0 else None for part in answer}
 
-    def span(self, topic: str, partition: int) -> tuple[int, int]:
-        """Return first and last stable offset of an input, as known without asking."""
+    def mark(self, partition: int) -> str:
+        """Return what was committed with the offsets that `committed` returned last."""
+        return self._marks.get(partition, "")
+
+    def retained(self, topic: str, partition: int) -> tuple[int, int] | None:
+        """Return first and last stable offset of an input; None if the cluster does not answer."""
         where = TopicPartition(topic, partition)
-        return self._consumer.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+        try:
+            return self._consumer.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+        except KafkaException:  # it is only told to the operator, next to what matters more
+            return None
 
     def known_end(self, topic: str, partition: int) -> int | None:
         """Return the end of an input as the last fetch showed it; None if there was none."""

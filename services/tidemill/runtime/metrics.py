@@ -154,6 +154,12 @@ class WorkerMetrics:
         if not math.isnan(position_age_s):
             self._gauge(table.LAG_SECONDS).labels(topic, partition).set(position_age_s)
 
+    def away(self, why: str) -> None:
+        """Count nothing: the logs tell it."""
+
+    def back(self, seconds: float) -> None:
+        """Count nothing."""
+
     def loop_age_s(self) -> float:
         """Return the seconds since the loop last turned."""
         return self._clock() - self._turned_at

@@ -32,6 +32,12 @@ class Observer(Protocol):
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
         """How far a partition lags behind its end; the age is NaN before the first record."""
 
+    def away(self, why: str) -> None:
+        """The cluster has not done for seconds what it was asked; it is asked again and again."""
+
+    def back(self, seconds: float) -> None:
+        """The cluster does what it is asked, after so many seconds."""
+
 
 class Committed:
     """What one transaction did."""
@@ -73,4 +79,10 @@ class Silent:
         """Ignore."""
 
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
+        """Ignore."""
+
+    def away(self, why: str) -> None:
+        """Ignore."""
+
+    def back(self, seconds: float) -> None:
         """Ignore."""

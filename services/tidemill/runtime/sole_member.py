@@ -162,7 +162,7 @@ class SoleMember:
             self._clients,
             f"{self._group}.{self._name}",
             clock=self._clock,
-            breathe=lambda: None,
+            breathe=lambda _: None,
         )
         ended = transactor.run(emits, offsets, self._metadata)
         if ended.outcome is Outcome.ABORTED:

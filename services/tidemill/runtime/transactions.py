@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.records import Emit
 from tidemill.runtime.clients import (
     TRANSACTION_TIMEOUT_MS,
     KafkaError,
@@ -14,23 +16,27 @@ from tidemill.runtime.clients import (
     TopicPartition,
     kafka_error,
 )
-from tidemill.runtime.failures import Remedy, remedy
+from tidemill.runtime.failures import FENCED, Remedy, refused, remedy
 from tidemill.runtime.hanging import HungError, call_within
+from tidemill.runtime.initialising import is_initialised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tidemill.kernel.records import Emit
     from tidemill.runtime.clients import Clients, TransactionalProducer
 
 CALL_TIMEOUT_S = 5.0
 QUEUE_FULL_POLL_S = 0.1
 HUNG_AFTER_S = CALL_TIMEOUT_S + 3.0
+NO_MARKS: Mapping[int, str] = {}
 
 # Reasons of an abort that the loop acts on.
 ASSIGNMENT_CHANGED = "ASSIGNMENT_CHANGED"
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 HUNG = "_TIMED_OUT"
+
+# Key of the records that are aborted on purpose.
+SWEEP = b"sweep"
 
 
 class Outcome(Enum):
@@ -63,8 +69,9 @@ class Transactor:
         clients: Makes producers.
         transactional_id: Stable per instance.
         clock: Monotonic seconds.
-        breathe: Called while waiting, so that the group's membership stays alive.
+        breathe: Called with a word on why before a call is repeated; may raise to leave the wait.
         deadline_s: How long a call that times out is repeated on the same producer.
+        wall: Seconds since 1970: goes on while the machine sleeps, where `clock` may stand.
     """
 
     def __init__(
@@ -73,8 +80,9 @@ class Transactor:
         transactional_id: str,
         *,
         clock: Callable[[], float],
-        breathe: Callable[[], None],
+        breathe: Callable[[str], None],
         deadline_s: float = 3 * TRANSACTION_TIMEOUT_MS / 1000,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._clients = clients
         self._id = transactional_id
@@ -82,7 +90,9 @@ class Transactor:
         self._breathe = breathe
         self._deadline_s = deadline_s
         self._producer: TransactionalProducer | None = None
+        self._wall = wall
         self._begun = 0.0
+        self._begun_wall = 0.0
 
     def ready(self) -> TransactionalProducer:
         """Return the producer, made and initialised if need be: predecessors are fenced then.
@@ -94,57 +104,79 @@ class Transactor:
         """
         while self._producer is None:
             producer = self._clients.producer(self._id)
-            if self._initialise(producer):
+            if is_initialised(producer, CALL_TIMEOUT_S, self._breathe):
                 self._producer = producer
         return self._producer
-
-    def _initialise(self, producer: TransactionalProducer) -> bool:
-        while True:
-            try:
-                producer.init_transactions(CALL_TIMEOUT_S)
-            except KafkaException as error:
-                found = kafka_error(error)
-                match remedy(found):
-                    case Remedy.HALT:
-                        raise _refused(found) from error
-                    case Remedy.REPEAT:
-                        self._breathe()
-                    case Remedy.ABORT | Remedy.REPLACE:
-                        self._breathe()
-                        return False
-            else:
-                return True
 
     def run(
         self,
         emits: Sequence[Emit],
         offsets: Mapping[tuple[str, int], int],
         metadata: Callable[[], Any],  # Any: opaque to us
+        *,
+        marks: Mapping[int, str] = NO_MARKS,
     ) -> Ended:
         """Write `emits` and commit `offsets` in one transaction.
 
         Args:
             metadata: Reads the group's metadata, fresh, just before the offsets are sent;
                 raises `Abort` if the assignment is no longer ours.
+            marks: By partition, what is committed with its offsets and comes back with them.
 
         Raises:
             InvariantError: Another worker runs under this instance id, or the cluster refuses us.
         """
+        return self._attempt(emits, offsets, metadata, commit, marks=marks)
+
+    def sweep(
+        self,
+        partitions: Sequence[tuple[str, int]],
+        offsets: Mapping[tuple[str, int], int],
+        metadata: Callable[[], Any],  # Any: as in `run`
+    ) -> bool:
+        """End what a predecessor left open in these partitions, by an aborted transaction.
+
+        `init_transactions` should have. But a coordinator that finds a partition without a leader,
+        as after a broker's restart, may take it for deleted and end the transaction everywhere
+        else: what it holds there would become visible with our next commit. One record in each
+        partition, aborted, takes it along. Readers of committed records see nothing of it.
+
+        Source: Kafka's KAFKA-20734, releases 4.2 to 4.3; seen on 4.3.1.
+
+        Returns:
+            Whether it is done; otherwise to be tried again.
+        """
+        emits = [Emit(topic, partition, SWEEP, b"") for topic, partition in partitions]
+        ended = self._attempt(emits, offsets, metadata, abort)
+        return ended.outcome is Outcome.COMMITTED
+
+    def _attempt(
+        self,
+        emits: Sequence[Emit],
+        offsets: Mapping[tuple[str, int], int],
+        metadata: Callable[[], Any],  # Any: as in `run`
+        end: Callable[[TransactionalProducer], None],
+        *,
+        marks: Mapping[int, str] = NO_MARKS,
+    ) -> Ended:
         producer = self.ready()
         self._begun = self._clock()
+        self._begun_wall = self._wall()
         try:
             producer.begin_transaction()
             self._produce(producer, emits)
             self._flush(producer)
-            positions = [TopicPartition(t, p, offset) for (t, p), offset in offsets.items()]
+            positions = [
+                TopicPartition(t, p, offset, marks.get(p, "")) for (t, p), offset in offsets.items()
+            ]
             self._repeat(lambda: _send_offsets(producer, positions, metadata()))
-            self._repeat(lambda: producer.commit_transaction(CALL_TIMEOUT_S))
+            self._repeat(lambda: end(producer))
         except HungError:
             self._producer = None
             return Ended(Outcome.ABORTED, HUNG)
-        except Abort as abort:
+        except Abort as abortion:
             self._abort(producer)
-            return Ended(Outcome.ABORTED, abort.reason)
+            return Ended(Outcome.ABORTED, abortion.reason)
         except KafkaException as error:
             found = kafka_error(error)
             self._settle(producer, found)
@@ -175,7 +207,7 @@ class Transactor:
     def _flush(self, producer: TransactionalProducer) -> None:
         """Wait for every delivery: a commit without it backs off for 100 ms (rule 2)."""
         while producer.flush(CALL_TIMEOUT_S) > 0:
-            self._breathe()
+            self._breathe("FLUSH")
             self._check_time()
 
     def _check_time(self) -> None:
@@ -192,7 +224,7 @@ class Transactor:
                 late = self._clock() - self._begun > self._deadline_s
                 if remedy(found) is not Remedy.REPEAT or late:
                     raise
-                self._breathe()
+                self._breathe(str(found.name()))
             else:
                 return
 
@@ -200,7 +232,7 @@ class Transactor:
         """After a failed call: abort, replace the producer, or halt."""
         match remedy(error):
             case Remedy.HALT:
-                raise _refused(error)
+                raise refused(error)
             case Remedy.REPLACE if self._is_fenced(error):
                 msg = (
                     f"transactional id {self._id} must belong to one worker, another took it over "
@@ -214,9 +246,8 @@ class Transactor:
 
     def _is_fenced(self, error: KafkaError) -> bool:
         """Return whether another worker took over: a broker's own time-out looks the same."""
-        timed_out = self._clock() - self._begun >= TRANSACTION_TIMEOUT_MS / 1000
-        codes = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-        return error.code() in codes and not timed_out
+        passed_s = max(self._clock() - self._begun, self._wall() - self._begun_wall)
+        return error.code() in FENCED and passed_s < TRANSACTION_TIMEOUT_MS / 1000
 
     def _abort(self, producer: TransactionalProducer) -> None:
         try:
@@ -224,7 +255,7 @@ class Transactor:
         except KafkaException as error:
             found = kafka_error(error)
             if remedy(found) is Remedy.HALT:
-                raise _refused(found) from error
+                raise refused(found) from error
             if remedy(found) is Remedy.REPLACE and self._is_fenced(found):
                 self._settle(producer, found)
             self._discard()
@@ -236,6 +267,16 @@ class Transactor:
         self._producer = None
 
 
+def commit(producer: TransactionalProducer) -> None:
+    """End a transaction so that it counts."""
+    producer.commit_transaction(CALL_TIMEOUT_S)
+
+
+def abort(producer: TransactionalProducer) -> None:
+    """End a transaction as if it had never been."""
+    producer.abort_transaction(CALL_TIMEOUT_S)
+
+
 def _send_offsets(
     producer: TransactionalProducer,
     positions: list[TopicPartition],
@@ -245,9 +286,3 @@ def _send_offsets(
         producer.send_offsets_to_transaction(positions, metadata, CALL_TIMEOUT_S)
 
     call_within(send, HUNG_AFTER_S)
-
-
-def _refused(error: KafkaError) -> InvariantError:
-    return InvariantError(
-        f"the cluster must accept this worker, it refused: {error.name()}: {error.str()}"
-    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.processor import mark_of
+from tidemill.runtime.applying import apply
 from tidemill.runtime.assignment import Assignment
 from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
-from tidemill.runtime.failures import check_callback_error, check_message_error
+from tidemill.runtime.failures import check_message_error
 from tidemill.runtime.kafka_log import to_message
 from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.observer import Committed, Observer, Silent
+from tidemill.runtime.outage import Doubts, Outage
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from tidemill.runtime.lanes import Lane
 
 
-# Two workers of one instance take its place from one another in less; an outage takes longer.
-RENEWED_AT_MOST_EVERY_S = SESSION_TIMEOUT_MS / 1000
+# Two workers of one instance take its place from one another every second or two. Outages lose it
+# too, but each must last longer than the session.
+RENEWED_AT_MOST = 2
+RENEWED_WITHIN_S = 2 * SESSION_TIMEOUT_MS / 1000
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 
@@ -72,7 +75,7 @@ class Worker:
         clock: Monotonic seconds.
         failures: Returns errors that only callbacks saw, and forgets them (rule 14).
         waiting: Called while a call is repeated; may raise to leave the wait.
-        wall: Seconds since 1970, to tell the age of records.
+        wall: Seconds since 1970: the age of records, and time that passes while `clock` stands.
     """
 
     def __init__(
@@ -93,13 +96,16 @@ class Worker:
         self._observer: Observer = observer or Silent()
         self._failures = failures
         self._waiting = waiting
-        self._renewed = -math.inf
+        self._renewed: list[float] = []
+        self._outage = Outage(self._observer, clock)
+        self._doubts = Doubts(clock)
         self._last_commit = clock()
         self._idle_since = clock()
         self._transactor = Transactor(
-            clients, settings.transactional_id, clock=clock, breathe=self._breathe
+            clients, settings.transactional_id, clock=clock, breathe=self._breathe, wall=wall
         )
         self._transactor.ready()
+        self._progressed()
         self._membership = Membership(
             clients,
             factory.inputs,
@@ -112,11 +118,13 @@ class Worker:
             self._membership,
             clients,
             observer=self._observer,
+            outage=self._outage,
             clock=clock,
             deadline_s=settings.restore_deadline_s,
         )
         self._lag = LagWatch(self._membership.known_end, self._observer, wall=wall)
         self._membership.check_counts(self._breathe)
+        self._progressed()
         self._membership.join()
 
     def step(self) -> None:
@@ -127,9 +135,8 @@ class Worker:
         """
         now = self._clock()
         self._observer.turned(now)
-        for error in self._failures():
-            check_callback_error(error)
-        wait_s = 0.0 if self._lanes.unready else self._settings.wait_s
+        self._doubts.look(self._failures())
+        wait_s = 0.0 if self._lanes.due else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
         if self._membership.is_fenced:
             self._renew(now)
@@ -139,19 +146,21 @@ class Worker:
         batches = self._sort(raw)
         if batches or self._has_marks_to_commit(now):
             self._transact(batches)
-        self._lanes.restore()
+        if self._lanes.sweep(self._transactor):
+            self._lanes.restore()
         self._lag.look(self._lanes, now)
 
     def _renew(self, now: float) -> None:
         """Take our place in the group again: who lost it to an outage keeps it this time."""
-        if now - self._renewed < RENEWED_AT_MOST_EVERY_S:
+        self._renewed = [at for at in self._renewed if now - at < RENEWED_WITHIN_S]
+        if len(self._renewed) >= RENEWED_AT_MOST:
             msg = (
                 f"instance {self._settings.instance} of group {self._settings.group} must belong "
                 "to one worker, another takes its place again and again; "
                 "give every instance its own --instance"
             )
             raise InvariantError(msg)
-        self._renewed = now
+        self._renewed.append(now)
         self._membership.renew()
 
     def idle_s(self) -> float:
@@ -166,12 +175,17 @@ class Worker:
         self._lanes.close()
         self._membership.close()
 
-    def _breathe(self) -> None:
+    def _breathe(self, why: str) -> None:
         """Stay alive while a call is repeated."""
         self._waiting()
         self._observer.turned(self._clock())
-        for error in self._failures():
-            check_callback_error(error)
+        self._outage.failed(why)
+        self._doubts.look(self._failures())
+
+    def _progressed(self) -> None:
+        """Note that the cluster did what it was asked."""
+        self._outage.passed()
+        self._doubts.passed()
 
     def _sort(self, raw: Sequence[RawMessage]) -> dict[int, dict[str, list[Message]]]:
         """Sort a poll by partition and topic; note ends of partition."""
@@ -215,7 +229,8 @@ class Worker:
 
     def _retention_passed_us(self, message: RawMessage) -> None:
         topic, partition = message.topic(), message.partition()
-        begin, end = self._membership.span(topic, partition)
+        retained = self._membership.retained(topic, partition)
+        begin, end = retained or ("beginning", "an end that the broker did not tell")
         lane = self._lanes.get(partition)
         wanted = lane.positions.get(topic) if lane is not None else None
         msg = (
@@ -244,52 +259,37 @@ class Worker:
             batch = batches.get(lane.partition, {})
             if not lane.is_ready or not (batch or lane.has_moved):
                 continue
-            emits += self._apply(lane, batch)
+            emits += apply(lane, self._factory.inputs, batch)
             records += [message for messages in batch.values() for message in messages]
             for topic, offset in lane.positions.items():
                 offsets[topic, lane.partition] = offset
             moved.append(lane)
-        ended = self._transactor.run(emits, offsets, self._membership.metadata)
+        marks = {lane.partition: mark_of(lane.task) for lane in moved}
+        ended = self._transactor.run(emits, offsets, self._membership.metadata, marks=marks)
         if ended.outcome is Outcome.ABORTED:
             self._discard(ended.reason)
             return
+        self._progressed()
         self._last_commit = self._clock()
         if records:
             self._idle_since = self._last_commit
         for lane in moved:
             lane.committed = dict(lane.positions)
             lane.first_emits = ()
+            for watch in lane.poison.values():
+                watch.keep()
         tasks = {lane.partition: lane.task for lane in moved if lane.task is not None}
         seconds = self._last_commit - started
         self._observer.committed(
             Committed(records, emits, tasks, seconds=seconds, finished=self._last_commit)
         )
 
-    def _apply(self, lane: Lane, batch: dict[str, list[Message]]) -> list[Emit]:
-        """Let a lane's task apply its part of a poll, inputs in the order of the factory."""
-        assert lane.task is not None
-        emits: list[Emit] = list(lane.first_emits)
-        for topic in self._factory.inputs:
-            messages = batch.get(topic)
-            if not messages:
-                continue
-            caused = lane.task.process_batch(messages)
-            dead = [emit for emit in caused if emit.topic.endswith(SUFFIX)]
-            why = dict(dead[-1].headers).get(REASON_HEADER, b"").decode() if dead else ""
-            lane.poison.observe(len(messages), len(dead), why)
-            # An end in the same poll lies further on, and is not announced again.
-            lane.positions[topic] = max(lane.positions[topic], messages[-1].offset + 1)
-            lane.applied_ms[topic] = messages[-1].timestamp_ms
-            emits += caused
-        if batch:
-            emits += lane.task.seal(lane.positions)
-        return emits
-
     def _discard(self, reason: str) -> None:
         """Forget all state and rebuild it from what was committed (rules 8 and 9)."""
         self._observer.aborted(reason)
         self._lanes.discard()
         self._transactor.ready()
+        self._progressed()
         if reason == ASSIGNMENT_CHANGED:
             self._membership.rejoin()
         if reason == TOO_LARGE:

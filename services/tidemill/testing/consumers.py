@@ -233,7 +233,10 @@ class MemoryConsumer:
         if any(self._group.is_pending(where) for where in wheres):
             code = KafkaError._TIMED_OUT
             raise KafkaException(KafkaError(code, "offsets are pending"))
-        return [TopicPartition(*w, self._group.offsets.get(w, OFFSET_INVALID)) for w in wheres]
+        offsets, marks = self._group.offsets, self._group.marks
+        return [
+            TopicPartition(*w, offsets.get(w, OFFSET_INVALID), marks.get(w, "")) for w in wheres
+        ]
 
     def consumer_group_metadata(self) -> GroupMetadata:
         """Return group, generation and member as this client knows them."""

@@ -42,6 +42,7 @@ class Owner:
     epoch: int = 0
     current: Transaction | None = None
     markers: list[Marker] = field(default_factory=list)
+    forgotten: list[tuple[PartitionLog, Span]] = field(default_factory=list)
 
     def write_markers(self) -> None:
         """Write what is still to be written; nothing new of this owner begins before."""
@@ -55,10 +56,13 @@ class Coordinator:
     Attributes:
         holds_markers: Whether the markers of ended transactions wait for `write_markers`. In
             Kafka a commit is decided before its markers stand in the partitions.
+        forgets_aborts: Whether aborts write no markers, so that what they left open ends with the
+            owner's next transaction in that partition: Kafka's KAFKA-20734.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.holds_markers = False
+        self.forgets_aborts = False
         self._clock = clock
         self._owners: dict[str, Owner] = {}
         self._numbers = 0
@@ -91,12 +95,18 @@ class Coordinator:
             transaction.spans[where] = (log, log.open_span())
         return transaction.spans[where][1]
 
-    def hold(self, owner: Owner, group: Group, offsets: Mapping[Where, int]) -> None:
-        """Add offsets to the open transaction."""
+    def hold(
+        self,
+        owner: Owner,
+        group: Group,
+        offsets: Mapping[Where, int],
+        marks: Mapping[Where, str],
+    ) -> None:
+        """Add offsets and their metadata to the open transaction."""
         transaction = self._transaction(owner)
         if group not in transaction.groups:
             transaction.groups.append(group)
-        group.hold(transaction.number, offsets)
+        group.hold(transaction.number, offsets, marks)
 
     def _transaction(self, owner: Owner) -> Transaction:
         owner.write_markers()
@@ -111,12 +121,20 @@ class Coordinator:
         if not self.holds_markers:
             owner.write_markers()
 
-    @staticmethod
-    def _end(owner: Owner, fate: Fate) -> None:
+    def _end(self, owner: Owner, fate: Fate) -> None:
         transaction, owner.current = owner.current, None
         if transaction is None:
             return
-        for log, span in transaction.spans.values():
+        parts = list(transaction.spans.values())
+        if self.forgets_aborts and fate is Fate.ABORTED:
+            owner.forgotten += parts
+            parts = []
+        touched = {(log.topic, log.partition) for log, _ in parts}
+        for part in list(owner.forgotten):
+            if (part[0].topic, part[0].partition) in touched:
+                owner.forgotten.remove(part)
+                parts.append(part)
+        for log, span in parts:
             name = f"{log.topic}-{log.partition}"
             owner.markers.append(Marker(name, partial(log.close_span, span, fate)))
         counts = fate is Fate.COMMITTED

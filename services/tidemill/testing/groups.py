@@ -51,6 +51,7 @@ class Group:
     Args:
         name: The group's id.
         partitions_of: Returns the partition count of a topic.
+        marks: Metadata of the committed offsets.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Group:
     members: dict[str, Member] = field(default_factory=dict)
     offsets: dict[Where, int] = field(default_factory=dict)
     pending: dict[int, dict[Where, int]] = field(default_factory=dict)
+    marks: dict[Where, str] = field(default_factory=dict)
+    pending_marks: dict[int, dict[Where, str]] = field(default_factory=dict)
     _ids: count[int] = field(default_factory=count)
 
     def join(self, instance: str, topics: tuple[str, ...], client: MemoryConsumer) -> str:
@@ -142,15 +145,20 @@ class Group:
         if metadata.generation != self.generation:
             raise _refused(KafkaError.ILLEGAL_GENERATION, f"the group is at {self.generation}")
 
-    def hold(self, transaction: int, offsets: Mapping[Where, int]) -> None:
-        """Keep offsets until their transaction ends."""
+    def hold(
+        self, transaction: int, offsets: Mapping[Where, int], marks: Mapping[Where, str]
+    ) -> None:
+        """Keep offsets and their metadata until their transaction ends."""
         self.pending.setdefault(transaction, {}).update(offsets)
+        self.pending_marks.setdefault(transaction, {}).update(marks)
 
     def settle(self, transaction: int, *, committed: bool) -> None:
         """End a transaction: its offsets count now, or never."""
         held = self.pending.pop(transaction, {})
+        marks = self.pending_marks.pop(transaction, {})
         if committed:
             self.offsets.update(held)
+            self.marks.update(marks)
 
     def is_pending(self, where: Where) -> bool:
         """Return whether an open transaction holds an offset of this partition."""

@@ -113,7 +113,8 @@ class MemoryProducer:
                 self._note(error)
                 raise
             offsets = {(part.topic, part.partition): part.offset for part in positions}
-            self._cluster.coordinator.hold(owner, group, offsets)
+            marks = {(part.topic, part.partition): part.metadata or "" for part in positions}
+            self._cluster.coordinator.hold(owner, group, offsets, marks)
         self._strike(Operation.SEND_OFFSETS_DONE, timeout)
 
     def commit_transaction(self, timeout: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.audit.findings import Finding, Kind, Place
-from tidemill.fold.snapshots import CHUNK_BAR, Shelf
+from tidemill.fold.snapshots import Shelf, split_key
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.state import ModelKey
@@ -75,7 +75,9 @@ class SavedStates:
             self._ends[topic] = end
 
     def _read(self, message: Message) -> None:
-        key, bar, _ = (message.key or b"").partition(CHUNK_BAR)
+        key, chunk = split_key(message.key or b"")
+        if message.value is None and chunk:
+            return
         if message.value is None and message.topic == SNAPSHOTS:
             self._held.pop(key, None)
             self._refused.add(key)
@@ -106,7 +108,7 @@ class SavedStates:
             chunks=record["chunks"],
         )
         self._claims.setdefault(sequence, []).append(claim)
-        if message.topic == SNAPSHOTS and not bar:
+        if message.topic == SNAPSHOTS and not chunk:
             self._held[key] = sequence
 
     @property

@@ -12,8 +12,9 @@ from tidemill.fold.applying import INPUTS, PROCESSOR, Fold
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books
 from tidemill.fold.recovery import recover
+from tidemill.fold.snapshots import Shelf, chunk_key
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.processor import Opened
 from tidemill.kernel.records import Emit
 from tidemill.kernel.reports import Report
@@ -62,6 +63,11 @@ class Learner:
     def seal(self, positions: Mapping[str, int]) -> list[Emit]:
         """Return the ledger entry of the transaction, and the snapshots that go with it."""
         return self.books.seal(positions)
+
+    @property
+    def mark(self) -> str:
+        """Sequence of the last ledger entry; see `tidemill.kernel.processor.Marked`."""
+        return "" if self.books.tail is None else str(self.books.tail.sequence)
 
     def report(self) -> Report:
         """Return what was done and what is held; see `tidemill.kernel.reports.Reporting`."""
@@ -134,13 +140,14 @@ class LearnerFactory:
             return self._found(partition, committed, log)
         learner = self._learner(recovered.fold)
         learner.books.tail = recovered.tail
+        mark = learner.mark
         learner.refused, learner.refolded = recovered.refused, recovered.refolded
         emits: list[Emit] = []
         if recovered.fold.terms.digest != self._terms.digest:
             emits = self._change_terms(learner, recovered.positions)
         bounded = sum(tracked.state.at_budget for tracked in recovered.fold.fleet)
         learner.at_budget = bounded - len(learner.books.oversized)
-        return Opened(learner, recovered.positions, emits)
+        return Opened(learner, recovered.positions, emits, mark)
 
     def write_smaller(self) -> None:
         """Halve the chunks of snapshots; a large model never stops the data."""
@@ -157,7 +164,24 @@ class LearnerFactory:
         return Learner(fold, Books(fold, None, signing=self._signing, policy=self._policy))
 
     def _found(self, partition: int, committed: Mapping[str, int | None], log: Log) -> Opened:
-        """Start a partition that has no history: its genesis names terms and first offsets."""
+        """Start a partition that has no history: its genesis names terms and first offsets.
+
+        Raises:
+            InvariantError: There are states without a ledger.
+        """
+        shelf = Shelf(self._signing)
+        begin, end = log.span(SNAPSHOTS, partition)
+        for messages in log.read(SNAPSHOTS, partition, begin, end):
+            for message in messages:
+                shelf.add(message)
+        refused = [r for r in shelf.refused if r[2] is not SnapshotRefusal.UNREADABLE]
+        if shelf.newest or refused:
+            msg = (
+                f"partition {partition}: without a ledger there must be no snapshot, found "
+                f"{len(shelf.newest) + len(refused)}; restore the ledger topic, or delete the "
+                f"records of {SNAPSHOTS} and {ANCHORS} to begin anew"
+            )
+            raise InvariantError(msg)
         positions = {
             topic: committed.get(topic) or log.span(topic, partition)[self._end]
             for topic in self.inputs
@@ -169,9 +193,24 @@ class LearnerFactory:
         )
 
     def _change_terms(self, learner: Learner, positions: Mapping[str, int]) -> list[Emit]:
-        """Come under the new terms; models that do not fit make room for new ones."""
+        """Come under the new terms; models that do not fit make room for new ones.
+
+        Raises:
+            InvariantError: They are those of another plant.
+        """
+        before, plant = learner.fold.terms.definition.plant, self._terms.definition.plant
+        if plant != before:
+            msg = (
+                f"these topics must stay those of plant {before}, the definition is of {plant}; "
+                "give it topics of its own, on another cluster"
+            )
+            raise InvariantError(msg)
         dropped = learner.fold.adopt(self._terms)
         entry = learner.books.seal(positions, kind="ACTION", actions=[self._terms.action()])
         partition = learner.fold.partition
-        tombstones = [Emit(SNAPSHOTS, partition, key.encode(), None) for key in dropped]
+        tombstones = [
+            Emit(SNAPSHOTS, partition, chunk_key(tracked.key.encode(), chunk), None)
+            for tracked in dropped
+            for chunk in range(tracked.chunks)
+        ]
         return [*entry, *tombstones]

@@ -1,0 +1,1 @@
+"""The promises at full size: run by hand, measured, written to `docs/proofs`."""

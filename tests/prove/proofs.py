@@ -1,0 +1,115 @@
+"""What can be proved, by name, with the sizes of a full and of a quick run."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chaos.audited import prove_audit
+from chaos.data import LOOP, POWER
+from chaos.disorder import Disturbances
+from chaos.long_input import prove_level
+from chaos.quiet_assets import prove_bounded_refold
+from chaos.real_data import prove_equality, write_by_command
+from chaos.recovery import Flow, prove_exactly_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from chaos.figures import Figures
+
+ALL_ROWS = 52_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How a proof is run; `is_quick` makes it small, to try the harness."""
+
+    folder: Path
+    seed: int
+    is_quick: bool
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One proof: what it shows, in a sentence, and how."""
+
+    name: str
+    title: str
+    shows: str
+    run: Callable[[Context], Figures]
+
+
+def _real_data(context: Context) -> Figures:
+    rows = 2_000 if context.is_quick else None
+    return prove_equality(context.folder, limits={POWER: rows, LOOP: rows}, write=write_by_command)
+
+
+def _exactly_once(context: Context) -> Figures:
+    ways = (signal.SIGTERM, signal.SIGKILL)
+    if context.is_quick:
+        flow, plan = Flow(150.0, 2_000), Disturbances(4, 2, ways[:1], context.seed)
+    else:
+        flow, plan = Flow(150.0, ALL_ROWS), Disturbances(500, 5, ways * 3, context.seed)
+    return prove_exactly_once(
+        context.folder,
+        flow=flow,
+        plan=plan,
+        snapshot_every=300 if context.is_quick else 1_000,
+        say=context.say,
+        after=prove_audit,
+    )
+
+
+def _long_input(context: Context) -> Figures:
+    if context.is_quick:
+        return prove_level(context.folder, rows=2_000, depth=3, snapshot_every=250)
+    return prove_level(context.folder, rows=None, depth=4, snapshot_every=5_000)
+
+
+def _quiet_assets(context: Context) -> Figures:
+    bound, kills = (1_000, 2) if context.is_quick else (10_000, 5)
+    return prove_bounded_refold(context.folder, bound=bound, kills=kills)
+
+
+PROOFS = {
+    proof.name: proof
+    for proof in (
+        Proof(
+            "real-data",
+            "Real data, two workers: equal to River to the last bit",
+            "Each row becomes a sensor event, written by `tidemill produce`; two learners share "
+            "the partitions; every prediction of champion and challenger is held, as 64 bits, "
+            "against a plain River loop over the same rows.",
+            _real_data,
+        ),
+        Proof(
+            "exactly-once",
+            "Exactly once through kill -9, broker restarts and rebalances",
+            "Workers are killed at random instants, the broker is stopped and killed, workers join "
+            "and leave for good, while events and EXAMPLE updates, some of them repeated, flow. "
+            "Then all topics are read as a subscriber does, the recorded order is folded again by "
+            "an oracle that knows River, SHA-256 and the ledger's runs only, an audit replays all "
+            "of it, and single bits are flipped in the stopped broker's files.",
+            _exactly_once,
+        ),
+        Proof(
+            "long-input",
+            "A long input: memory and snapshots level off",
+            "One worker reads the same series ten times over, with trees of bounded depth; its "
+            "resident memory is looked at from outside, and every state it saves is weighed.",
+            _long_input,
+        ),
+        Proof(
+            "quiet-assets",
+            "A crash beside a thousand quiet assets: the re-fold stays under its bound",
+            "A thousand assets get a few events each and fall quiet, one goes on in the same "
+            "partition; the worker is killed well after its last snapshot, and tells how many "
+            "records it folded again.",
+            _quiet_assets,
+        ),
+    )
+}
