@@ -30,7 +30,7 @@ class Report:
         foreign_keys: Records whose key is not their asset.
         dead: Records set aside; `last_dead` names the last one and why.
         flags: Quality flags given, by name.
-        models, at_budget: Models held, and those of them that grow no more.
+        models, at_budget: Models held, and those of them that learn no more.
         oversized: Models that met their budget since the task was opened, in words.
         refused: Snapshots that opening the task did not accept.
         refolded: Records that opening the task folded again.
