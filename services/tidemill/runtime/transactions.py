@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S = 5.0
 QUEUE_FULL_POLL_S = 0.1
-HUNG_AFTER_S = CALL_TIMEOUT_S + 3.0
+HUNG_AFTER_S = CALL_TIMEOUT_S + 1.0
 NO_MARKS: Mapping[int, str] = {}
 
 # Reasons of an abort that the loop acts on.
