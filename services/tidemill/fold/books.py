@@ -94,7 +94,6 @@ class Books:
         noted = [*actions, *self._enforce_budgets(due, states)]
         if self._runs and sequence % self._policy.define_every == 0:
             noted.append(fold.terms.action())
-        keys = tuple(tracked.key.encode().decode() for tracked in due)
         saved = [
             emit
             for tracked in due
@@ -103,14 +102,30 @@ class Books:
             )
         ]
         self.saved_bytes = sum(len(emit.value or b"") for emit in saved)
+        entry = self._entry(kind, due, positions, actions=noted)
+        self.tail = entry
+        fold.fleet.changed.clear()
+        self._begin()
+        key = f"{PROCESSOR}|{fold.partition}".encode()
+        return [Emit(LEDGER, fold.partition, key, entry.encode()), *saved]
+
+    def _entry(
+        self,
+        kind: str,
+        saved: Sequence[Tracked],
+        positions: Mapping[str, int],
+        *,
+        actions: Sequence[Action],
+    ) -> Entry:
+        fold = self._fold
         standing = fold.fleet.standing()
-        entry = Entry(
+        return Entry(
             processor=PROCESSOR,
             kind=kind,
-            sequence=sequence,
+            sequence=self.sequence,
             partition=fold.partition,
             runs=tuple(self._runs),
-            actions=tuple(noted),
+            actions=tuple(actions),
             models=self._changed(),
             emitted=self._emitted.result(),
             code=code_digest(),
@@ -118,17 +133,12 @@ class Books:
             previous=FIRST if self.tail is None else self.tail.hash,
             inputs=self._inputs.result(),
             positions=dict(positions),
-            snapshots=keys,
+            snapshots=tuple(tracked.key.encode().decode() for tracked in saved),
             definition=fold.terms.digest,
             resume=self._resume(),
             learned=standing.models,
             fleet=standing.digest,
         ).sealed()
-        self.tail = entry
-        fold.fleet.changed.clear()
-        self._begin()
-        key = f"{PROCESSOR}|{fold.partition}".encode()
-        return [Emit(LEDGER, fold.partition, key, entry.encode()), *saved]
 
     def _due(self, actions: Sequence[Action]) -> list[Tracked]:
         """Return the models to save now: those that lag, or all when the terms change.
