@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Message
-from tidemill.runtime.clients import KafkaError, TopicPartition
+from tidemill.runtime.clients import KafkaError, KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import check_message_error
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ BATCH = 1000
 BREATH_S = 0.005
 METADATA_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 0.5
+
+_UNKNOWN = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
 
 
 def to_message(raw: RawMessage) -> Message:
@@ -49,11 +57,21 @@ class KafkaLog:
         self._idle: list[GroupConsumer] = []
 
     def span(self, topic: str, partition: int) -> tuple[int, int]:
-        """Return the first retained offset and the last stable offset."""
+        """Return the first retained offset and the last stable offset.
+
+        Raises:
+            DependencyUnavailableError: The cluster does not know the partition, or not yet: so it
+                is for a moment after a broker's restart.
+        """
         reader = self._borrow()
         try:
             where = TopicPartition(topic, partition)
             begin, end = reader.get_watermark_offsets(where, self._timeout_s)
+        except KafkaException as error:
+            if kafka_error(error).code() not in _UNKNOWN:
+                raise
+            msg = f"{topic}-{partition} in the cluster's metadata"
+            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
         finally:
             self._idle.append(reader)
         return begin, end
