@@ -1,15 +1,17 @@
 # One image for every processor and every one-shot command: `tidemill` and its arguments.
 # The Python and C library are those the tests run on: another C library computes other last bits.
+# The full image builds: it has the compiler that the optional extension wants.
+ARG BUILDER=3.11-bookworm
 ARG PYTHON=3.11-slim-bookworm
 
-FROM python:${PYTHON} AS build
+FROM python:${BUILDER} AS build
 WORKDIR /src
 RUN python -m venv /opt/tidemill
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY schemas ./schemas
 # services/tidemill/schemas is a link to ../../schemas; a wheel holds the files themselves.
 COPY services ./services
-# Wheels alone: nothing is compiled, so nothing but pip reaches the network.
+# Wheels alone for what it depends on; our own extension is compiled here.
 # constraints.txt: the versions that the tests run with.
 RUN /opt/tidemill/bin/pip install --no-cache-dir --disable-pip-version-check \
     --only-binary=:all: --constraint constraints.txt .

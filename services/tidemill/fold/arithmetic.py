@@ -48,7 +48,7 @@ def code_digest() -> bytes:
     for package in _PURE:
         entries = sorted((root / package).iterdir(), key=lambda entry: entry.name)
         for entry in entries:
-            if entry.name.endswith(".py") and entry.name not in _BESIDE:
+            if entry.name.endswith((".py", ".pyx")) and entry.name not in _BESIDE:
                 digest.update(f"{package}/{entry.name}\0".encode() + entry.read_bytes())
     for name in _RELEASES:
         digest.update(f"{name}=={version_of(name)}\0".encode())

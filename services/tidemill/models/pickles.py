@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from tidemill.kernel.errors import InvariantError
+from tidemill.models.compiled import quicken, slow
 from tidemill.models.state import ModelState
 
 CODEC = 1
@@ -109,7 +110,7 @@ def search_tree(listed: list[tuple[Any, ...]]) -> Any:  # Any: as above
 def dump_state(state: ModelState) -> bytes:
     """Return the bytes of a state. They are no identity: equal states may differ here."""
     parts = (
-        state.pipeline,
+        slow(state.pipeline),
         state.lineage,
         state.version,
         state.structure,
@@ -131,8 +132,8 @@ def load_state(data: bytes) -> ModelState:
         InvariantError: Not a state of ours.
     """
     try:
-        parts = _StateUnpickler(io.BytesIO(data)).load()
-        return ModelState(*parts)
+        pipeline, *rest = _StateUnpickler(io.BytesIO(data)).load()
+        return ModelState(quicken(pipeline), *rest)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"
         raise InvariantError(msg) from error

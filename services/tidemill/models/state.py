@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tidemill.models.compiled import quicken
 from tidemill.models.pipelines import build_pipeline, pipeline_text
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class ModelState:
     """The running state of one model; everything here and nothing else is its snapshot.
 
     Attributes:
-        pipeline: River's pipeline.
+        pipeline: River's pipeline, or its compiled form.
         lineage: Chain digest over the value bytes that changed the state, in applied order.
         version: Learning steps; never goes back.
         structure: Resets, swaps, vetoes and other breaks so far.
@@ -101,7 +102,7 @@ class ModelState:
         origin = hashlib.sha256(key.encode() + b"\0" + blueprint.digest).digest()
         seed = int.from_bytes(hashlib.sha256(origin + blueprint.seed.to_bytes(8)).digest()[:4])
         pipeline = build_pipeline(blueprint.steps, features=blueprint.features, seed=seed)
-        return cls(pipeline, origin)
+        return cls(quicken(pipeline), origin)
 
     def advance(self, value: bytes) -> None:
         """Count one learning step caused by the record `value`."""
