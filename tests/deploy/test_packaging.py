@@ -17,7 +17,7 @@ def test_every_file_that_is_no_code_is_named_as_package_data() -> None:
         path
         for folder in (PACKAGE, PACKAGE / "schemas")
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in {".py", ".pyc"}
+        if path.is_file() and path.suffix not in {".py", ".pyc", ".c", ".so"}
     }
     assert PACKAGE / "schemas" / "Prediction.avsc" in files
     assert PACKAGE / "schemas" / "ids.lock.json" in files
