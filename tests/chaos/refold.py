@@ -77,6 +77,8 @@ class Refold:
         self._blueprints = blueprints
         self._models: dict[tuple[str, str], list[_Model]] = {}
         self._next = dict.fromkeys(inputs, 0)
+        self._readings: dict[tuple[str, str], dict[str, float]] = {}
+        self._seen: dict[tuple[str, str], int] = {}
 
     def follow(self, entries: Sequence[dict[str, Any]]) -> None:  # Any: Avro records
         """Apply the runs of ledger entries in order, and hold the models against each entry.
@@ -127,13 +129,19 @@ class Refold:
             io.BytesIO(value[PREFIX.size :]), _SCHEMAS[schema_id], None
         )
         given = {name: event[name] for name in FEATURES[stream]}
-        x = {n: v for n, v in given.items() if v is not None and math.isfinite(v)}
         missing = any(v is None for v in given.values())
         faulty = any(v is not None and not math.isfinite(v) for v in given.values())
-        quality = ["MISSING"] * missing + ["NOT_FINITE"] * faulty
+        past = self._readings.setdefault((stream, event["asset"]), {})
+        trusted = {n: v if v is None or math.isfinite(v) else past.get(n) for n, v in given.items()}
+        x = {n: v for n, v in trusted.items() if v is not None}
+        imputed = any(trusted[n] is not None and trusted[n] != v for n, v in given.items())
+        quality = ["MISSING"] * missing + ["NOT_FINITE"] * faulty + ["IMPUTED"] * imputed
         models = self._of(stream, event["asset"])
         self.predicted.append(self._prediction(record.offset, stream, event, (models, x, quality)))
         y = event[TARGETS[stream]]
+        if not faulty:
+            past.update(x)
+            self._seen[stream, event["asset"]] = self._seen.get((stream, event["asset"]), 0) + 1
         if y is not None and not faulty:
             for model in models:
                 model.pipeline.learn_one(x, bool(y) if stream == POWER else y)
@@ -200,9 +208,11 @@ class Refold:
 
     def _check_models(self, entry: Mapping[str, Any]) -> None:  # Any: an Avro record
         for changed in entry["models"]:
-            models = self._models.get((changed["stream"], changed["asset"]), [])
-            mine = {model.name: (model.version, model.lineage) for model in models}
-            if mine.get(changed["model"]) != (changed["version"], changed["lineage"]):
+            about = (changed["stream"], changed["asset"])
+            models, seen = self._models.get(about, []), self._seen.get(about, 0)
+            mine = {model.name: (model.version, model.lineage, seen) for model in models}
+            said = (changed["version"], changed["lineage"], changed["seen"])
+            if mine.get(changed["model"]) != said:
                 msg = (
                     f"{self._where}: ledger entry {entry['sequence']} must have the model "
                     f"{changed['model']} of {changed['asset']} as this re-fold does, "

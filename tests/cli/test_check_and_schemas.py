@@ -44,6 +44,7 @@ def test_the_document_says_what_would_run(tmp_path: Path) -> None:
         "plant": "works",
         "partitions": 4,
         "bootstrap": None,
+        "has_signing_key": False,
         "streams": [
             {
                 "name": "press",
@@ -105,6 +106,30 @@ def test_a_record_that_is_not_registered_is_a_problem(tmp_path: Path) -> None:
         assert "sensor.events-plant.Press: must be registered" in ran.said
         assert run("schemas", "register", "-f", path, "--execute", env=env).code == 0
         assert run("check", "-f", path, "--dir", tmp_path, env=env).code == 0
+
+
+def test_a_signing_key_that_run_would_find_is_looked_at(tmp_path: Path) -> None:
+    path, key, made = write_plant(tmp_path), tmp_path / "my.key", tmp_path / "signing.key"
+    asked = ("check", "-f", path, "--dir", tmp_path)
+    by_variable = {"TIDEMILL_SIGNING_KEY_FILE": str(key)}
+    assert "no signing key asked" in run(*asked).out
+    for ran in (run(*asked, "--signing-key", key), run(*asked, env=by_variable)):
+        assert ran.code == MISCONFIGURED
+        assert f"{key}: must be a readable key file" in ran.said
+
+    assert run("keygen", key).code == 0
+    for ran in (run(*asked, "--signing-key", key), run(*asked, env=by_variable)):
+        assert (ran.code, "signing key holds" in ran.out) == (0, True), ran
+    assert json.loads(run(*asked, "--json", env=by_variable).out)["has_signing_key"] is True
+
+    key.chmod(0o644)
+    assert "must be closed to others" in run(*asked, env=by_variable).said
+    made.write_text("00" * 31)
+    made.chmod(0o600)
+    ran = run(*asked)
+    assert (ran.code, "signing.key: must hold 32 bytes as hex" in ran.said) == (MISCONFIGURED, True)
+    document = json.loads(run(*asked, "--json").out)
+    assert (document["ok"], document["has_signing_key"]) == (False, False)
 
 
 def test_locking_gives_new_records_an_id_and_twice_changes_nothing(tmp_path: Path) -> None:

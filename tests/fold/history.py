@@ -99,9 +99,11 @@ class History:
         self._signing = signing
         self.learner = self.open(terms)
 
-    def open(self, terms: Terms, *, from_end: bool = False) -> Learner:
+    def open(self, terms: Terms, *, from_end: bool = False, redefines: bool = False) -> Learner:
         """Start a learner, as a worker does after each assignment."""
-        factory = LearnerFactory(terms, self._signing, self._policy, from_end=from_end)
+        factory = LearnerFactory(
+            terms, self._signing, self._policy, from_end=from_end, redefines=redefines
+        )
         committed = self.positions if self.log.topics[LEDGER] else {}
         opened = drained(factory.open(0, {t: committed.get(t) for t in self.positions}, self.log))
         assert isinstance(opened.task, Learner)

@@ -133,8 +133,9 @@ def test_an_altered_entry_is_the_only_finding_whatever_was_saved_after_it(seed: 
 def test_a_model_that_the_terms_dropped_needs_no_snapshot_once_compaction_took_all() -> None:
     history = History()
     history.commit([[history.event(event_value("north/1", n, X, 1.0)) for n in range(9)]])
-    history.open(sample_terms(["linear_model.LinearRegression"]))
-    history.log.topics[SNAPSHOTS].clear()
+    history.open(sample_terms())
+    saved = history.log.topics[SNAPSHOTS]
+    saved[:] = [message for message in saved if b"pump/plain" not in (message.key or b"")]
     assert verify(history.log, 0, KEY).findings == []
 
 

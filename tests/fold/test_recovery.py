@@ -168,7 +168,7 @@ def test_terms_that_come_back_find_their_newest_states() -> None:
     learn(history, "north/2", entries=3)
     history.open(SMALL)
     learn(history, "north/1", entries=3)
-    history.open(PLAIN)
+    history.open(PLAIN, redefines=True)
     learn(history, "north/1", entries=3)
     learn(history, "north/2", entries=3)
     before = versions(history.learner)

@@ -121,6 +121,12 @@ def test_scores_that_are_not_finite_are_no_answer(score: float) -> None:
     assert Multiclass().ask(Scores({"a": 0.5, "b": score}), {}) == NO_ANSWER
 
 
+def test_where_two_classes_tie_the_negative_one_is_said() -> None:
+    for scores in ({True: 0.5, False: 0.5}, {False: 0.5, True: 0.5}, {False: 1.0}):
+        assert Binary("no", "yes").ask(Scores(scores), {}).outcome == "no"
+    assert Binary("no", "yes").ask(Scores({True: 0.1}), {}).outcome == "yes"
+
+
 def test_a_prediction_names_no_more_than_the_likeliest_classes() -> None:
     scores = {f"c{n}": n / 1000 for n in range(MOST_CLASSES + 44)}
     answer = Multiclass().ask(Scores(scores), {})

@@ -12,7 +12,7 @@ import pytest
 
 from tidemill.contracts.stream import Feature, Step
 from tidemill.kernel.errors import InvariantError
-from tidemill.models.pickles import dump_state, load_state
+from tidemill.models.pickles import dump_state, load_state, own_method
 from tidemill.models.state import Blueprint, ModelKey, ModelState
 
 if TYPE_CHECKING:
@@ -99,6 +99,34 @@ def test_a_search_tree_that_is_none_of_ours_is_refused() -> None:
     spelled = b"\x80\x05ctidemill.models.pickles\nsearch_tree\n](KKKKet\x85R."
     with pytest.raises(InvariantError):
         load_state(spelled)
+
+
+def test_a_kept_method_that_is_none_of_rivers_is_refused() -> None:
+    with pytest.raises(InvariantError, match="a kept method must be one of"):
+        load_state(pickle.dumps(Named("mro", dict)))
+
+
+class Named:
+    """What a forged state would hold to reach a method of its choice."""
+
+    def __init__(self, name: str, owner: Any) -> None:
+        self.name, self.owner = name, owner
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, str]]:
+        return own_method, (self.owner, self.name)
+
+
+def test_random_numbers_that_nobody_draws_are_not_saved() -> None:
+    step = Step(name="naive_bayes.GaussianNB")
+    state = ModelState.fresh(KEY, Blueprint.of("s/champion", [step], FEATURES, target="", seed=1))
+    for number in range(50):
+        state.pipeline.learn_one({"f0": float(number % 7), "f1": 1.0}, number % 2 == 0)
+    data = dump_state(state)
+
+    assert len(data) < 2_000
+    gaussian = load_state(data).pipeline.gaussians[True]["f0"]
+    assert gaussian.n_samples == 25
+    assert gaussian.mu == state.pipeline.gaussians[True]["f0"].mu
 
 
 class Evil:

@@ -22,10 +22,12 @@ from tidemill.contracts.stream import Feature, Step
 from tidemill.models.pipelines import build_pipeline
 features = [Feature(name="recipe", kind="nominal")]
 parameters = {"grace_period": 30, "tau": 0.5, "binary_split": sys.argv[1] == "binary"}
+if "forest" in sys.argv[2]:
+    parameters |= {"n_models": 2, "max_features": 1, "delta": 0.5}
 digest = hashlib.sha256()
 rng = random.Random(3)
 for _ in range(60):
-    steps = [Step(name="tree.HoeffdingTreeClassifier", parameters=parameters)]
+    steps = [Step(name=sys.argv[2], parameters=parameters)]
     tree = build_pipeline(steps, features=features, seed=1)
     recipes = ["slow", "fast", "auto", "hand"][: rng.choice([2, 3, 4])]
     for _ in range(150):
@@ -33,15 +35,16 @@ for _ in range(60):
         tree.learn_one(x, rng.choice("abc"))
     for recipe in [*recipes, "other"]:
         digest.update(repr(tree.predict_proba_one({"recipe": recipe})).encode())
-    digest.update(repr(tree.summary).encode())
+    for one in getattr(tree, "models", [tree]):
+        digest.update(repr(one.summary).encode())
 print(digest.hexdigest())
 """
 
 
-def told(split: str, hash_seed: int) -> str:
+def told(split: str, name: str, hash_seed: int) -> str:
     """Return what a process of its own, with this order of sets, says of the same streams."""
     return subprocess.run(
-        [sys.executable, "-c", TOLD, split],
+        [sys.executable, "-c", TOLD, split, name],
         env={
             **os.environ,
             "PYTHONHASHSEED": str(hash_seed),
@@ -54,9 +57,19 @@ def told(split: str, hash_seed: int) -> str:
     ).stdout
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tree.HoeffdingTreeClassifier",
+        "tree.HoeffdingAdaptiveTreeClassifier",
+        "forest.ARFClassifier",
+    ],
+)
 @pytest.mark.parametrize("split", ["binary", "multiway"])
-def test_a_tree_with_nominal_features_is_the_same_under_every_hash_seed(split: str) -> None:
-    assert len({told(split, hash_seed) for hash_seed in range(3)}) == 1
+def test_a_tree_with_nominal_features_is_the_same_under_every_hash_seed(
+    split: str, name: str
+) -> None:
+    assert len({told(split, name, hash_seed) for hash_seed in range(3)}) == 1
 
 
 def test_a_tree_with_nominal_features_comes_back_as_what_it_was() -> None:

@@ -69,7 +69,7 @@ def refold(cluster: MemoryCluster, terms: Terms, partition: int) -> Refolded:
         {
             tuple(tracked.key): (tracked.state.version, tracked.state.lineage)  # type: ignore[misc]  # a key of three
             for tracked in fold.fleet
-            if tracked.state.version
+            if tracked.state.version or tracked.state.recent.count
         },
     )
 

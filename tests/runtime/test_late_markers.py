@@ -30,7 +30,8 @@ class Plant:
         self.driver = Driver(self.cluster, self.learner)
 
     def learner(self) -> LearnerFactory:
-        return LearnerFactory(self.terms, SigningKey(bytes(32)), Policy())
+        # All is saved at once: no snapshot that a change of terms leaves shows its entry early.
+        return LearnerFactory(self.terms, SigningKey(bytes(32)), Policy(snapshot_every=1))
 
     def event(self, number: int) -> None:
         self.driver.send(EVENTS, 0, event_value("press", number, X, 1.0), key=b"press")

@@ -1,8 +1,9 @@
-"""`tidemill check`: definition, records, models and reach, before anything starts."""
+"""`tidemill check`: definition, records, models, key and reach, before anything starts."""
 
 import json
 import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,9 +21,10 @@ from tidemill.contracts.stream import StreamDefinition
 from tidemill.contracts.topics import EVENTS, TOPICS
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import BOOTSTRAP_VARIABLE, DEFAULT_DIRECTORY
+from tidemill.runtime.keys import find_signing_key
 from tidemill.runtime.plant_files import Plant, read_definition, read_plant
 from tidemill.runtime.reach import partition_counts, topic_problems
-from tidemill.runtime.registry import REGISTRY_VARIABLE, Registry, registered
+from tidemill.runtime.registry import REGISTRY_VARIABLE, Registry, registered, writers
 
 EXIT_CONFIGURATION = 78
 
@@ -33,9 +35,15 @@ def check(
     bootstrap: Bootstrap = None,
     properties: Properties = None,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
+    key_file: Annotated[
+        Path | None, typer.Option("--signing-key", help="Key file; see `tidemill keygen`.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check definition, records and model names; with a broker, also that it has the topics."""
+    """Check definition, records, models and signing key; with a broker, also its topics.
+
+    A key or a broker that is not named anywhere is not looked at.
+    """
     problems: list[str] = []
     plant = _plant(definition, problems)
     parsed = plant.definition if plant else _definition(definition)
@@ -46,13 +54,16 @@ def check(
         problems += _reach_problems(brokers, properties, parsed)
     if plant is not None and not problems:
         problems += _registry_problems(plant)
+    has_key = _has_key(key_file, directory, problems)
     if as_json:
-        typer.echo(json.dumps(_document(parsed, brokers, problems)))
+        document = _document(parsed, brokers, problems)
+        typer.echo(json.dumps({**document, "has_signing_key": has_key}))
         raise typer.Exit(EXIT_CONFIGURATION if problems else 0)
     if problems:
         raise ConfigError(problems)
     where = f"broker {brokers}" if brokers else "no broker asked: none is named"
-    typer.echo(f"{definition}: definition, records and models hold; {where}")
+    key = "signing key holds" if has_key else "no signing key asked: none is named, `run` needs one"
+    typer.echo(f"{definition}: definition, records and models hold; {where}; {key}")
 
 
 def model_problems(definition: PlantDefinition) -> list[str]:
@@ -107,6 +118,15 @@ def _brokers(flag: str | None, directory: Path) -> str | None:
         return None
 
 
+def _has_key(flag: Path | None, directory: Path, problems: list[str]) -> bool:
+    """Return whether `run` would find a signing key; add what is wrong with it to the problems."""
+    try:
+        return find_signing_key(flag, os.environ, directory) is not None
+    except ConfigError as error:
+        problems += error.problems
+        return False
+
+
 def _reach_problems(
     brokers: str, properties: list[str] | None, definition: PlantDefinition | None
 ) -> list[str]:
@@ -127,6 +147,7 @@ def _registry_problems(plant: Plant) -> list[str]:
     for stream in plant.definition.streams:
         try:
             registered(Registry(url), EVENTS, plant.schemas[stream.event])
+            writers(Registry(url), EVENTS, [stream.event])
         except ConfigError as error:
             problems += error.problems
     return problems

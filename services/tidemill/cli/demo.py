@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tidemill.demo.scenario import DEFAULT, SCENARIOS, scenario_named
 from tidemill.demo.show import Show
+from tidemill.fold.plans import plan_problems
 
 DIRECTORY = Path(".tidemill") / "demo"
 
@@ -15,6 +17,10 @@ def demo(
         Path, typer.Option("--dir", help="Made anew for each demo.", show_default=True)
     ] = DIRECTORY,
     *,
+    scenario: Annotated[
+        str, typer.Option(help="Which plant is simulated; --list says which there are.")
+    ] = DEFAULT,
+    listed: Annotated[bool, typer.Option("--list", help="List the scenarios and end.")] = False,
     seconds: Annotated[
         float | None, typer.Option(help="End by itself; otherwise Ctrl-C ends it.", min=1.0)
     ] = None,
@@ -23,7 +29,22 @@ def demo(
 ) -> None:
     """Run Kafka, learners and a simulated plant with a drift; kill a learner; balance and replay.
 
-    Exits 0 only if every event has exactly one prediction or one dead letter, and a replay of
-    everything from the topics differs in nothing.
+    Exits 0 only if every event has exactly one prediction or one dead letter, every label that can
+    be learned is learned once, and a replay of everything from the topics differs in nothing.
     """
-    raise typer.Exit(Show(directory, seconds=seconds, rate=rate, seed=seed).run())
+    if listed:
+        typer.echo(scenarios_text())
+        return
+    chosen = scenario_named(scenario)
+    raise typer.Exit(Show(directory, chosen, seconds=seconds, rate=rate, seed=seed).run())
+
+
+def scenarios_text() -> str:
+    """Return a line for each scenario, and what it needs that this version has not."""
+    lines = []
+    for scenario in SCENARIOS.values():
+        mark = " (default)" if scenario.name == DEFAULT else ""
+        lines.append(f"{scenario.name:12} {scenario.about}{mark}")
+        problems = plan_problems(scenario.read().definition)
+        lines += [f"{'':12} does not run yet: {problem}" for problem in problems]
+    return "\n".join(lines)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidemill.cli.directory import DirectoryOption, JsonOption
+from tidemill.cli.dlq_replay import replay
 from tidemill.cli.options import Bootstrap, Properties, bootstrap_of, properties_of
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
@@ -25,9 +26,7 @@ Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason."
 Examples = Annotated[int, typer.Option("-n", min=0, help="Examples of each reason.")]
 
 
-@app.callback()
-def dead_letters() -> None:
-    """Keep `list` a command of its own while it is the only one."""
+app.command("replay")(replay)
 
 
 @app.command("list")

@@ -41,6 +41,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
     from_end: Annotated[
         bool, typer.Option("--from-end", help="Start partitions without history at their end.")
     ] = False,
+    redefine: Annotated[
+        bool, typer.Option("--redefine", help="Go back to a definition that was replaced.")
+    ] = False,
     until_idle: Annotated[
         float | None, typer.Option(help="End after so many seconds without input.", min=0.0)
     ] = None,
@@ -75,6 +78,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
             extra=properties_of(properties),
             registry_url=os.environ.get(REGISTRY_VARIABLE) or None,
             from_end=from_end,
+            redefines=redefine,
             until_idle_s=until_idle,
             probe_host=probe_host,
             probe_port=probe_port,

@@ -119,6 +119,7 @@ def _stream(plant: str, name: str, document: StreamDocument) -> StreamDefinition
         time=TimeField(field=document.time.field, unit=document.time.unit),
         id=document.id,
         lateness_s=document.lateness,
+        duplicates_within=document.duplicates_within,
         features=tuple(_feature(key, feature) for key, feature in document.features.items()),
         target=_target(document.target),
         champion=_steps(model.champion or []),
@@ -144,6 +145,7 @@ def _feature(name: str, document: FeatureDocument) -> Feature:
         low=low,
         high=high,
         stuck_after=document.stuck_after,
+        rate=document.rate,
         kind=document.kind,
         required=document.required,
     )

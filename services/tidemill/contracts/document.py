@@ -36,11 +36,12 @@ class TimeDocument(_Document):
 
 
 class FeatureDocument(_Document):
-    """One sensor: unit, range of possible values, how many equal readings mean stuck."""
+    """One sensor: unit, range, how many equal readings mean stuck, fastest change per second."""
 
     unit: str | None = None
     range: Range | None = None
     stuck_after: Annotated[int, Field(ge=2)] | None = None
+    rate: Annotated[float, Field(gt=0)] | None = None
     kind: FeatureKind = "numeric"
     required: bool = False
 
@@ -169,6 +170,7 @@ class StreamDocument(_Document):
     ] = None
     id: FieldName | None = None
     lateness: Duration | None = None
+    duplicates_within: Annotated[int, Field(ge=0, le=10_000)] = 64
     features: (
         Annotated[
             dict[FieldName, Annotated[FeatureDocument, BeforeValidator(_empty)]],

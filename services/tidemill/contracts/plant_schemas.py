@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastavro import parse_schema
+from fastavro.schema import SchemaParseException, UnknownType
+
 from tidemill.contracts.avro import (
+    SchemaError,
     field_of,
     full_name,
     kind_of,
     logical_type,
+    self_contained,
     with_types_in_place,
     without_null,
 )
@@ -60,6 +65,25 @@ def check_records(
                 continue
             problems += _Fields(with_types_in_place(record), removed).problems(stream, path)
     return problems
+
+
+def check_writer(schema: JsonSchema, event: str) -> list[str]:
+    """Return every reason why records written with a schema from elsewhere must not be read.
+
+    Args:
+        schema: A writer schema that no file of the plant holds.
+        event: Full name of the record that it must be of.
+    """
+    try:
+        contained = self_contained(schema, {})
+        parse_schema(contained)
+    except (SchemaError, SchemaParseException, UnknownType, KeyError, TypeError) as error:
+        return [f"must be an Avro schema that defines every type it names, found: {error}"]
+    if not isinstance(contained, dict) or contained["type"] != "record":
+        return [f"must be the record {event}, was {contained!r:.80}"]
+    if full_name(contained) != event:
+        return [f"must be the record {event}, was {full_name(contained)}"]
+    return list(unbounded_types(contained))
 
 
 class _Fields:

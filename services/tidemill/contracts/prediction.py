@@ -19,7 +19,6 @@ _NULL = b"\x00"
 _SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
 _NUMBER = struct.Struct("<bd")  # the branch, then the double
 _LINEAGE_LENGTH = b"\x40"  # 32 bytes, zigzag
-_NO_INTERVAL_NO_SET = b"\x00\x00"
 _STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
 
 # Two bytes of a varint at a time: all but the last pair of a number, and its last one or two.
@@ -42,8 +41,16 @@ class Quality(IntEnum):
     FROZEN = 8
 
 
+# How intervals and class sets are made, and how many labels of a hundred they hold.
+LEVEL = 0.90
+METHOD = "adaptive conformal"
+
+
 class Said(NamedTuple):
-    """What one model said, and which model at which step."""
+    """What one model said, and which model at which step.
+
+    `interval` is low, high and the labels it was made from; both regions are the champion's.
+    """
 
     model: bytes
     version: int
@@ -51,6 +58,8 @@ class Said(NamedTuple):
     value: float | None
     probabilities: Mapping[str, float] | None
     outcome: str | None = None
+    interval: tuple[float, float, int] | None = None
+    class_set: Sequence[str] | None = None
 
 
 def varint(number: int) -> bytes:
@@ -74,6 +83,10 @@ def about(asset: str, stream: str) -> bytes:
     return text(asset) + text(stream)
 
 
+_BOUNDS = struct.Struct("<bdd")  # the branch, then both
+_ABOUT_INTERVAL = _DOUBLE.pack(LEVEL) + text(METHOD)
+
+
 class PredictionEncoder:
     """Encodes the predictions on the events of one partition of one topic."""
 
@@ -94,7 +107,7 @@ class PredictionEncoder:
         shadows: Sequence[Said],
     ) -> bytes:
         """Return one prediction in wire format."""
-        model, version, lineage, value, probabilities, outcome = said
+        model, version, lineage, value, probabilities, outcome, interval, class_set = said
         name = event_id.encode()
         return b"".join(
             (
@@ -112,7 +125,8 @@ class PredictionEncoder:
                 _NULL if value is None else _NUMBER.pack(2, value),
                 _NULL if probabilities is None else _scores(probabilities),
                 _NULL if outcome is None else _STRING_OF_VALUE + text(outcome),
-                _NO_INTERVAL_NO_SET,
+                _NULL if interval is None else _interval(*interval),
+                _NULL if class_set is None else _SECOND + _array([text(key) for key in class_set]),
                 varint(structure) if structure else _NULL,
                 _array([varint(flag) for flag in quality]) if quality else _NULL,
                 _array([_shadow(shadow) for shadow in shadows]) if shadows else _NULL,
@@ -127,6 +141,10 @@ def _scores(scores: Mapping[str, float]) -> bytes:
 
 def _array(items: Sequence[bytes]) -> bytes:
     return varint(len(items)) + b"".join(items) + _NULL if items else _NULL
+
+
+def _interval(low: float, high: float, labels: int) -> bytes:
+    return _BOUNDS.pack(2, low, high) + _ABOUT_INTERVAL + varint(labels)
 
 
 def _shadow(said: Said) -> bytes:

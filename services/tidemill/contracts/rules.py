@@ -51,6 +51,7 @@ def _features(stream: StreamDocument, path: str) -> Iterator[str]:
                 "range": feature.range,
                 "unit": feature.unit,
                 "stuck_after": feature.stuck_after,
+                "rate": feature.rate,
             }
             for key, value in given.items():
                 if value is not None:

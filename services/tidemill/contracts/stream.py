@@ -26,7 +26,7 @@ class TimeField(BaseModel):
 
 
 class Feature(BaseModel):
-    """One input of the models. `low` and `high` are inclusive, in `unit`."""
+    """One input of the models. `low` and `high` are inclusive, in `unit`; `rate` per second."""
 
     model_config = _FROZEN
 
@@ -35,6 +35,7 @@ class Feature(BaseModel):
     low: float | None = None
     high: float | None = None
     stuck_after: int | None = None
+    rate: float | None = None
     kind: FeatureKind = "numeric"
     required: bool = False
 
@@ -81,7 +82,8 @@ class StreamDefinition(BaseModel):
     """How the records of one event type are read, learned and predicted.
 
     `features` keep the order of the definition: it is the order in which they reach the models.
-    `memory_mb` is the budget of one model in units of 2**20 bytes, as River counts.
+    Of every asset the last `duplicates_within` event ids are remembered. `memory_mb` is the budget
+    of one model in units of 2**20 bytes, as River counts.
     """
 
     model_config = _FROZEN
@@ -92,6 +94,7 @@ class StreamDefinition(BaseModel):
     time: TimeField
     id: str | None = None
     lateness_s: float | None = None
+    duplicates_within: int = 64
     features: tuple[Feature, ...]
     target: Target | None
     champion: tuple[Step, ...]

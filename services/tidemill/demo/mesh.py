@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tidemill.contracts.id_lock import LOCK_FILE, PLANT_IDS_START, lock_ids, lock_text
 from tidemill.contracts.topics import group_of
-from tidemill.demo.plant import DEFINITION, PLANT, SCHEMA
 from tidemill.kernel.errors import ConfigError, InvariantError
 from tidemill.local.connection import ensure_signing_key, signing_key_path
 from tidemill.local.kafka import EmbeddedKafka
@@ -23,6 +20,8 @@ from tidemill.local.kafka import EmbeddedKafka
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
+
+    from tidemill.demo.scenario import Scenario
 
 WORKERS = ("demo-1", "demo-2")
 END_WITHIN_S = 30.0
@@ -36,12 +35,15 @@ class Mesh:
 
     Args:
         directory: Made anew; what an earlier demo left there is removed.
+        scenario: Its definition and records are copied there.
+        plant: The plant's name.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scenario: Scenario, plant: str) -> None:
         self.directory = directory
         self.definition = directory / "plant.yaml"
-        self.schema_id = PLANT_IDS_START
+        self._folder = scenario.folder
+        self._group = group_of(plant, "learner")
         self.broker = EmbeddedKafka(directory)
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -54,7 +56,7 @@ class Mesh:
         self._prepare_directory()
         self.broker.start()
         ensure_signing_key(signing_key_path(self.directory))
-        self._write_plant()
+        shutil.copytree(self._folder, self.directory, dirs_exist_ok=True)
         self._command("topics", "--execute", "--short-retention")
         for name in WORKERS:
             self.start_worker(name)
@@ -71,26 +73,17 @@ class Mesh:
         self.directory.mkdir(parents=True)
         (self.directory / MARKER).touch()
 
-    def _write_plant(self) -> None:
-        avro = self.directory / "avro"
-        avro.mkdir()
-        (avro / "PumpReading.avsc").write_text(json.dumps(SCHEMA, indent=2), "utf-8")
-        lock = lock_ids({}, [SCHEMA], PLANT_IDS_START)
-        (avro / LOCK_FILE).write_text(lock_text(lock), "utf-8")
-        self.definition.write_text(DEFINITION, "utf-8")
-
     def await_workers(self) -> None:
         """Wait until the learners share the partitions.
 
         Raises:
             InvariantError: One has ended, or they never did.
         """
-        group = group_of(PLANT, "learner")
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             self.check_workers()
-            found = admin.describe_consumer_groups([group])[group]
+            found = admin.describe_consumer_groups([self._group])[self._group]
             if _is_shared(found):
                 return
             time.sleep(READY_POLL_S)

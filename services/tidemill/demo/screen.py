@@ -9,13 +9,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.demo.simulator import DRIFTING
+from tidemill.demo.truths import NO_LABEL_YET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.live import Live
 
-    from tidemill.demo.tally import Tally
+    from tidemill.demo.cases import Case
+    from tidemill.demo.scenario import Scenario
+    from tidemill.demo.tally import LabelTally, Tally
 
 LINE_EVERY_S = 2.0
 
@@ -39,15 +43,16 @@ class Rate:
 class Screen:
     """Shows the tally as tables that renew themselves."""
 
-    def __init__(self, live: Live, tally: Tally) -> None:
+    def __init__(self, live: Live, scenario: Scenario, tally: Tally) -> None:
         self._live = live
+        self._scenario = scenario
         self._tally = tally
         self._rate = Rate()
 
     def __call__(self, elapsed_s: float) -> None:
         """Show the tally as it is now."""
         rate = self._rate.at(elapsed_s, self._tally.predicted)
-        self._live.update(render(self._tally, elapsed_s, rate), refresh=True)
+        self._live.update(render(self._scenario, self._tally, elapsed_s, rate), refresh=True)
 
 
 class Lines:
@@ -73,55 +78,84 @@ class Lines:
 
 def summary(tally: Tally, elapsed_s: float, rate: float) -> str:
     """Return the state of the demo in one line."""
+    labels = tally.labels
+    late = f"  labels {labels.sent}, learned {labels.learned}" if labels.sent else ""
     return (
         f"{elapsed_s:5.0f} s  in {tally.sent}  predicted {tally.predicted}  "
-        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f} predictions/s"
+        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f} predictions/s{late}"
     )
 
 
-def render(tally: Tally, elapsed_s: float, rate: float) -> Group:
+def render(scenario: Scenario, tally: Tally, elapsed_s: float, rate: float) -> Group:
     """Return the whole screen."""
     notes = Text("\n".join(tally.notes[-3:]), style="yellow")
     head = Text(summary(tally, elapsed_s, rate), style="bold")
-    return Group(Panel(Group(head, notes), title="Tidemill demo"), _assets(tally), _last(tally))
+    panel = Panel(Group(head, notes), title=f"Tidemill demo: {scenario.name}")
+    return Group(panel, scores_table(scenario, tally), last_table(tally))
 
 
-def _assets(tally: Tally) -> Table:
-    table = Table(title="Bearing temperature: mean absolute error, degC", expand=True)
-    for name in ("asset", "events scored", "model", "naive model", "model / naive"):
-        table.add_column(name, justify="left" if name == "asset" else "right")
+def scores_table(scenario: Scenario, tally: Tally) -> Table:
+    """Return each asset's figures beside the naive model's."""
+    table = Table(title=scenario.answer, expand=True)
+    for name in ("asset", *tally.score.columns):
+        is_asset = name == "asset"
+        table.add_column(name, justify="left" if is_asset else "right", overflow="fold")
     for name in sorted(tally.assets):
-        asset = tally.assets[name]
-        naive = asset.mean_naive_error
-        share = f"{asset.mean_error / naive:.0%}" if naive else "-"
-        label = f"{name} (drifts)" if name == DRIFTING else name
-        table.add_row(label, str(asset.events), f"{asset.mean_error:.2f}", f"{naive:.2f}", share)
+        table.add_row(_marked(scenario, name), *tally.assets[name].cells())
     return table
 
 
-def _last(tally: Tally) -> Table:
+def _marked(scenario: Scenario, asset: str) -> str:
+    if asset == scenario.drift.asset:
+        return f"{asset} (drifts)"
+    is_faulty = scenario.fault is not None and asset == scenario.fault.asset
+    return f"{asset} (faulty)" if is_faulty else asset
+
+
+def last_table(tally: Tally) -> Table:
+    """Return the last predictions, each beside its truth as far as that is known by now."""
     table = Table(title="Last predictions", expand=True)
     for name in ("event", "asset", "predicted", "truth", "model version", "quality"):
         table.add_column(name, justify="left" if name in {"event", "asset"} else "right")
-    for shown in reversed(tally.last):
-        predicted = "-" if shown.predicted is None else f"{shown.predicted:.2f}"
-        truth = "-" if shown.truth is None else f"{shown.truth:.2f}"
-        quality = ", ".join(shown.quality)
-        table.add_row(shown.event_id, shown.asset, predicted, truth, str(shown.version), quality)
+    for case in reversed(tally.last):
+        if case.answer is not None:
+            said = tally.score.said(case.answer)
+            version, quality = str(case.answer.version), ", ".join(case.answer.quality)
+            truth = truth_text(tally, case)
+            table.add_row(case.event_id, case.asset, said, truth, version, quality)
     return table
+
+
+def truth_text(tally: Tally, case: Case) -> str:
+    """Return what is true of an event, or that it is not known yet, or that it never will be."""
+    if case.truth is not None:
+        return tally.score.true(case.truth)
+    return NO_LABEL_YET if case.is_awaited else "-"
 
 
 def balance_sheet(tally: Tally) -> str:
     """Return what came in and what became of it."""
-    reasons = "".join(
-        f"\n    {reason:24}{count:10}" for reason, count in sorted(tally.dead.items())
-    )
     verdict = "balanced" if tally.is_balanced else "NOT balanced"
     return (
         f"Balance: {verdict}\n"
         f"  events in                 {tally.sent:10}\n"
         f"  predicted                 {tally.predicted:10}\n"
-        f"  dead-lettered             {tally.dead_letters:10}{reasons}\n"
+        f"  dead-lettered             {tally.dead_letters:10}{_reasons(tally.dead)}\n"
         f"  without an answer         {tally.open:10}\n"
-        f"  predicted twice           {tally.doubled:10}"
+        f"  predicted twice           {tally.doubled:10}{_labels(tally.labels)}"
     )
+
+
+def _labels(labels: LabelTally) -> str:
+    if not labels.sent:
+        return ""
+    return (
+        f"\n  labels in                 {labels.sent:10}\n"
+        f"  learned                   {labels.learned:10}\n"
+        f"  not taught                {labels.untaught.total():10}{_reasons(labels.untaught)}\n"
+        f"  not learned               {labels.open:10}"
+    )
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return "".join(f"\n    {reason:24}{count:10}" for reason, count in sorted(counts.items()))

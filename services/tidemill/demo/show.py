@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
+from tidemill.contracts.targets import LabelTarget
+from tidemill.demo.feeding import Feed
+from tidemill.demo.happenings import Timeline
+from tidemill.demo.joining import Joiner
 from tidemill.demo.mesh import WORKERS, Mesh
-from tidemill.demo.screen import Lines, Screen, balance_sheet
-from tidemill.demo.simulator import DRIFTING, Simulator
+from tidemill.demo.scores import SCORES
+from tidemill.demo.screen import Lines, Screen, balance_sheet, scores_table
 from tidemill.demo.tally import Tally
+from tidemill.demo.truths import truths_of
 from tidemill.demo.watching import Watcher
+from tidemill.fold.plans import plan_problems
+from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.sending import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tidemill.demo.scenario import Planted, Scenario
+
 DRAIN_WITHIN_S = 60.0
 TURN_S = 0.05
+# Where no end is given, what is planted comes as in a demo of this length.
+USUAL_LENGTH_S = 60.0
+FAULT_FROM, FAULT_TO, KILL_AT, DRIFT_AT = 0.2, 0.3, 0.4, 0.6
 
 
 class Show:
@@ -32,22 +44,42 @@ class Show:
         seconds: How long events are sent; None means until Ctrl-C.
         rate: Events per second.
         seed: Of the simulated plant.
+
+    Raises:
+        ConfigError: The scenario's definition needs what this version has not.
     """
 
-    def __init__(self, directory: Path, *, seconds: float | None, rate: float, seed: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        scenario: Scenario,
+        *,
+        seconds: float | None,
+        rate: float,
+        seed: int,
+    ) -> None:
+        self._scenario = scenario
+        self._plant = scenario.read()
+        problems = plan_problems(self._plant.definition)
+        if problems:
+            raise ConfigError(problems)
         self._seconds = seconds
         self._rate = rate
-        self._mesh = Mesh(directory)
-        self._tally = Tally()
+        self._mesh = Mesh(directory, scenario, self._plant.definition.plant)
+        (self._stream,) = self._plant.definition.streams
+        self._tally = Tally(SCORES[self._stream.kind], truths_of(self._stream))
         self._console = Console(stderr=True)
         self._is_stopping = False
-        length = seconds or 60.0
-        self._kill_at = 0.4 * length
-        self._drift_at_s = 0.6 * length
-        drift_at = int(self._drift_at_s * rate)
-        self._simulator = Simulator(
-            seed, self._mesh.schema_id, drift_at=drift_at, step_us=int(1e6 / rate)
+        length_s = seconds or USUAL_LENGTH_S
+        self._due = self._acts(length_s)
+        readings = rate * length_s
+        timeline = Timeline(
+            drift_at=int(DRIFT_AT * readings),
+            fault_from=int(FAULT_FROM * readings),
+            fault_to=int(FAULT_TO * readings),
+            step_us=scenario.step_us(rate),
         )
+        self._happenings = scenario.simulate(seed, timeline)
 
     def run(self) -> int:
         """Return 0 if the balance holds and a replay of everything differs in nothing."""
@@ -65,56 +97,72 @@ class Show:
     def _stop(self, *_: object) -> None:
         self._is_stopping = True
 
+    def _acts(self, length_s: float) -> list[tuple[float, Callable[[], str]]]:
+        """Return what happens when, in order, each with what is then noted."""
+        fault, drift = self._scenario.fault, self._scenario.drift
+        acts = [(KILL_AT * length_s, self._kill), (DRIFT_AT * length_s, _noted(drift))]
+        if fault is not None:
+            acts.append((FAULT_FROM * length_s, _noted(fault)))
+            acts.append((FAULT_TO * length_s, lambda: f"{fault.asset} is mended"))
+        return sorted(acts, key=lambda act: act[0])
+
+    def _kill(self) -> str:
+        self._mesh.kill_worker(WORKERS[0])
+        self._mesh.start_worker(WORKERS[0])
+        return "kill -9 of a learner; started again"
+
     def _send_and_watch(self) -> None:
-        sender = Sender(self._mesh.broker.bootstrap, {})
-        watcher = Watcher(self._mesh.broker.bootstrap, self._tally)
+        bootstrap = self._mesh.broker.bootstrap
+        sender = Sender(bootstrap, {})
+        joiner = self._joiner(sender)
+        feed = Feed(self._plant, sender, self._tally, joiner)
+        watcher = Watcher(bootstrap, self._plant.definition.partitions, self._tally, joiner)
         started = time.monotonic()
-        readings = self._simulator.readings()
         try:
             with self._screen() as show:
                 while not self._is_over(elapsed := time.monotonic() - started):
-                    while self._tally.sent < elapsed * self._rate:
-                        reading = next(readings)
-                        sender.send("sensor.events", key=reading.asset, value=reading.value)
-                        self._tally.note_sent(reading)
+                    feed.send_until(elapsed * self._rate, self._happenings)
                     self._happen(elapsed)
                     watcher.poll(TURN_S)
                     show(elapsed)
-                sender.finish()
-                self._drain(watcher)
+                self._drain(sender, watcher)
                 show(time.monotonic() - started)
         finally:
             watcher.close()
+
+    def _joiner(self, sender: Sender) -> Joiner | None:
+        target = self._stream.target
+        if not isinstance(target, LabelTarget):
+            return None
+        return Joiner(self._stream, target.ttl_s, self._tally, sender.send)
 
     def _is_over(self, elapsed: float) -> bool:
         return self._is_stopping or (self._seconds is not None and elapsed >= self._seconds)
 
     def _happen(self, elapsed: float) -> None:
-        """Let happen what is due: the kill, the drift."""
+        """Let happen what is due."""
         self._mesh.check_workers()
-        if self._kill_at <= elapsed:
-            self._kill_at = float("inf")
-            self._mesh.kill_worker(WORKERS[0])
-            self._mesh.start_worker(WORKERS[0])
-            self._tally.notes.append(f"{elapsed:.0f} s: kill -9 of a learner; started again")
-        if self._drift_at_s <= elapsed:
-            self._drift_at_s = float("inf")
-            self._tally.notes.append(f"{elapsed:.0f} s: {DRIFTING} begins to drift")
+        while self._due and self._due[0][0] <= elapsed:
+            _, act = self._due.pop(0)
+            self._tally.notes.append(f"{elapsed:.0f} s: {act()}")
 
-    def _drain(self, watcher: Watcher) -> None:
-        """Wait until every event has its answer."""
+    def _drain(self, sender: Sender, watcher: Watcher) -> None:
+        """Wait until every event has its answer, and every label is learned or turned away."""
+        sender.finish()
         deadline = time.monotonic() + DRAIN_WITHIN_S
-        while self._tally.open > 0 and time.monotonic() < deadline:
+        while not self._tally.is_settled and time.monotonic() < deadline:
             self._mesh.check_workers()
             watcher.poll(TURN_S)
+            sender.finish()
 
     @contextmanager
     def _screen(self) -> Iterator[Callable[[float], None]]:
         if not self._console.is_terminal:
             yield Lines(self._console, self._tally)
+            self._console.print(scores_table(self._scenario, self._tally))
             return
         with Live(console=self._console, auto_refresh=False) as live:
-            yield Screen(live, self._tally)
+            yield Screen(live, self._scenario, self._tally)
 
     def _settle(self) -> int:
         """Print the balance, replay everything, and return the exit code."""
@@ -124,3 +172,7 @@ class Show:
         code, said = self._mesh.replay()
         print(said)  # noqa: T201 - a command's answer
         return 0 if self._tally.is_balanced and code == 0 else 1
+
+
+def _noted(planted: Planted) -> Callable[[], str]:
+    return lambda: f"{planted.asset} {planted.what}"

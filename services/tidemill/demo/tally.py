@@ -1,114 +1,127 @@
-"""What the demo has seen: counts for the balance, errors beside the naive model's."""
+"""What the demo has seen: counts for the balance, and scores beside the naive model's."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from tidemill.demo.cases import Answer, Case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidemill.demo.simulator import Reading
+    from tidemill.demo.happenings import Reading, Truth
+    from tidemill.demo.scores import Score
+    from tidemill.demo.truths import Truths
 
-FADING = 0.99
 LAST_SHOWN = 8
 
 
 @dataclass(slots=True)
-class AssetTally:
-    """One pump: fading mean absolute errors, in degC.
+class LabelTally:
+    """Labels that came on their own topic, and what became of each.
 
-    The naive model predicts the mean of all truths so far, as River's `dummy.StatisticRegressor`.
+    Attributes:
+        examples: Labels joined and written as examples.
+        untaught: Labels that teach nothing, by reason.
+        set_aside: Examples that the learner refused.
+        steps: Learning steps of each champion by asset, as the ledger has them.
     """
 
-    events: int = 0
-    error: float = 0.0
-    naive_error: float = 0.0
-    weight: float = 0.0
-    _truths: float = 0.0
-
-    def score(self, predicted: float, truth: float) -> None:
-        """Add one stored prediction against its truth."""
-        naive = self._truths / self.events if self.events else 0.0
-        self.events += 1
-        self._truths += truth
-        self.weight = 1.0 + FADING * self.weight
-        self.error = abs(predicted - truth) + FADING * self.error
-        self.naive_error = abs(naive - truth) + FADING * self.naive_error
-
-    @property
-    def mean_error(self) -> float:
-        """Fading mean absolute error of the model, degC."""
-        return self.error / self.weight if self.weight else 0.0
-
-    @property
-    def mean_naive_error(self) -> float:
-        """The same of the naive model."""
-        return self.naive_error / self.weight if self.weight else 0.0
-
-
-@dataclass(slots=True)
-class Shown:
-    """One prediction as the screen shows it."""
-
-    asset: str
-    event_id: str
-    predicted: float | None
-    truth: float | None
-    version: int
-    quality: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Tally:
-    """Everything the demo counts."""
-
     sent: int = 0
-    predicted: int = 0
-    doubled: int = 0
-    dead: dict[str, int] = field(default_factory=dict)
-    assets: dict[str, AssetTally] = field(default_factory=dict)
-    last: deque[Shown] = field(default_factory=lambda: deque(maxlen=LAST_SHOWN))
-    notes: list[str] = field(default_factory=list)
-    _waiting: dict[str, float | None] = field(default_factory=dict)
+    examples: int = 0
+    untaught: Counter[str] = field(default_factory=Counter)
+    set_aside: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def learned(self) -> int:
+        """Examples that the champions have learned."""
+        return sum(self.steps.values())
+
+    @property
+    def open(self) -> int:
+        """Labels that were neither learned nor turned away yet."""
+        return self.sent - self.untaught.total() - self.learned
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether in = learned + untaught, each example learned exactly once."""
+        return self.open == 0 and self.set_aside == 0 and self.learned == self.examples
+
+
+class Tally:
+    """Everything the demo counts.
+
+    Args:
+        score: Made for each asset.
+        truths: When the truth of an event becomes known.
+    """
+
+    def __init__(self, score: type[Score], truths: Truths) -> None:
+        self.score = score
+        self.sent = 0
+        self.predicted = 0
+        self.doubled = 0
+        self.dead: Counter[str] = Counter()
+        self.labels = LabelTally()
+        self.assets: dict[str, Score] = {}
+        self.last: deque[Case] = deque(maxlen=LAST_SHOWN)
+        self.notes: list[str] = []
+        self._truths = truths
+        self._cases: dict[str, Case] = {}
 
     def note_sent(self, reading: Reading) -> None:
-        """Count one event given to the broker."""
+        """Count one event given to the broker, and score what it reveals."""
         self.sent += 1
-        self._waiting[reading.event_id] = reading.truth
+        truths = self._truths
+        self._cases[reading.event_id] = Case(
+            reading.event_id,
+            reading.asset,
+            is_awaited=truths.is_awaited(reading),
+            naive=truths.naive(reading),
+        )
+        for event_id, truth in truths.known_at(reading):
+            self.note_truth(event_id, truth)
+
+    def note_truth(self, event_id: str, truth: Truth | None) -> None:
+        """Take in what is true of an event, once; None: nobody will ever know."""
+        case = self._cases.get(event_id)
+        if case is None or not case.is_awaited:
+            return
+        case.is_awaited = False
+        case.truth = truth
+        self._settle(case)
 
     def note_prediction(self, record: Mapping[str, Any]) -> None:  # Any: an Avro record
         """Count one prediction; a second one for the same event is a doubled one."""
-        event_id = record["event_id"]
         self.predicted += 1
-        if event_id not in self._waiting:
+        case = self._cases.get(record["event_id"])
+        if case is None or case.answer is not None:
             self.doubled += 1
             return
-        truth = self._waiting.pop(event_id)
-        value = record["value"]
-        asset = self.assets.setdefault(record["asset"], AssetTally())
-        if value is not None and truth is not None:
-            asset.score(value, truth)
-        self.last.append(
-            Shown(
-                record["asset"],
-                event_id,
-                value,
-                truth,
-                record["version"],
-                tuple(record["quality"]),
-            )
-        )
+        case.answer = Answer.of(record)
+        self.assets.setdefault(case.asset, self.score())
+        self.last.append(case)
+        self._settle(case)
+
+    def _settle(self, case: Case) -> None:
+        """Score a case once it has its answer and its truth; forget it once nothing is awaited."""
+        if case.answer is None or case.is_awaited:
+            return
+        if case.truth is not None:
+            self.assets[case.asset].note(case)
+        del self._cases[case.event_id]
 
     def note_dead(self, reason: str) -> None:
         """Count one dead letter."""
-        self.dead[reason] = self.dead.get(reason, 0) + 1
+        self.dead[reason] += 1
 
     @property
     def dead_letters(self) -> int:
         """Number of dead letters."""
-        return sum(self.dead.values())
+        return self.dead.total()
 
     @property
     def open(self) -> int:
@@ -116,6 +129,11 @@ class Tally:
         return self.sent - self.predicted - self.dead_letters
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is to come of what was sent."""
+        return self.open <= 0 and self.labels.open <= 0
+
+    @property
     def is_balanced(self) -> bool:
-        """Whether in = predicted + dead-lettered, none of them twice."""
-        return self.open == 0 and self.doubled == 0
+        """Whether in = predicted + dead-lettered, none of them twice, and so for labels."""
+        return self.open == 0 and self.doubled == 0 and self.labels.is_balanced

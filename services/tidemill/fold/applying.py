@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from tidemill.contracts.events import Event
     from tidemill.fold.fleet import AssetModels, Tracked
+    from tidemill.fold.gate import Checked
     from tidemill.fold.instructions import Example
     from tidemill.fold.plans import StreamPlan
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
     from tidemill.models.outputs import Answer, Label
+    from tidemill.models.refining import Stored
 
 PROCESSOR = "learner"
 INPUTS = (UPDATES, EVENTS)
@@ -43,6 +45,16 @@ class Counts:
         self.flags: dict[str, int] = {}
 
 
+class Seen(NamedTuple):
+    """An event that was read, the label in it, and where the ledger will say that it was."""
+
+    plan: StreamPlan
+    event: Event
+    label: Label | None
+    message: Message
+    sequence: int
+
+
 class Fold:
     """The models of one partition as a fold of its log.
 
@@ -59,7 +71,7 @@ class Fold:
         self.partition = partition
         self.terms = terms
         self.plans = _plans(terms)
-        self.fleet = Fleet(self.plans)
+        self.fleet = Fleet(self.plans, terms.past.floors)
         self.counts = Counts()
         self.records = 0
         self._entry = -1
@@ -71,12 +83,13 @@ class Fold:
         self._encoder = PredictionEncoder(EVENTS, partition)
         self._updates = codec("Update")
 
-    def adopt(self, terms: Terms) -> list[Tracked]:
-        """Go on under other terms; return the models that do not fit them and were dropped."""
+    def adopt(self, terms: Terms, sequence: int) -> list[Tracked]:
+        """Go on under other terms from ledger entry `sequence` on; see `Fleet.adopt`."""
         self.terms = terms
         self.plans = _plans(terms)
         self._reader = EventReader(terms.definition, terms.schemas)
-        return self.fleet.adopt(self.plans)
+        floors = terms.past.floors
+        return self.fleet.adopt(self.plans, floors, sequence=sequence, records=self.records)
 
     def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         """Apply records of one input topic, in order, as part of ledger entry `sequence`."""
@@ -108,25 +121,50 @@ class Fold:
     def _apply_event(self, message: Message, sequence: int) -> Emit | None:
         event = self._reader.read(message.value)
         plan = self.plans[event.stream.name]
-        x, quality, is_learnable = plan.gate.check(event.values)
-        label, is_bad_label = plan.label_in(event.values)
-        if is_bad_label and Quality.NOT_FINITE not in quality:
-            quality = tuple(sorted((*quality, Quality.NOT_FINITE)))
+        checked, label = plan.read(event.values)
+        seen = Seen(plan, event, label, message, sequence)
         asset = self.fleet.of(plan.name, event.asset)
-        models = asset.models
         if asset.since >= sequence:
-            self._pass_over(asset.since, sequence)
-            models = [tracked for tracked in models if tracked.since < sequence]
-        answers = [plan.task.ask(tracked.state.pipeline, x) for tracked in models]
-        emit = None
-        if models is asset.models:
-            said = list(map(_said, models, answers))
-            emit = self._prediction(message, event, asset, said=said, quality=quality)
-        if label is not None and is_learnable:
-            for tracked, answer in zip(models, answers, strict=True):
-                if is_sound(tracked, answer):
-                    self._learn(tracked, x, label, message, sequence=sequence)
+            self._apply_apart(seen, checked, asset)
+            return None
+        recent = asset.recent or asset.align()
+        judged = plan.senses.judge(recent, checked, event.time_us, event.event_id)
+        answers = [plan.ask(tracked.state, judged.x) for tracked in asset.models]
+        emit = self._prediction(message, event, asset, answers=answers, quality=judged.quality)
+        if judged.is_learnable:
+            self._learn(seen, judged.x, asset.models, answers)
         return emit
+
+    def _apply_apart(self, seen: Seen, checked: Checked, asset: AssetModels) -> None:
+        """Apply an event to models of different age, each by its own recent past."""
+        plan, event, sequence = seen.plan, seen.event, seen.sequence
+        self._pass_over(asset.since, sequence)
+        for tracked in asset.models:
+            if tracked.since < sequence:
+                recent = tracked.state.recent
+                judged = plan.senses.judge(recent, checked, event.time_us, event.event_id)
+                if judged.is_learnable:
+                    self._learn(seen, judged.x, [tracked], [plan.ask(tracked.state, judged.x)])
+
+    def _learn(
+        self,
+        seen: Seen,
+        x: dict[str, Any],  # Any: numbers and strings
+        models: Sequence[Tracked],
+        answers: Sequence[Stored],
+    ) -> None:
+        """Take an event without a fault into the recent past, and let models learn from it."""
+        plan, event, label, message, sequence = seen
+        assert message.value is not None
+        cases = plan.cases(models[0].state.recent, event, x, label=label, stored=answers[0])
+        for tracked, said in zip(models, answers, strict=True):
+            if cases and is_sound(tracked, said.answer):
+                state = tracked.state
+                for case in cases:
+                    plan.teach(state, case, case.stored if plan.senses.looks_ahead else said)
+                    state.advance(message.value)
+                    self.counts.learned += 1
+            self.fleet.learned(tracked, sequence, self._before)
 
     def _prediction(
         self,
@@ -134,13 +172,14 @@ class Fold:
         event: Event,
         asset: AssetModels,
         *,
-        said: list[Said],
+        answers: Sequence[Stored],
         quality: tuple[Quality, ...],
     ) -> Emit:
         champion = asset.models[0]
         if champion.state.is_frozen:
             quality = (*quality, Quality.FROZEN)
         event_id = event.event_id
+        said = list(map(_said, asset.models, answers))
         value = self._encoder.encode(
             f"{EVENTS}-{self.partition}-{message.offset}" if event_id is None else event_id,
             asset.about,
@@ -162,21 +201,6 @@ class Fold:
             counts.foreign_keys += 1
         for flag in quality:
             counts.flags[flag.name] = counts.flags.get(flag.name, 0) + 1
-
-    def _learn(
-        self,
-        tracked: Tracked,
-        x: dict[str, object],
-        y: Label,
-        message: Message,
-        *,
-        sequence: int,
-    ) -> None:
-        assert message.value is not None
-        tracked.state.pipeline.learn_one(x, y)
-        tracked.state.advance(message.value)
-        self.counts.learned += 1
-        self.fleet.learned(tracked, sequence, self._before)
 
     def _apply_updates(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         emits = []
@@ -206,8 +230,9 @@ class Fold:
                 self.counts.repeated += 1
                 continue
             state.applied[source] = cause
-            if is_sound(tracked, example.plan.task.ask(state.pipeline, example.x)):
-                example.teach(state.pipeline)
+            if is_sound(tracked, example.plan.ask(state, example.case.x).answer):
+                stored = example.case.stored if example.stored_model == tracked.key.model else None
+                example.plan.teach(state, example.case, stored)
                 self.counts.examples += 1
             state.advance(message.value)
             self.fleet.learned(tracked, sequence, self._before)
@@ -233,13 +258,14 @@ def _plans(terms: Terms) -> dict[str, StreamPlan]:
     return {stream.name: plan_stream(stream) for stream in terms.definition.streams}
 
 
-def _said(tracked: Tracked, answer: Answer) -> Said:
+def _said(tracked: Tracked, stored: Stored) -> Said:
     state = tracked.state
-    value, probabilities, outcome = answer
-    return Said(tracked.name, state.version, state.lineage, value, probabilities, outcome)
+    (value, probabilities, outcome), region = stored
+    model = (tracked.name, state.version, state.lineage)
+    return Said(*model, value, probabilities or None, outcome, *region)
 
 
 def is_sound(tracked: Tracked, answer: Answer) -> bool:
     """Return whether a model may learn: within its budget, and not diverged to no finite number."""
-    diverged = answer.value is None and answer.probabilities is None and tracked.state.version > 0
+    diverged = answer.value is None and answer.probabilities is None
     return not tracked.state.is_frozen and not diverged

@@ -44,7 +44,7 @@ class Policy:
     snapshot_every: int = 10_000
     anchor_every: int = 100_000
     chunk_bytes: int = 900_000
-    define_every: int = 10_000
+    define_every: int = 1_000
 
 
 class Books:
@@ -230,7 +230,7 @@ class Books:
 
     def _changed(self) -> tuple[Changed, ...]:
         return tuple(
-            Changed(*key, tracked.state.version, tracked.state.lineage)
+            Changed(*key, tracked.state.version, tracked.state.lineage, tracked.state.recent.count)
             for key, tracked in self._fold.fleet.changed.items()
         )
 

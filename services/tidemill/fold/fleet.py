@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.prediction import about, text
+from tidemill.fold.past import GROUND, Floor
 from tidemill.models.state import ModelKey, ModelState, splits, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from tidemill.fold.plans import StreamPlan
+    from tidemill.models.recent import Recent
     from tidemill.models.state import Blueprint
 
+    Floors = Mapping[tuple[str, str], Floor]
 
 MODULUS = 1 << 256
+NO_FLOORS: Floors = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class Tracked:
     def __post_init__(self) -> None:
         self.name = text(self.key.model)
         self.tree = tree_of(self.state.pipeline)
+        self.state.refinement.attach(self.blueprint.repeats, self.blueprint.region)
 
     @property
     def structure(self) -> int:
@@ -60,12 +66,25 @@ class AssetModels:
         about: The asset as its predictions write it.
         key: The asset as a Kafka key.
         since: Newest ledger sequence that one of the models was restored at.
+        recent: The recent past that all models share; None until they are known to stand alike.
     """
 
     about: bytes
     key: bytes
     models: list[Tracked]
     since: int
+    recent: Recent | None = None
+
+    def align(self) -> Recent:
+        """Let all models share one recent past: the champion's, or what a new champion finds.
+
+        Models that stand alike have the same one; a new one has seen nothing yet.
+        """
+        recent = max((tracked.state.recent for tracked in self.models), key=lambda r: r.count)
+        for tracked in self.models:
+            tracked.state.recent = recent
+        self.recent = recent
+        return recent
 
 
 class Standing(NamedTuple):
@@ -85,10 +104,15 @@ class Fleet:
 
     `changed` are those that learned since the last entry; `dirty` those not in a snapshot, oldest
     change first, with the entry of that change and the number of records before that entry.
+
+    Args:
+        plans: What is done with each stream.
+        floors: By stream and model, from where a name that was retired goes on counting.
     """
 
-    def __init__(self, plans: Mapping[str, StreamPlan]) -> None:
+    def __init__(self, plans: Mapping[str, StreamPlan], floors: Floors = NO_FLOORS) -> None:
         self._plans = plans
+        self._floors = floors
         self._assets: dict[tuple[str, str], AssetModels] = {}
         self._by_key: dict[ModelKey, Tracked] = {}
         self.changed: dict[ModelKey, Tracked] = {}
@@ -122,8 +146,12 @@ class Fleet:
         tracked = self._by_key.get(key)
         if tracked is None:
             tracked = Tracked(key, ModelState.fresh(key, blueprint), blueprint)
+            tracked.state.version, tracked.state.structure = self._floor(key)
             self._by_key[key] = tracked
         return tracked
+
+    def _floor(self, key: ModelKey) -> Floor:
+        return self._floors.get((key.stream, key.model), GROUND)
 
     def blueprint(self, key: ModelKey) -> Blueprint | None:
         """Return what a model is built from, or None if the definition has no such model."""
@@ -142,7 +170,7 @@ class Fleet:
         self._assets.pop((key.stream, key.asset), None)
 
     def learned(self, tracked: Tracked, sequence: int, records: int) -> None:
-        """Note that a model changed in entry `sequence`, before which `records` were applied."""
+        """Note that an entry changed a model's state, `records` having been applied before it."""
         key = tracked.key
         self.changed[key] = self._unmarked[key] = tracked
         if key not in self.dirty:
@@ -155,7 +183,10 @@ class Fleet:
     def standing(self) -> Standing:
         """Return what tells all models that have learned from any others; cheap if few changed."""
         for tracked in self._unmarked.values():
-            mark = _mark(tracked)
+            state = tracked.state
+            seen = state.recent.count
+            has_counted = seen > 0 or state.version > self._floor(tracked.key).version
+            mark = mark_of(tracked.key, state.version, state.lineage, seen) if has_counted else 0
             self._count(tracked.mark, mark)
             tracked.mark = mark
         self._unmarked.clear()
@@ -166,35 +197,64 @@ class Fleet:
         count += (after != 0) - (before != 0)
         self._marks = Standing(count, (total + after - before) % MODULUS)
 
-    def adopt(self, plans: Mapping[str, StreamPlan]) -> list[Tracked]:
-        """Go on under other plans: models of an equal blueprint stay, the others are dropped.
+    def retired(self, models: Collection[tuple[str, str]]) -> dict[tuple[str, str], Floor]:
+        """Return where names go on, should they come back, that are not among these models."""
+        self.standing()
+        floors: dict[tuple[str, str], Floor] = {}
+        for key, tracked in self._by_key.items():
+            name = (key.stream, key.model)
+            if name in models or not tracked.mark:
+                continue
+            version, structure = floors.get(name, GROUND)
+            following = Floor(tracked.state.version + 1, tracked.structure + 1)
+            floors[name] = Floor(*map(max, (version, structure), following))
+        return floors
+
+    def adopt(
+        self, plans: Mapping[str, StreamPlan], floors: Floors, *, sequence: int, records: int
+    ) -> list[Tracked]:
+        """Go on under other plans, from ledger entry `sequence` on, before it `records` records.
+
+        Models of an equal blueprint stay. In the place of another one starts anew, from nothing
+        but the count of its versions. Models that never learned start by themselves again.
 
         Returns:
-            The models dropped; new ones start in their place by themselves.
+            The models dropped: the plans have none of their name.
         """
-        self._plans = plans
-        fits = {
-            (plan.name, blueprint.name): blueprint.digest
-            for plan in plans.values()
-            for blueprint in plan.blueprints
-        }
-        gone = [
-            key
-            for key, tracked in self._by_key.items()
-            if fits.get((key.stream, key.model)) != tracked.blueprint.digest
-        ]
-        dropped = [self._by_key.pop(key) for key in gone]
-        for tracked in dropped:
-            self._count(tracked.mark, 0)
-            for kept in (self.dirty, self.changed, self._unmarked):
-                kept.pop(tracked.key, None)
+        self.standing()
+        self._plans, self._floors = plans, floors
         self._assets.clear()
+        fits = {(p.name, each.name): each for p in plans.values() for each in p.blueprints}
+        dropped = []
+        for key, tracked in list(self._by_key.items()):
+            blueprint = fits.get((key.stream, key.model))
+            if blueprint and tracked.mark and blueprint.digest == tracked.blueprint.digest:
+                tracked.blueprint = blueprint
+                tracked.state.refinement.attach(blueprint.repeats, blueprint.region)
+                continue
+            self._drop(tracked)
+            if blueprint is None:
+                dropped.append(tracked)
+            elif tracked.mark:
+                self.learned(self._replace(tracked, blueprint), sequence, records)
         return dropped
 
+    def _drop(self, tracked: Tracked) -> None:
+        self._count(tracked.mark, 0)
+        for kept in (self._by_key, self.dirty, self.changed, self._unmarked):
+            kept.pop(tracked.key, None)
 
-def _mark(tracked: Tracked) -> int:
-    state = tracked.state
-    if state.version == 0:
-        return 0
-    text = tracked.key.encode() + b"\0" + state.version.to_bytes(8) + state.lineage
+    def _replace(self, old: Tracked, blueprint: Blueprint) -> Tracked:
+        """Start a model in the place of another; what that one had counted never goes back."""
+        state = ModelState.fresh(old.key, blueprint)
+        lessons = int(old.state.version > self._floor(old.key).version)
+        state.version, state.structure = old.state.version + lessons, old.structure + lessons
+        state.recent = old.state.recent
+        self._by_key[old.key] = Tracked(old.key, state, blueprint, chunks=old.chunks)
+        return self._by_key[old.key]
+
+
+def mark_of(key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
+    """Return what a model counts in `Fleet.standing` once anything has changed it."""
+    text = key.encode() + b"\0" + version.to_bytes(8) + seen.to_bytes(8) + lineage
     return int.from_bytes(hashlib.sha256(text).digest())

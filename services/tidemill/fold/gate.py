@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 
 
 class Checked(NamedTuple):
-    """Features that a model may see, and what was wrong with those it may not."""
+    """Features that a model may see, and what was wrong with those it may not.
+
+    `withheld` are the features with a fault; one that is merely missing is not among them.
+    """
 
     x: dict[str, Any]  # Any: numbers and, for nominal features, strings
     quality: tuple[Quality, ...]
     is_learnable: bool
+    withheld: tuple[str, ...] = ()
+
+    def with_fault(self, fault: Quality) -> Checked:
+        """Return the same with a fault that is none of the features'."""
+        quality = tuple(sorted({*self.quality, fault}))
+        return Checked(self.x, quality, is_learnable=False, withheld=self.withheld)
 
 
 # Bounds that no number keeps.
@@ -49,6 +58,7 @@ class Gate:
         """
         x: dict[str, Any] = {}  # Any: as in Checked
         faults: set[Quality] | None = None
+        withheld: list[str] = []
         for name, low, high in self._bounds:
             value = values.get(name)
             if type(value) is float and low <= value <= high:
@@ -57,9 +67,12 @@ class Gate:
             fault = _withhold(x, name, value, (low, high))
             if fault is not None:
                 faults = {fault} if faults is None else faults | {fault}
+                if fault is not Quality.MISSING:
+                    withheld.append(name)
         if faults is None:
             return Checked(x, _CLEAN, is_learnable=True)
-        return Checked(x, tuple(sorted(faults)), is_learnable=self._learnable(faults, values))
+        is_learnable = self._learnable(faults, values)
+        return Checked(x, tuple(sorted(faults)), is_learnable, tuple(withheld))
 
     def _learnable(self, faults: set[Quality], values: Mapping[str, Any]) -> bool:  # Any: Avro
         if faults != {Quality.MISSING}:

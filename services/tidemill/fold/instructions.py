@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.events import check_name
 from tidemill.contracts.topics import BY_NAME
+from tidemill.fold.senses import Case
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.models.outputs import Answer
+from tidemill.models.refining import NO_REGION, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.fold.plans import StreamPlan
-    from tidemill.models.outputs import Label
 
 # Answers to a drift: other processors' business.
 NOT_OURS = frozenset({"FAULT", "PROCESS_CHANGE"})
@@ -29,23 +31,15 @@ class Example:
     Attributes:
         cause: Source topic and partition, and (offset, index) there of what completed it.
         model: Which model of the stream learns it; None means all.
-        weight: How often it counts; 1 is once.
+        stored_model: Whose prediction is stored in the case; None where none is.
     """
 
     plan: StreamPlan
     asset: str
     model: str | None
     cause: tuple[tuple[str, int], tuple[int, int]]
-    x: dict[str, Any]  # Any: numbers and strings
-    y: Label
-    weight: float
-
-    def teach(self, pipeline: Any) -> None:  # Any: River carries no types
-        """Let River's pipeline learn the case."""
-        if self.weight == 1.0:
-            pipeline.learn_one(self.x, self.y)
-        else:
-            pipeline.learn_one(self.x, self.y, w=self.weight)
+    case: Case
+    stored_model: str | None
 
 
 def read_example(
@@ -81,7 +75,17 @@ def read_example(
         rule = f"weight must be in [{LEAST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
         raise _domain(f"{rule}, was {weight!r}")
     cause = _cause(update["cause"], partitions)
-    return Example(plan, update["asset"], update["model"], cause, checked.x, label, weight)
+    stored, stored_model = _stored(update["stored"])
+    case = Case(checked.x, label, weight, stored)
+    return Example(plan, update["asset"], update["model"], cause, case, stored_model)
+
+
+def _stored(record: dict[str, Any] | None) -> tuple[Stored | None, str | None]:  # Any: Avro
+    """Return what was predicted, and by which model; its region is not known here."""
+    if record is None:
+        return None, None
+    answer = Answer(record["value"], record["probabilities"], None)
+    return Stored(answer, NO_REGION), record["model"]
 
 
 def _cause(

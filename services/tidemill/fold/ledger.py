@@ -36,13 +36,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A model that an entry changed, and where that left it."""
+    """A model whose state an entry changed, and where that left it.
+
+    `seen` are the events in its asset's recent past: without a fault, learned from or not.
+    """
 
     stream: str
     asset: str
     model: str
     version: int
     lineage: bytes
+    seen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # An entry and its transaction's control marker.
 OFFSETS_PER_ENTRY = 2
+# How the kind of an action that puts terms in force stands in an entry: Avro's length, and text.
+# It stands there twice, for a detail has the same name: one spoiled bit does not hide both.
+DEFINES = bytes([2 * len(KIND)]) + KIND.encode()
 
 
 class Placed(NamedTuple):
@@ -48,6 +51,23 @@ def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]
         InvariantError: Entries were written but none is retained.
     """
     begin, end = log.span(LEDGER, partition)
+    last = yield from entry_before(log, partition, end)
+    if last is None and begin > 0:
+        msg = (
+            f"{LEDGER}-{partition}: entries before offset {begin} are no longer retained and "
+            "none follows; restore the topic, or start the plant under a new name"
+        )
+        raise InvariantError(msg)
+    return last
+
+
+def entry_before(log: Log, partition: int, end: int) -> Generator[None, None, Placed | None]:
+    """Return the newest retained entry before an offset; None if there is none.
+
+    Raises:
+        InvariantError: It was altered.
+    """
+    begin, _ = log.span(LEDGER, partition)
     step = 16
     start = end
     while start > begin:
@@ -59,12 +79,6 @@ def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]
         if last is not None:
             return read_entry(last)
         step *= 8
-    if begin > 0:
-        msg = (
-            f"{LEDGER}-{partition}: entries before offset {begin} are no longer retained and "
-            "none follows; restore the topic, or start the plant under a new name"
-        )
-        raise InvariantError(msg)
     return None
 
 
@@ -112,25 +126,47 @@ def find_terms(
     """Return the terms with this digest, from the newest entry before an offset that has them.
 
     Raises:
-        InvariantError: No such entry is retained.
+        InvariantError: No such entry is retained, or one that may be it was altered.
+    """
+    found = yield from retained_terms(log, partition, digest, before)
+    if found is None:
+        raise terms_missing(partition, digest)
+    return found
+
+
+def terms_missing(partition: int, digest: bytes) -> InvariantError:
+    """Return the error for terms that are nowhere."""
+    return InvariantError(
+        f"{LEDGER}-{partition}: the definition with digest {digest.hex()} must be retained; "
+        "start once with the plant.yaml that was in force"
+    )
+
+
+def retained_terms(
+    log: Log, partition: int, digest: bytes, before: int
+) -> Generator[None, None, Terms | None]:
+    """Return what `find_terms` does; None if no such entry is retained.
+
+    Entries without terms are passed over by their bytes: it does not matter here if one of them
+    was altered.
+
+    Raises:
+        InvariantError: An entry that may be the one was altered.
     """
     begin, _ = log.span(LEDGER, partition)
     stop, step = before, 64
     while stop > begin:
         start = max(begin, stop - step)
-        found = None
+        candidates: list[Message] = []
         for messages in log.read(LEDGER, partition, start, stop):
-            for message in messages:
-                found = _terms_in(message, digest) or found
+            candidates += [message for message in messages if DEFINES in (message.value or b"")]
             yield
-        if found is not None:
-            return found
-        stop, step = start, step * 4
-    msg = (
-        f"{LEDGER}-{partition}: the definition with digest {digest.hex()} must be retained; "
-        "start once with the plant.yaml that was in force"
-    )
-    raise InvariantError(msg)
+        for message in reversed(candidates):
+            found = _terms_in(message, digest)
+            if found is not None:
+                return found
+        stop, step = start, step * 2
+    return None
 
 
 def _terms_in(message: Message, digest: bytes) -> Terms | None:

@@ -2,63 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tidemill.contracts.targets import FieldTarget, LabelTarget
+from tidemill.contracts.prediction import Quality
+from tidemill.contracts.targets import AheadTarget, FieldTarget, LabelTarget
 from tidemill.fold.gate import Gate
-from tidemill.models.outputs import Binary, Multiclass, Regression
+from tidemill.fold.senses import MICROS, MOST_WAITING, Ahead, Case, Senses
+from tidemill.models.outputs import Anomaly, Binary, Multiclass, Regression
 from tidemill.models.pipelines import check_steps, nominal_problems
+from tidemill.models.refining import NO_REGION, Stored
 from tidemill.models.state import Blueprint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tidemill.contracts.definition import PlantDefinition
+    from tidemill.contracts.events import Event
     from tidemill.contracts.stream import StreamDefinition
+    from tidemill.fold.gate import Checked
     from tidemill.models.outputs import Label, Task
+    from tidemill.models.recent import Recent
+    from tidemill.models.refining import RegionKind
+    from tidemill.models.state import ModelState
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One stream: its gate, its task, and the blueprints of its models, champion first."""
+    """One stream: how its events are judged, asked about and learned.
+
+    Attributes:
+        task: What its models answer.
+        label_field: Carries the label of its own event, or of an earlier one where it is ahead.
+        repeats: How often a case is learned, by label; once where none is named.
+        blueprints: Of its models, champion first.
+    """
 
     name: str
     gate: Gate
+    senses: Senses
     task: Task
     label_field: str | None
+    repeats: Mapping[Label, int]
     blueprints: tuple[Blueprint, ...]
     budget_bytes: int
 
-    def label_in(self, values: dict[str, Any]) -> tuple[Label | None, bool]:  # Any: Avro values
-        """Return the label an event carries, and whether one stands there that is at fault.
+    def read(self, values: dict[str, Any]) -> tuple[Checked, Label | None]:  # Any: Avro values
+        """Return the features of an event and the label in it; a bad one is a fault of the event.
 
         Raises:
-            InvalidRecordError: The value contradicts the definition.
+            InvalidRecordError: A value contradicts the definition.
         """
-        if self.label_field is None:
-            return None, False
-        raw = values.get(self.label_field)
+        checked = self.gate.check(values)
+        raw = None if self.label_field is None else values.get(self.label_field)
         if raw is None:
-            return None, False
+            return checked, None
         label = self.task.read_label(raw)
-        return label, label is None
+        return (checked.with_fault(Quality.NOT_FINITE) if label is None else checked), label
+
+    def ask(self, state: ModelState, x: dict[str, Any]) -> Stored:  # Any: River's x
+        """Return what a model says of `x`, and how sure it is."""
+        answer = self.task.ask(state.pipeline, x)
+        refinement = state.refinement
+        if refinement.is_idle:
+            return Stored(answer, NO_REGION)
+        answer = refinement.refine(answer)
+        return Stored(answer, refinement.region(answer))
+
+    def cases(
+        self,
+        recent: Recent,
+        event: Event,
+        x: dict[str, Any],  # Any: as above
+        *,
+        label: Label | None,
+        stored: Stored | None,
+    ) -> Sequence[Case]:
+        """Take an event without a fault into the recent past; return what can be learned by it.
+
+        Args:
+            stored: What the champion says of it, if it is asked.
+        """
+        senses, time_us = self.senses, event.time_us
+        ripe = senses.ripe(recent, time_us, label)
+        senses.remember(recent, x, time_us, event.event_id)
+        if senses.looks_ahead:
+            senses.wait(recent, x, time_us, stored)
+            return ripe
+        return (Case(x, label),) if label is not None or self.task.name == "anomaly" else ()
+
+    def teach(self, state: ModelState, case: Case, stored: Stored | None) -> None:
+        """Let a model learn a case, as often as its class is repeated, and from what it had said.
+
+        Args:
+            stored: What the model said of the case, where that is known.
+        """
+        x, y, weight, _, delay = case
+        for _ in range(self.repeats.get(y, 1)) if self.repeats else (1,):
+            self.task.learn(state.pipeline, x, y, weight)
+        if stored is not None and y is not None and not state.refinement.is_idle:
+            state.refinement.observe(stored, self.task.key(y), delay=delay)
 
 
 def plan_stream(stream: StreamDefinition) -> StreamPlan:
     """Return the plan of a stream whose definition has no problems."""
     target = stream.target
     text = "none" if target is None else target.model_dump_json()
-    blueprints = tuple(
+    task = _task(stream)
+    made = [
         Blueprint.of(name, steps, stream.features, target=text, seed=stream.seed)
         for name, steps in stream.pipelines.items()
+    ]
+    blueprints = tuple(
+        replace(blueprint, repeats=stream.repeat, region="none" if number else _region(task))
+        for number, blueprint in enumerate(made)
     )
     return StreamPlan(
         name=stream.name,
         gate=Gate(stream.features),
-        task=_task(stream),
-        label_field=target.name if isinstance(target, FieldTarget) else None,
+        senses=Senses(stream, _ahead(stream)),
+        task=task,
+        label_field=target.name if isinstance(target, FieldTarget | AheadTarget) else None,
+        repeats=_repeats(task, stream.repeat),
         blueprints=blueprints,
         budget_bytes=int(stream.memory_mb * (1 << 20)),
     )
+
+
+def _ahead(stream: StreamDefinition) -> Ahead | None:
+    target = stream.target
+    if not isinstance(target, AheadTarget):
+        return None
+    after_us = None if target.after_s is None else int(target.after_s * MICROS)
+    return Ahead(target.after_events, after_us)
+
+
+def _region(task: Task) -> RegionKind:
+    kinds: dict[str, RegionKind] = {"regression": "interval", "anomaly": "none"}
+    return kinds.get(task.name, "classes")
+
+
+def _repeats(task: Task, by_key: Mapping[str, int]) -> dict[Label, int]:
+    labels = {key: task.read_label(key) for key in by_key}
+    return {label: by_key[key] for key, label in labels.items() if label is not None}
 
 
 def _task(stream: StreamDefinition) -> Task:
@@ -68,7 +154,7 @@ def _task(stream: StreamDefinition) -> Task:
             return Binary(*target.classes)
         if target.kind == "multiclass":
             return Multiclass()
-    return Regression()
+    return Anomaly() if target is None else Regression()
 
 
 def unsupported(definition: PlantDefinition) -> list[str]:
@@ -76,10 +162,12 @@ def unsupported(definition: PlantDefinition) -> list[str]:
     problems = []
     for stream in definition.streams:
         path = f"streams.{stream.name}"
-        if not isinstance(stream.target, FieldTarget | LabelTarget):
-            problems.append(f"{path}.target: must be field or label in this version")
-        if stream.repeat:
-            problems.append(f"{path}.model.repeat: must be empty in this version")
+        target = stream.target
+        if isinstance(target, AheadTarget) and (target.after_events or 0) > MOST_WAITING:
+            problems.append(
+                f"{path}.target.ahead.after: must be at most {MOST_WAITING} events, was "
+                f"{target.after_events}"
+            )
     return problems
 
 

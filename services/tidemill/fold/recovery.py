@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.applying import Fold
-from tidemill.fold.ledger_log import entries_after, find_terms, last_entry
+from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
 from tidemill.fold.replica import INPUTS_DIFFER, Replica
 from tidemill.fold.snapshots import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
@@ -77,7 +77,7 @@ def recover(
         gone = gone or step.gone
         if INPUTS_DIFFER in step.differences:
             raise _contradiction(partition, step, gone)
-    fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    fold = yield from replica.become(tail.entry.definition, tail.offset + 1, tail.entry.sequence)
     replica.check_states()
     for step in replica.doubts.values():
         raise _contradiction(partition, step, gone)
@@ -91,12 +91,17 @@ def _check_standing(fold: Fold, entry: Entry) -> None:
     """Hold all models against the ledger: one that is quiet is in no entry that was folded."""
     standing = fold.fleet.standing()
     if (standing.models, standing.digest) != (entry.learned, entry.fleet):
-        msg = (
-            f"snapshots of all {entry.learned} models of partition {entry.partition} as ledger "
-            f"entry {entry.sequence} says; found {standing.models}, or older ones; restore the "
-            f"records of {SNAPSHOTS};"
-        )
-        raise DependencyUnavailableError(msg, retry_after_s=1.0)
+        raise states_missing(entry, standing.models)
+
+
+def states_missing(entry: Entry, found: int) -> DependencyUnavailableError:
+    """Return the error for models that are not all there, or not as the ledger says."""
+    msg = (
+        f"snapshots of all {entry.learned} models of partition {entry.partition} as ledger "
+        f"entry {entry.sequence} says; found {found}, or older ones; restore the "
+        f"records of {SNAPSHOTS};"
+    )
+    return DependencyUnavailableError(msg, retry_after_s=1.0)
 
 
 def gather_states(
@@ -104,15 +109,19 @@ def gather_states(
 ) -> Generator[None, None, tuple[Shelf, int]]:
     """Return the newest verified state of each model, and the entry after which to fold on.
 
-    `known` gains the terms in force.
+    `known` gains the terms in force, as the ledger has them; where it has them no more, those at
+    hand must do, whose past is unknown.
 
     Raises:
         DependencyUnavailableError: The broker has not yet shown a snapshot that was committed, or
             the entry that belongs to one.
     """
     partition, digest = tail.entry.partition, tail.entry.definition
-    if digest not in known:
-        known[digest] = yield from find_terms(log, partition, digest, tail.offset + 1)
+    found = yield from retained_terms(log, partition, digest, tail.offset + 1)
+    if found is not None:
+        known[digest] = found
+    elif digest not in known:
+        raise terms_missing(partition, digest)
     shelf = Shelf(signing, plant=known[digest].definition.plant)
     yield from _fill(shelf, log, SNAPSHOTS, partition)
     _check_none_is_newer(shelf, tail.entry)

@@ -9,7 +9,7 @@ from tidemill.fold.applying import Fold
 from tidemill.fold.books import BUDGET
 from tidemill.fold.cursors import Cursor
 from tidemill.fold.ledger import Digest, InputDigest
-from tidemill.fold.ledger_log import find_terms
+from tidemill.fold.ledger_log import entry_before, find_terms
 from tidemill.fold.terms import KIND, Terms
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.state import ModelKey
@@ -62,7 +62,8 @@ class Replica:
 
     Attributes:
         doubts: By model, and None for outputs, the first step that contradicts the ledger. A
-            change of terms that drops a model settles its doubt: nothing of it goes on.
+            change of terms that drops a model settles its doubt: nothing of it goes on but the
+            version, which the entry of that change says anew.
     """
 
     def __init__(self, log: Log, partition: int, known: Mapping[bytes, Terms]) -> None:
@@ -80,11 +81,11 @@ class Replica:
         self._states = dict(states)
         self._unread = set(states)
 
-    def become(self, digest: bytes, before: int, sequence: int = 0) -> Generator[None, None, Fold]:
-        """Come under the terms with this digest, searching the ledger before an offset for them.
+    def become(self, digest: bytes, before: int, sequence: int) -> Generator[None, None, Fold]:
+        """Come under the terms with this digest at an entry, searching the ledger before an offset.
 
         States that do not fit them wait for the terms they fit: a change of terms, at an entry
-        `sequence`, drops models that others, or the same once more, begin anew.
+        `sequence`, replaces models.
         """
         if self.fold is not None and self.fold.terms.digest == digest:
             return self.fold
@@ -98,7 +99,7 @@ class Replica:
             self._load(self.fold, 0)
         else:
             before_it = {key: _fitting(self.fold, key) for key in self.doubts if key is not None}
-            self.fold.adopt(terms)
+            self.fold.adopt(terms, sequence)
             self.doubts = {
                 key: step
                 for key, step in self.doubts.items()
@@ -115,6 +116,7 @@ class Replica:
             tracked = fold.fleet.get(key)
             if tracked is None or tracked.since != restored.sequence:
                 fold.fleet.restore(key, restored.load(), restored.sequence, chunks=restored.chunks)
+                fold.fleet.saved(key)
             self._unread.discard(key)
 
     def check_states(self) -> None:
@@ -146,12 +148,7 @@ class Replica:
             InvariantError: An input is missing.
         """
         entry = placed.entry
-        first = next((action for action in entry.actions if action.kind == KIND), None)
-        if self.fold is None and first is not None and not entry.runs:
-            self._take_terms(first)
-        digest = entry.definition if first is None or entry.runs else self._digest(first)
-        fold = yield from self.become(digest, placed.offset + 1, entry.sequence)
-        fold.fleet.changed.clear()
+        fold = yield from self._come_under_terms(placed)
         inputs: list[Message] = []
         emits: list[Emit] = []
         digest_in, digest_out = InputDigest(), Digest()
@@ -181,13 +178,20 @@ class Replica:
             self.doubts.setdefault(key, step)
         return step
 
-    def _take_terms(self, action: Action) -> None:
-        terms = Terms.of(action)
-        self._known[terms.digest] = terms
-
-    def _digest(self, action: Action) -> bytes:
-        self._take_terms(action)
-        return bytes.fromhex(action.detail["digest"])
+    def _come_under_terms(self, placed: Placed) -> Generator[None, None, Fold]:
+        """Return the fold as an entry finds it: where terms change, models are replaced."""
+        entry = placed.entry
+        defining = [action for action in entry.actions if action.kind == KIND]
+        if defining and not entry.runs:
+            if self.fold is None:
+                before = yield from entry_before(self._log, self._partition, placed.offset)
+                if before is not None:
+                    yield from self.become(before.entry.definition, placed.offset, entry.sequence)
+            terms = Terms.of(defining[0])
+            self._known[terms.digest] = terms
+        if self.fold is not None:
+            self.fold.fleet.changed.clear()
+        return (yield from self.become(entry.definition, placed.offset + 1, entry.sequence))
 
     def _cursor(self, topic: str, ends: Mapping[str, int]) -> Cursor:
         cursor = self._cursors.get(topic)
@@ -229,16 +233,18 @@ def _fitting(fold: Fold, key: ModelKey) -> bytes | None:
 
 def _model_differences(fold: Fold, entry: Entry) -> dict[ModelKey, str]:
     differences = {}
-    expected = {ModelKey(m.stream, m.asset, m.model): (m.version, m.lineage) for m in entry.models}
-    for key, (version, lineage) in expected.items():
+    expected = {ModelKey(m.stream, m.asset, m.model): m for m in entry.models}
+    for key, said in expected.items():
         tracked = fold.fleet.get(key)
         if tracked is not None and tracked.since >= entry.sequence:
             continue
         found = (tracked.state.version, tracked.state.lineage) if tracked else (0, b"")
-        if found != (version, lineage):
+        seen = tracked.state.recent.count if tracked else 0
+        if (*found, seen) != (said.version, said.lineage, said.seen):
             differences[key] = (
                 f"model {key.encode().decode()} is at version {found[0]}, lineage "
-                f"{found[1].hex()[:16]}; the ledger says version {version}, {lineage.hex()[:16]}"
+                f"{found[1].hex()[:16]} after {seen} events; the ledger says version "
+                f"{said.version}, {said.lineage.hex()[:16]}, {said.seen} events"
             )
     for key in sorted(fold.fleet.changed.keys() - expected.keys()):
         differences[key] = f"model {key.encode().decode()} changed, the ledger says it did not"

@@ -10,9 +10,10 @@ from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books, Policy
+from tidemill.fold.fleet import MODULUS, mark_of
 from tidemill.fold.ledger import Action, Digest, Entry, InputDigest
 from tidemill.fold.ledger_log import entries_after, last_entry
-from tidemill.fold.recovery import agreed_positions, gather_states
+from tidemill.fold.recovery import agreed_positions, gather_states, states_missing
 from tidemill.fold.replica import ROLLBACK, SKIP, Replica
 from tidemill.kernel.errors import ConfigError
 from tidemill.kernel.records import Emit
@@ -212,11 +213,24 @@ def rebuild_what_remains(
             continue
         yield from replica.step(placed, standing.positions, standing.begins)
         claims |= {ModelKey(m.stream, m.asset, m.model): m for m in placed.entry.models}
-    fold = yield from replica.become(tail.entry.definition, tail.offset + 1)
+    fold = yield from replica.become(tail.entry.definition, tail.offset + 1, tail.entry.sequence)
     replica.check_states()
     fold.fleet.changed.clear()
-    lost = [claim for key, claim in claims.items() if not _is_sound(fold, key, claim)]
-    return Remains(fold, tuple(_fall(fold, claim, shelf.newest, tail) for claim in lost))
+    lost = {key: claim for key, claim in claims.items() if not _is_sound(fold, key, claim)}
+    _check_others(fold, lost, tail.entry)
+    return Remains(fold, tuple(_fall(fold, claim, shelf.newest, tail) for claim in lost.values()))
+
+
+def _check_others(fold: Fold, lost: Mapping[ModelKey, Changed], entry: Entry) -> None:
+    """Hold the models that do not fall against the ledger: a quiet one is in no entry folded."""
+    count, total = fold.fleet.standing()
+    for key, claim in lost.items():
+        tracked = fold.fleet.get(key)
+        found = 0 if tracked is None else tracked.mark
+        count += found == 0
+        total += mark_of(key, claim.version, claim.lineage, claim.seen) - found
+    if (count, total % MODULUS) != (entry.learned, int.from_bytes(entry.fleet)):
+        raise states_missing(entry, count)
 
 
 def _is_sound(fold: Fold, key: ModelKey, claim: Changed) -> bool:

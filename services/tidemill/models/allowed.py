@@ -1,91 +1,49 @@
-"""The allow-list: which River classes a definition may name, and their parameters."""
+"""Lookups in the allow-list: classes by name, and what is wrong with their parameters."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from tidemill.models.entries import BETWEEN, DEEPEST, LIMITS, NEVER, Allowed
+from tidemill.models.families import ALLOWED, COMPONENTS, PARTS, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Parameters that would let River decide by memory size, which differs after a restore: the
-# memory budget of the definition decides instead, at a recorded position.
-_BY_BUDGET = frozenset({"max_size", "memory_estimate_period", "stop_mem_management"})
+__all__ = [
+    "ALLOWED",
+    "COMPONENTS",
+    "DEEPEST",
+    "NEVER",
+    "Allowed",
+    "component",
+    "entry_of",
+    "parameter_problems",
+    "parameters_of",
+    "refusal",
+    "river_class",
+]
 
-# River estimates a tree's memory after this many samples; never, for the reason above.
-NEVER = 1 << 62
+# What stands for River's own parameters where they are no plain values.
+_INSTEAD: Mapping[str, frozenset[str]] = {"preprocessing.StatImputer": frozenset({"statistic"})}
+
+_PLAIN = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """One class of River as the definition may use it."""
-
-    role: str
-    tasks: frozenset[str] = frozenset()
-    defaults: tuple[tuple[str, object], ...] = ()
-    refused: frozenset[str] = frozenset()
-    fixed: tuple[tuple[str, object], ...] = ()
-    nominal: bool = False
+def entry_of(name: str) -> Allowed:
+    """Return what the allow-list says of a class, or of a component."""
+    return ALLOWED.get(name) or PARTS.get(name) or Allowed("component")
 
 
-_TREE_FIXED = (("memory_estimate_period", NEVER),)
-
-# River's own default follows from the interpreter's recursion limit, and a tree that deep cannot
-# be written: every branch takes several calls.
-DEEPEST = 60
-_TREE_DEFAULTS = (("max_depth", DEEPEST),)
-
-ALLOWED: Mapping[str, Allowed] = {
-    "preprocessing.StandardScaler": Allowed("transformer"),
-    "preprocessing.MinMaxScaler": Allowed("transformer"),
-    "preprocessing.MaxAbsScaler": Allowed("transformer"),
-    "preprocessing.AdaptiveStandardScaler": Allowed("transformer"),
-    "linear_model.LinearRegression": Allowed("predictor", frozenset({"regression"})),
-    "linear_model.LogisticRegression": Allowed("predictor", frozenset({"binary"})),
-    "tree.HoeffdingTreeClassifier": Allowed(
-        "predictor",
-        frozenset({"binary", "multiclass"}),
-        _TREE_DEFAULTS,
-        _BY_BUDGET,
-        _TREE_FIXED,
-        nominal=True,
-    ),
-    "tree.HoeffdingTreeRegressor": Allowed(
-        "predictor",
-        frozenset({"regression"}),
-        _TREE_DEFAULTS,
-        _BY_BUDGET,
-        _TREE_FIXED,
-        nominal=True,
-    ),
-}
-
-# Components that may stand as a parameter, by the parameter's name.
-COMPONENTS: Mapping[str, frozenset[str]] = {
-    "optimizer": frozenset(
-        {"optim.SGD", "optim.Adam", "optim.AdaGrad", "optim.RMSProp", "optim.Momentum"}
-    ),
-    "loss": frozenset(
-        {
-            "optim.losses.Squared",
-            "optim.losses.Absolute",
-            "optim.losses.Huber",
-            "optim.losses.Log",
-            "optim.losses.Hinge",
-        }
-    ),
-    "splitter": frozenset(
-        {
-            "tree.splitter.GaussianSplitter",
-            "tree.splitter.HistogramSplitter",
-            "tree.splitter.QOSplitter",
-            "tree.splitter.TEBSTSplitter",
-        }
-    ),
-}
+def refusal(name: str) -> str:
+    """Return why a class that is not allowed is refused."""
+    why = REFUSED.get(name)
+    if why is not None:
+        return f"{name}: is refused: {why}"
+    return f"{name}: must be one of {', '.join(sorted(ALLOWED))}"
 
 
 def river_class(name: str) -> Any:  # Any: River carries no types for its classes
@@ -94,47 +52,80 @@ def river_class(name: str) -> Any:  # Any: River carries no types for its classe
     return getattr(import_module(f"river.{module}"), attribute)
 
 
-def parameter_problems(name: str, parameters: Mapping[str, object]) -> list[str]:
+def parameter_problems(
+    name: str, parameters: Mapping[str, object], task: str | None = None
+) -> list[str]:
     """Return what is wrong with the parameters of an allowed class, each with its name."""
-    entry = ALLOWED.get(name, Allowed("component"))
-    known = inspect.signature(river_class(name)).parameters
+    entry = entry_of(name)
+    known = _INSTEAD.get(name) or frozenset(inspect.signature(river_class(name)).parameters)
     problems = []
     for key, value in parameters.items():
+        path = f"{name}.{key}"
         if key in entry.refused:
-            problems.append(f"{name}.{key}: must be left to the stream's memory budget")
+            problems.append(f"{path}: {entry.refused[key]}")
         elif key not in known:
-            names = ", ".join(sorted(set(known) - entry.refused)) or "none"
-            problems.append(f"{name}.{key}: must be a parameter of the class ({names})")
+            names = ", ".join(sorted(known - set(entry.refused))) or "none"
+            problems.append(f"{path}: must be a parameter of the class ({names})")
+        elif key in COMPONENTS:
+            problems += _component_problems(path, key, value)
         else:
-            problems += _value_problems(f"{name}.{key}", key, value)
-    return problems
+            problems += _value_problems(path, key, value) or _choice_problem(path, entry, value)
+    return problems + _model_problems(name, parameters, task)
 
 
 def _value_problems(path: str, key: str, value: object) -> list[str]:
-    components = COMPONENTS.get(key)
-    if components is not None:
-        return _component_problems(path, components, value)
     if isinstance(value, float) and not math.isfinite(value):
         return [f"{path}: must be finite, was {value!r}"]
-    if key == "max_depth" and (type(value) is not int or not 1 <= value <= DEEPEST):
-        return [f"{path}: must be a whole number from 1 to {DEEPEST}, was {value!r}"]
+    if key in LIMITS:
+        low, high = LIMITS[key]
+        if type(value) is not int or not low <= value <= high:
+            return [f"{path}: must be a whole number from {low} to {high}, was {value!r}"]
+    if key in BETWEEN:
+        least, most = BETWEEN[key]
+        if not isinstance(value, int | float) or not least < value < most:
+            return [f"{path}: must be between {least:g} and {most:g}, was {value!r}"]
     if key == "nominal_attributes":
         return [f"{path}: must be left to the features' `kind: nominal`"]
-    if value is not None and not isinstance(value, bool | int | float | str):
+    if value is not None and not isinstance(value, _PLAIN):
         return [f"{path}: must be a number, a text or a truth value, was {value!r}"]
     return []
 
 
-def _component_problems(path: str, components: frozenset[str], value: object) -> list[str]:
+def _choice_problem(path: str, entry: Allowed, value: object) -> list[str]:
+    choice = entry.choices.get(path.rpartition(".")[2])
+    if choice is None or any(value == one and type(value) is type(one) for one in choice.values):
+        return []
+    why = f": {choice.why}" if choice.why else ""
+    return [f"{path}: must be {' or '.join(map(str, choice.values))}, was {value!r}{why}"]
+
+
+def _component_problems(path: str, key: str, value: object) -> list[str]:
+    components = COMPONENTS[key]
     name, parameters = component(value)
-    if name not in components:
-        return [f"{path}: must be one of {', '.join(sorted(components))}, was {value!r}"]
-    return [f"{path}: {problem}" for problem in parameter_problems(name, parameters)]
+    if name in components:
+        return [f"{path}: {problem}" for problem in parameter_problems(name, parameters)]
+    if name in REFUSED:
+        return [f"{path}: {refusal(name)}"]
+    return [f"{path}: must be one of {', '.join(sorted(components))}, was {value!r}"]
+
+
+def _model_problems(name: str, parameters: Mapping[str, object], task: str | None) -> list[str]:
+    """Return a problem where a class holds a model that cannot do what is asked of it."""
+    if "model" not in parameters:
+        return []
+    inner = component(parameters["model"])[0]
+    wanted = ALLOWED[name].tasks
+    if task in wanted:
+        wanted = frozenset({task})
+    if inner not in COMPONENTS["model"] or ALLOWED[inner].tasks & wanted:
+        return []
+    can, must = ("/".join(sorted(tasks)) for tasks in (ALLOWED[inner].tasks, wanted))
+    return [f"{name}.model: must predict {must}, but {inner} predicts {can}"]
 
 
 def parameters_of(name: str, given: Mapping[str, object]) -> dict[str, object]:
     """Return the parameters of an allowed class: those given, and what we set where none is."""
-    return {**dict(ALLOWED[name].defaults), **given}
+    return {**dict(entry_of(name).defaults), **given}
 
 
 def component(value: object) -> tuple[str, dict[str, object]]:

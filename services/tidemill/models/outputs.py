@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from functools import cache
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -31,6 +33,9 @@ class Answer(NamedTuple):
 
 
 NO_ANSWER = Answer(None, None, None)
+# A classifier that has no class to name yet, or lost all of its trees to a drift, is not broken:
+# it goes on learning.
+NO_CLASS = Answer(None, {}, None)
 
 
 class Task(Protocol):
@@ -48,16 +53,63 @@ class Task(Protocol):
             InvalidRecordError: The value contradicts the definition.
         """
 
+    def key(self, label: Label) -> float | str:
+        """Return a label as predictions name it: a number, or the key of a class."""
 
-class Regression:
+    def learn(
+        self, pipeline: Any, x: dict[str, Any], y: Label | None, weight: float = 1.0
+    ) -> None:  # Any: River's pipeline and x
+        """Let the pipeline learn a case; `weight` says how often it counts, 1 is once.
+
+        A model that takes no weights learns the case once.
+        """
+
+
+class _Labelled:
+    """Learning with a label."""
+
+    def learn(
+        self, pipeline: Any, x: dict[str, Any], y: Label | None, weight: float = 1.0
+    ) -> None:  # Any: as in Task
+        """Let the pipeline learn a case with its label."""
+        if weight == 1.0 or not takes_weights(pipeline):
+            pipeline.learn_one(x, y)
+        else:
+            pipeline.learn_one(x, y, w=weight)
+
+
+def takes_weights(pipeline: Any) -> bool:  # Any: River's pipeline
+    """Return whether a pipeline can learn a case with a weight."""
+    steps = getattr(pipeline, "steps", None)
+    model = pipeline if steps is None else list(steps.values())[-1]
+    cls: Any = type(getattr(model, "model", model))
+    return _has_weight(cls)
+
+
+@cache
+def _has_weight(cls: Any) -> bool:  # Any: River's class
+    try:
+        return "w" in inspect.signature(cls.learn_one).parameters
+    except ValueError:
+        return True  # compiled, as the linear models are: it tells no signature
+
+
+class Regression(_Labelled):
     """Numbers."""
 
     name = "regression"
 
     def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
         """Return the number; no answer where the model has diverged to no finite number."""
-        value = float(pipeline.predict_one(x))
+        said = pipeline.predict_one(x)
+        if said is None:
+            return NO_ANSWER
+        value = float(said)
         return Answer(value, None, None) if -LARGEST <= value <= LARGEST else NO_ANSWER
+
+    def key(self, label: Label) -> float | str:
+        """Return the number."""
+        return float(label)
 
     def read_label(self, raw: object) -> Label | None:
         """Return a finite number of reasonable size, else None."""
@@ -67,7 +119,7 @@ class Regression:
         return y if -LARGEST <= y <= LARGEST else None
 
 
-class Binary:
+class Binary(_Labelled):
     """Two classes; River is given a bool, because its linear models mislearn anything else.
 
     Args:
@@ -84,11 +136,17 @@ class Binary:
     def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
         """Return the probabilities by class key and the likelier class, False where they tie."""
         scores = pipeline.predict_proba_one(x)
-        if not scores or not all(map(math.isfinite, scores.values())):
+        if not scores:
+            return NO_CLASS
+        if not all(map(math.isfinite, scores.values())):
             return NO_ANSWER
-        outcome = max(scores, key=scores.get)
+        outcome = scores.get(True, 0.0) > scores.get(False, 0.0)
         keys = self._keys
         return Answer(None, {keys[c]: float(p) for c, p in scores.items()}, keys[outcome])
+
+    def key(self, label: Label) -> float | str:
+        """Return the key of the class."""
+        return self._keys[bool(label)]
 
     def read_label(self, raw: object) -> Label | None:
         """Return whether `raw` names the positive class."""
@@ -101,7 +159,7 @@ class Binary:
         return label
 
 
-class Multiclass:
+class Multiclass(_Labelled):
     """Any number of classes, by key."""
 
     name = "multiclass"
@@ -112,16 +170,53 @@ class Multiclass:
         Of more than 256 classes those likeliest are named: a label must not swell predictions.
         """
         scores = pipeline.predict_proba_one(x)
-        if not scores or not all(map(math.isfinite, scores.values())):
+        if not scores:
+            return NO_CLASS
+        if not all(map(math.isfinite, scores.values())):
             return NO_ANSWER
         outcome = max(scores, key=scores.get)
         if len(scores) > MOST_CLASSES:
             scores = dict(nlargest(MOST_CLASSES, scores.items(), key=lambda item: item[1]))
         return Answer(None, {str(c): float(p) for c, p in scores.items()}, str(outcome))
 
+    def key(self, label: Label) -> float | str:
+        """Return the key of the class, which is the label."""
+        return str(label)
+
     def read_label(self, raw: object) -> Label | None:
         """Return the class key."""
         return class_key(raw)
+
+
+class Anomaly:
+    """Scores without a label, the higher the stranger, and whether one raises an alarm."""
+
+    name = "anomaly"
+
+    def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
+        """Return the score, and `true` where it is an alarm."""
+        score = pipeline.score_one(x)
+        if not math.isfinite(score):
+            return NO_ANSWER
+        return Answer(float(score), None, "true" if pipeline.classify(score) else "false")
+
+    def key(self, label: Label) -> float | str:
+        """Return the label; there is none to ask for."""
+        return str(label)
+
+    def read_label(self, raw: object) -> Label | None:  # noqa: ARG002 - Task's signature
+        """Return None: no label is learned."""
+        return None
+
+    def learn(
+        self,
+        pipeline: Any,  # Any: as in Task
+        x: dict[str, Any],  # Any: as in Task
+        y: Label | None = None,  # noqa: ARG002 - Task's signature
+        weight: float = 1.0,  # noqa: ARG002 - Task's signature
+    ) -> None:
+        """Let the pipeline learn a case that raises no alarm; its filter keeps others away."""
+        pipeline.learn_one(x)
 
 
 def class_key(raw: object, name: str = "the target") -> str | None:

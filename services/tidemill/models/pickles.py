@@ -6,10 +6,14 @@ import copyreg
 import io
 import pickle
 from functools import cache
+from random import Random
+from types import MethodType
 from typing import Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.compiled import quicken, slow
+from tidemill.models.recent import Recent
+from tidemill.models.refining import Refinement
 from tidemill.models.state import ModelState
 
 CODEC = 1
@@ -20,11 +24,50 @@ _PLAIN = {
     "functools": frozenset({"partial"}),
     "copyreg": frozenset({"_reconstructor", "__newobj__"}),
     "random": frozenset({"Random"}),
+    "statistics": frozenset({"NormalDist"}),
     "numpy": frozenset({"ndarray", "dtype", "float64"}),
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
-    "tidemill.models.pickles": frozenset({"search_tree"}),
-    "tidemill.models.steady": frozenset({"SteadyTreeClassifier"}),
+    "numpy._core.numeric": frozenset({"_frombuffer"}),
+    "copy": frozenset({"deepcopy"}),
+    "tidemill.models.pickles": frozenset(
+        {"gaussian_of", "mondrian_tree", "own_method", "search_tree"}
+    ),
+    "tidemill.models.encoding": frozenset({"EncodedCategories"}),
+    "tidemill.models.imputing": frozenset({"Completed"}),
+    "tidemill.models.scoring": frozenset({"LargestScore"}),
+    "tidemill.models.steady": frozenset(
+        {
+            "SteadyAdaptiveTreeClassifier",
+            "SteadyAdaptiveTreeRegressor",
+            "SteadyBayesianRegression",
+            "SteadyForestClassifier",
+            "SteadyForestRegressor",
+            "SteadyForestTree",
+            "SteadyHalfSpaceTrees",
+            "SteadyLeafModel",
+            "SteadyMinMaxScaler",
+            "SteadyMondrianClassifier",
+            "SteadyNeighbors",
+            "SteadyNoChange",
+            "SteadySet",
+            "SteadyTreeClassifier",
+        }
+    ),
 }
+
+# Methods that River's models keep as attributes.
+_METHODS = frozenset(
+    {
+        "_calc_tau_1",
+        "_calc_tau_2",
+        "_leveraging_bag",
+        "_leveraging_bag_wt",
+        "_leveraging_subag",
+        "_test_both",
+        "_test_decrease",
+        "_test_increase",
+    }
+)
 
 _UNLOADABLE = (
     pickle.UnpicklingError,
@@ -39,9 +82,17 @@ _UNLOADABLE = (
 _RIVER = frozenset(
     {
         "_river_rust",
+        "anomaly",
         "base",
         "compose",
+        "drift",
+        "dummy",
+        "ensemble",
+        "forest",
         "linear_model",
+        "metrics",
+        "naive_bayes",
+        "neighbors",
         "optim",
         "preprocessing",
         "proba",
@@ -75,12 +126,90 @@ def _search_node() -> Any:  # Any: River carries no types
 
 @cache
 def _reducers() -> dict[type, Any]:  # Any: as pickle's dispatch tables
-    """Return how search trees are written: as lists; nested, one of rising values is too deep."""
+    """Return how search trees and Mondrian trees are written: as lists.
+
+    Nested, one of rising values is too deep. A method is written as its object and its name, and a
+    Gaussian without its random numbers, nine tenths of it, which nobody draws.
+    """
+    from river import proba  # noqa: PLC0415 - as above
+    from river.tree import mondrian  # noqa: PLC0415 - as above
 
     def as_list(root: Any) -> Any:  # Any: as in `_search_node`
         return search_tree, (_listed(root),)
 
-    return {**copyreg.dispatch_table, _search_node(): as_list}
+    def as_nodes(tree: Any) -> Any:  # Any: as above
+        state = {name: value for name, value in vars(tree).items() if name != "_root"}
+        return mondrian_tree, (type(tree), state, _nodes(tree._root))
+
+    def as_name(method: MethodType) -> Any:  # Any: as above
+        return own_method, (method.__self__, method.__name__)
+
+    def as_numbers(gaussian: Any) -> Any:  # Any: as above
+        return gaussian_of, (gaussian.seed, gaussian._var)
+
+    return {
+        **copyreg.dispatch_table,
+        _search_node(): as_list,
+        mondrian.MondrianTreeClassifier: as_nodes,
+        mondrian.MondrianTreeRegressor: as_nodes,
+        MethodType: as_name,
+        proba.Gaussian: as_numbers,
+    }
+
+
+def _nodes(root: Any) -> list[tuple[Any, dict[str, Any], tuple[int, ...]]]:  # Any: as above
+    """Return class, attributes and places of the children of every node."""
+    nodes, listed = [root], []
+    for node in nodes:
+        children = getattr(node, "children", ())
+        places = tuple(range(len(nodes), len(nodes) + len(children)))
+        nodes.extend(children)
+        attributes = {k: v for k, v in vars(node).items() if k not in {"parent", "children"}}
+        listed.append((type(node), attributes, places))
+    return listed
+
+
+def mondrian_tree(
+    cls: Any, state: dict[str, Any], listed: list[tuple[Any, dict[str, Any], tuple[int, ...]]]
+) -> Any:  # Any: as above
+    """Return the Mondrian tree that a state's bytes list."""
+    nodes = [node_class.__new__(node_class) for node_class, _, _ in listed]
+    nodes[0].parent = None
+    for node, (_, attributes, places) in zip(nodes, listed, strict=True):
+        vars(node).update(attributes)
+        if places:
+            node.children = tuple(nodes[place] for place in places)
+        for place in places:
+            nodes[place].parent = node
+    tree = cls.__new__(cls)
+    vars(tree).update(state, _root=nodes[0])
+    return tree
+
+
+def gaussian_of(seed: int | None, var: Any) -> Any:  # Any: as above
+    """Return the Gaussian of a variance; it draws what others of its seed draw."""
+    from river import proba  # noqa: PLC0415 - as above
+
+    gaussian = proba.Gaussian.__new__(proba.Gaussian)
+    gaussian.seed, gaussian._var, gaussian._rng = seed, var, _generator()
+    return gaussian
+
+
+@cache
+def _generator() -> Random:
+    return Random(0)
+
+
+def own_method(owner: Any, name: str) -> Any:  # Any: as above
+    """Return a method that one of River's models keeps as an attribute.
+
+    Raises:
+        ValueError: Not one of those.
+    """
+    if name not in _METHODS:
+        msg = f"a kept method must be one of {sorted(_METHODS)}, was {name}"
+        raise ValueError(msg)
+    return getattr(owner, name)
 
 
 def _listed(root: Any) -> list[tuple[Any, ...]]:  # Any: as in `_search_node`
@@ -117,6 +246,8 @@ def dump_state(state: ModelState) -> bytes:
         state.applied,
         state.at_budget,
         state.anchored,
+        state.recent.dump(),
+        state.refinement.dump(),
     )
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
@@ -132,8 +263,9 @@ def load_state(data: bytes) -> ModelState:
         InvariantError: Not a state of ours.
     """
     try:
-        pipeline, *rest = _StateUnpickler(io.BytesIO(data)).load()
-        return ModelState(quicken(pipeline), *rest)
+        pipeline, *rest, recent, refined = _StateUnpickler(io.BytesIO(data)).load()
+        parts = (*rest, Recent.load(recent), Refinement(refined))
+        return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"
         raise InvariantError(msg) from error

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.models.compiled import quicken
 from tidemill.models.pipelines import build_pipeline, pipeline_text
+from tidemill.models.recent import Recent
+from tidemill.models.refining import Refinement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tidemill.contracts.stream import Feature, Step
+    from tidemill.models.refining import RegionKind
 
 SHA256_BYTES = 32
 
@@ -47,7 +50,12 @@ class ModelKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What a model of a stream is built from; equal digests mean states fit one another."""
+    """What a model of a stream is built from; equal digests mean states fit one another.
+
+    Attributes:
+        repeats: How often it learns a case, by class key; no part of the digest.
+        region: What comes with its answers; no part of it either.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -55,6 +63,8 @@ class Blueprint:
     target: str
     seed: int
     digest: bytes = b""
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    region: RegionKind = "none"
 
     @classmethod
     def of(
@@ -86,6 +96,8 @@ class ModelState:
         applied: Per source topic and partition, the last cause applied (offset, index).
         at_budget: The memory budget was met: it learns no more.
         anchored: Version at the last anchor; -1 before the first.
+        recent: What events are judged by; one and the same in all models of an asset.
+        refinement: What the model learned of its own answers.
     """
 
     pipeline: Any  # Any: River carries no types
@@ -95,6 +107,8 @@ class ModelState:
     applied: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     at_budget: bool = False
     anchored: int = -1
+    recent: Recent = field(default_factory=Recent)
+    refinement: Refinement = field(default_factory=Refinement)
 
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:

@@ -10,9 +10,12 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx2 import HTTPError
 
 from tidemill.contracts.codec import record_name
+from tidemill.contracts.plant_schemas import check_writer
 from tidemill.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidemill.contracts.codec import JsonSchema
 
 REGISTRY_VARIABLE = "TIDEMILL_SCHEMA_REGISTRY_URL"
@@ -106,7 +109,11 @@ class Registry:
         known: dict[int, JsonSchema] = {}
         for each in found:
             assert each.schema_id is not None
-            known[each.schema_id] = json.loads(each.schema.schema_str or "null")
+            try:
+                known[each.schema_id] = json.loads(each.schema.schema_str or "null")
+            except ValueError as error:
+                reason = f"must be an Avro schema, is {each.schema.schema_type}: {error}"
+                raise ConfigError([f"{topic}-{name}, id {each.schema_id}: {reason}"]) from error
         return known
 
     def _failure(self, error: Exception) -> ConfigError:
@@ -123,6 +130,27 @@ def registered(registry: Registry, topic: str, schema: JsonSchema) -> int:
     if found is None:
         reason = "must be registered; run `tidemill schemas register --execute`"
         raise ConfigError([f"{subject(topic, schema)}: {reason}"])
+    return found
+
+
+def writers(registry: Registry, topic: str, records: Iterable[str]) -> dict[int, JsonSchema]:
+    """Return every registered version of some records on a topic by id, fit to be read by.
+
+    Raises:
+        ConfigError: With everything that is wrong with them, or the registry does not answer.
+    """
+    found: dict[int, JsonSchema] = {}
+    problems: list[str] = []
+    for name in records:
+        versions = registry.versions(topic, name)
+        problems += [
+            f"{topic}-{name}, id {schema_id}: {problem}; delete this version in the registry"
+            for schema_id, schema in versions.items()
+            for problem in check_writer(schema, name)
+        ]
+        found |= versions
+    if problems:
+        raise ConfigError(problems)
     return found
 
 

@@ -54,6 +54,7 @@ def sample_definition(
     challengers: Mapping[str, Sequence[str | Mapping[str, object]]] | None = None,
     partitions: int = 2,
     memory: str = "8MiB",
+    stream: Mapping[str, object] | None = None,
 ) -> str:
     """Return the text of the sample plant's definition.
 
@@ -63,13 +64,14 @@ def sample_definition(
         challengers: Further pipelines by name.
         partitions: Of every topic.
         memory: The budget of one model.
+        stream: Other keys of the stream, or other values for its keys.
     """
     model = {
         "champion": list(champion),
         "challengers": {name: list(steps) for name, steps in (challengers or {}).items()},
         "memory": memory,
     }
-    stream = {
+    pump = {
         "event": "plant.PumpReading",
         "asset": "asset",
         "time": "event_time",
@@ -81,12 +83,13 @@ def sample_definition(
         },
         "target": {"field": TARGETS[kind]},
         "model": model,
+        **(stream or {}),
     }
     plant = {
         "plant": "sample",
         "partitions": partitions,
         "schemas": "./avro",
-        "streams": {STREAM: stream},
+        "streams": {STREAM: pump},
     }
     return json.dumps(plant)
 
@@ -98,10 +101,16 @@ def sample_terms(
     challengers: Mapping[str, Sequence[str | Mapping[str, object]]] | None = None,
     partitions: int = 2,
     memory: str = "8MiB",
+    stream: Mapping[str, object] | None = None,
 ) -> Terms:
     """Return the sample plant's terms; arguments as in `sample_definition`."""
     text = sample_definition(
-        champion, kind=kind, challengers=challengers, partitions=partitions, memory=memory
+        champion,
+        kind=kind,
+        challengers=challengers,
+        partitions=partitions,
+        memory=memory,
+        stream=stream,
     )
     return Terms(parse_definition(text), {RECORD_ID: RECORD})
 

@@ -113,11 +113,15 @@ class OutputTrack:
         return taken
 
     def _is_odd(self, source: int, last: int, *, is_short: bool) -> bool:
-        """Return whether the next source cannot be what was written, by those around it."""
+        """Return whether the next source cannot be what was written, by those around it.
+
+        Where one is still due, that also goes for a source that another record has.
+        """
         if source <= self._latest:
             return True
         later = islice(self._ready, 1, _LOOKAHEAD)
-        if any(each.source is not None and self._latest < each.source < source for each in later):
+        bound = source + is_short
+        if any(each.source is not None and self._latest < each.source < bound for each in later):
             return True
         return is_short and source > last and len(self._ready) == 1
 
@@ -219,7 +223,8 @@ class Outputs:
         if topic in self._lost:
             self._lost.discard(topic)
             self._tracks[topic].take(runs[0].first - 1, None)
-        return tuple(self._tracks[topic].take(runs[-1].last, due))
+        stop = (entry.positions or {}).get(_INPUT_OF[topic], 0)
+        return tuple(self._tracks[topic].take(max(runs[-1].last, stop - 1), due))
 
     def _reaches(self, entry: Entry, topic: str) -> bool:
         firsts = [run.first for run in entry.runs if run.topic == _INPUT_OF[topic]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import LEDGER
@@ -88,7 +88,10 @@ def replay(
     for note in start.notes:
         report.note(note)
     exam = Exam(log, partition, saved=saved, findings=report)
-    replaying = _Replaying(log, partition, start=start, terms=terms, exam=exam)
+    lacking = saved.unusable - {key.encode() for key in start.states}
+    replaying = _Replaying(
+        log, partition, start=start, terms=terms, exam=exam, lacks_states=bool(lacking)
+    )
     replaying.run(report, stop, on_entry)
     note_reach(report)
     return report
@@ -105,7 +108,14 @@ class _Replaying:
     """The fold of one partition, entry by entry, until something differs."""
 
     def __init__(
-        self, log: Log, partition: int, *, start: Start, terms: Mapping[bytes, Terms], exam: Exam
+        self,
+        log: Log,
+        partition: int,
+        *,
+        start: Start,
+        terms: Mapping[bytes, Terms],
+        exam: Exam,
+        lacks_states: bool,
     ) -> None:
         self._log = log
         self._partition = partition
@@ -114,6 +124,8 @@ class _Replaying:
         self._replica = Replica(log, partition, terms)
         self._replica.start_from(start.states)
         self._ends = {topic: log.span(topic, partition)[1] for topic in INPUTS}
+        self._lacks_states = lacks_states
+        self._has_all_from = max((state.sequence for state in start.states.values()), default=0)
 
     def run(
         self, report: Findings, stop: int | None, on_entry: Callable[[Entry], None] | None
@@ -137,7 +149,7 @@ class _Replaying:
         """Fold one entry; return what differs and where."""
         placed = examined.placed
         try:
-            step = drained(self._replica.step(placed, self._ends))
+            step = self._held(drained(self._replica.step(placed, self._ends)))
         except InvariantError as error:
             found = self._exam.judge_inputs(examined)
             sequence = placed.entry.sequence
@@ -150,6 +162,23 @@ class _Replaying:
             inputs = self._exam.judge_inputs(examined, accused)
             return [*inputs, *self._exam.judge_outputs(examined)]
         return self._judge_fold(examined, step)
+
+    def _held(self, step: Step) -> Step:
+        """Hold all models against the entry, the quiet ones too, once the fold has them all."""
+        entry, fold = step.placed.entry, self._replica.fold
+        if entry.sequence == 0:
+            self._lacks_states = False
+        has_all = not self._lacks_states and entry.sequence >= self._has_all_from
+        if fold is None or not has_all or step.differences:
+            return step
+        standing = fold.fleet.standing()
+        if (standing.models, standing.digest) == (entry.learned, entry.fleet):
+            return step
+        difference = (
+            f"{standing.models} models have learned, to the sum {standing.digest.hex()[:16]}; "
+            f"the ledger says {entry.learned}, {entry.fleet.hex()[:16]}"
+        )
+        return replace(step, differences=(difference,))
 
     def _given_away(self, examined: Examined, step: Step) -> set[Position]:
         fold = self._replica.fold

@@ -48,6 +48,9 @@ class SavedStates:
     Args:
         signing: The key they must be signed with; None checks what can be checked without it.
         until: Records that claim a later ledger sequence are newer than this audit: left out.
+
+    Attributes:
+        unusable: Keys of models with a record that was refused or left out.
     """
 
     def __init__(self, log: Log, partition: int, signing: SigningKey | None, *, until: int) -> None:
@@ -58,6 +61,7 @@ class SavedStates:
         self._claims: dict[int, list[Claim]] = {}
         self._held: dict[bytes, int] = {}
         self._refused: set[bytes] = set()
+        self.unusable: set[bytes] = set()
         self._announced: dict[str, int] = {}
         self._lineages: dict[ModelKey, tuple[int, bytes]] = {}
         self.counts = dict.fromkeys((SNAPSHOTS, ANCHORS), 0)
@@ -86,6 +90,7 @@ class SavedStates:
         reason = self._refusal(message)
         if reason:
             self._refused.add(key)
+            self.unusable.add(key)
             who = "the signing key" if self._signing is None else f"key {self._signing.name}"
             must = f"a snapshot must be unaltered and signed by {who}"
             self.findings.append(
@@ -96,6 +101,7 @@ class SavedStates:
         sequence = record["sequence"]
         if sequence > self._until:
             self._refused.add(key)
+            self.unusable.add(key)
             return
         claim = Claim(
             place=Place.of(message),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import LEDGER
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
 
     T = TypeVar("T")
+    Names = dict[tuple[str, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class _Candidates:
         self._lowest = lowest
         self._changes: dict[ModelKey, list[int]] = {}
         self._base: Placed | None = None
+        self._names: Names | None = None
+        self._begun: dict[tuple[str, str], int] = {}
         self._read_changes(oldest.offset)
 
     def _read_changes(self, start: int) -> None:
@@ -128,12 +132,37 @@ class _Candidates:
             self._base = walked.placed
             for action in entry.actions:
                 if action.kind == TERMS:
-                    self._source.known[bytes.fromhex(action.detail["digest"])] = Terms.of(action)
+                    terms = Terms.of(action)
+                    self._source.known[terms.digest] = terms
+                    self._read_names(terms, entry.sequence)
                     if not entry.runs:
                         self._lowest = max(self._lowest, entry.sequence + 1)
             for model in entry.models:
                 key = ModelKey(model.stream, model.asset, model.model)
                 self._changes.setdefault(key, []).append(entry.sequence)
+
+    def _read_names(self, terms: Terms, sequence: int) -> None:
+        """Note which models begin anew with an entry: nothing from before it counts for them."""
+        names = _names(Fold(terms, self._source.partition))
+        anew = _differing(names if self._names is None else self._names, names)
+        self._begun.update(dict.fromkeys(anew, sequence))
+        self._names = names
+
+    @cached_property
+    def _ends(self) -> dict[tuple[str, str], int]:
+        """By model, the first entry wanted or later with which it begins anew."""
+        log, partition, base = self._source.log, self._source.partition, self._base
+        assert base is not None
+        ends: dict[tuple[str, str], int] = {}
+        names = _names(self._fold(base))
+        for walked in walk(log, partition, base.offset + 1, log.span(LEDGER, partition)[1]):
+            entry = None if walked.placed is None else walked.placed.entry
+            for action in entry.actions if entry else ():
+                if entry and action.kind == TERMS:
+                    before, names = names, _names(Fold(Terms.of(action), partition))
+                    for name in _differing(before, names):
+                        ends.setdefault(name, entry.sequence)
+        return ends
 
     def start(self) -> Start:
         base = self._base
@@ -148,14 +177,15 @@ class _Candidates:
             blueprint = fleet.blueprint(key)
             if blueprint is None:
                 continue
+            begun = self._begun.get((key.stream, key.model), 0)
             fitting = {
                 sequence
                 for sequence, chunks in states.get(key, {}).items()
-                if chunks[0].state_digest == blueprint.digest
+                if chunks[0].state_digest == blueprint.digest and sequence >= begun
             }
             usable, until = self._newest(key, fitting)
             if until + 1 < self._lowest:
-                usable = min((s for s in fitting if s >= self._floor), default=None)
+                usable = self._later(key, fitting)
                 if usable is None:
                     name = key.encode().decode()
                     return Start(0, obstacle=f"no state of {name} is retained from which to fold")
@@ -176,10 +206,17 @@ class _Candidates:
     def _newest(self, key: ModelKey, fitting: Collection[int]) -> tuple[int | None, int]:
         """Return the newest state before the first entry wanted, and up to where it holds."""
         newest = max((sequence for sequence in fitting if sequence < self._floor), default=None)
-        since = -1 if newest is None else newest
+        begun = self._begun.get((key.stream, key.model), 0)
+        since = begun - 1 if newest is None else newest
         later = [sequence for sequence in self._changes.get(key, ()) if sequence > since]
         until = later[0] - 1 if later else self._floor - 1
         return newest, until if self._is_known_since(since, max(fitting, default=-1)) else -1
+
+    def _later(self, key: ModelKey, fitting: Collection[int]) -> int | None:
+        """Return the oldest state from the first entry wanted on, before the model begins anew."""
+        oldest = min((sequence for sequence in fitting if sequence >= self._floor), default=None)
+        end = self._ends.get((key.stream, key.model)) if oldest is not None else None
+        return oldest if oldest is None or end is None or oldest < end else None
 
     def _is_known_since(self, since: int, last: int) -> bool:
         """Return whether every change after a state is known.
@@ -227,6 +264,16 @@ class _Candidates:
         if terms is None:
             terms = drained(find_terms(source.log, source.partition, digest, base.offset + 1))
         return Fold(terms, source.partition)
+
+
+def _names(fold: Fold) -> Names:
+    """Return the digest of every model's blueprint, by stream and name."""
+    plans = fold.plans.values()
+    return {(plan.name, each.name): each.digest for plan in plans for each in plan.blueprints}
+
+
+def _differing(before: Names, now: Names) -> set[tuple[str, str]]:
+    return {name for name in {*before, *now} if before.get(name) != now.get(name)}
 
 
 def drained(steps: Generator[object, None, T]) -> T:

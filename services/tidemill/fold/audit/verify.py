@@ -10,6 +10,7 @@ from tidemill.fold.audit.chain import newest_sound, walk
 from tidemill.fold.audit.exam import Exam
 from tidemill.fold.audit.findings import Findings
 from tidemill.fold.audit.saved import SavedStates
+from tidemill.fold.audit.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +44,14 @@ def verify(
     saved = SavedStates(log, partition, signing, until=until)
     saved.report(report)
     exam = Exam(log, partition, saved=saved, findings=report)
+    tally = Tally()
     for walked in walk(log, partition, begin, end):
         examined = exam.examine(walked)
+        if examined is None or walked.findings:
+            tally.lose_the_thread()
         if examined is None:
             continue
+        report.add(tally.follow(examined.placed))
         report.add(examined.findings)
         report.add(exam.judge_inputs(examined))
         report.add(exam.judge_outputs(examined))

@@ -16,7 +16,7 @@ from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, lo
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.plant_files import read_plant
 from tidemill.runtime.probes import serve_probes
-from tidemill.runtime.registry import Registry
+from tidemill.runtime.registry import Registry, writers
 from tidemill.runtime.service import serve
 from tidemill.runtime.worker import WorkerSettings
 
@@ -43,6 +43,7 @@ def run(settings: Settings) -> None:
         SigningKey(settings.signing_key),
         Policy(snapshot_every=settings.snapshot_every, anchor_every=settings.anchor_every),
         from_end=settings.from_end,
+        redefines=settings.redefines,
     )
     metrics = WorkerMetrics(factory.name)
     with serve_probes(metrics, host=settings.probe_host, port=settings.probe_port) as address:
@@ -65,11 +66,12 @@ def run(settings: Settings) -> None:
 
 
 def _registered(plant: Plant, settings: Settings) -> dict[int, JsonSchema]:
-    """Return what the registry knows of the plant's records by id, as of this start."""
+    """Return what the registry knows of the plant's records by id, as of this start.
+
+    Raises:
+        ConfigError: A version there must not be read by, or the registry does not answer.
+    """
     if settings.registry_url is None:
         return {}
-    registry = Registry(settings.registry_url)
-    found: dict[int, JsonSchema] = {}
-    for stream in plant.definition.streams:
-        found |= registry.versions(EVENTS, stream.event)
-    return found
+    records = dict.fromkeys(stream.event for stream in plant.definition.streams)
+    return writers(Registry(settings.registry_url), EVENTS, records)

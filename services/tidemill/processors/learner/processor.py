@@ -108,6 +108,7 @@ class LearnerFactory:
         signing: Signs and verifies snapshots.
         policy: How often state is saved.
         from_end: Whether a partition without any history starts at its end.
+        redefines: Whether these terms may come back where others have replaced them.
     """
 
     name = PROCESSOR
@@ -122,12 +123,19 @@ class LearnerFactory:
     )
 
     def __init__(
-        self, terms: Terms, signing: SigningKey, policy: Policy, *, from_end: bool = False
+        self,
+        terms: Terms,
+        signing: SigningKey,
+        policy: Policy,
+        *,
+        from_end: bool = False,
+        redefines: bool = False,
     ) -> None:
         self._terms = terms
         self._signing = signing
         self._policy = policy
         self._end = 1 if from_end else 0
+        self._redefines = redefines
 
     def open(
         self, partition: int, committed: Mapping[str, int | None], log: Log
@@ -143,7 +151,7 @@ class LearnerFactory:
         mark = learner.mark
         learner.refused, learner.refolded = recovered.refused, recovered.refolded
         emits: list[Emit] = []
-        if recovered.fold.terms.digest != self._terms.digest:
+        if not recovered.fold.terms.reads_all_of(self._terms):
             emits = self._change_terms(learner, recovered.positions)
         bounded = sum(tracked.state.at_budget for tracked in recovered.fold.fleet)
         learner.at_budget = bounded - len(learner.books.oversized)
@@ -193,24 +201,40 @@ class LearnerFactory:
         )
 
     def _change_terms(self, learner: Learner, positions: Mapping[str, int]) -> list[Emit]:
-        """Come under the new terms; models that do not fit make room for new ones.
+        """Come under the new terms; models that do not fit them make room for new ones.
 
         Raises:
-            InvariantError: They are those of another plant.
+            InvariantError: They are those of another plant, or were replaced before.
         """
-        before, plant = learner.fold.terms.definition.plant, self._terms.definition.plant
-        if plant != before:
-            msg = (
-                f"these topics must stay those of plant {before}, the definition is of {plant}; "
-                "give it topics of its own, on another cluster"
-            )
-            raise InvariantError(msg)
-        dropped = learner.fold.adopt(self._terms)
-        entry = learner.books.seal(positions, kind="ACTION", actions=[self._terms.action()])
-        partition = learner.fold.partition
+        fold, sequence = learner.fold, learner.books.sequence
+        partition = fold.partition
+        self._check_may_follow(fold.terms, partition)
+        retired = fold.fleet.retired(self._terms.models)
+        terms = self._terms.after(fold.terms, entry=sequence, retired=retired)
+        dropped = fold.adopt(terms, sequence)
+        entry = learner.books.seal(positions, kind="ACTION", actions=[terms.action()])
         tombstones = [
             Emit(SNAPSHOTS, partition, chunk_key(tracked.key.encode(), chunk), None)
             for tracked in dropped
             for chunk in range(tracked.chunks)
         ]
         return [*entry, *tombstones]
+
+    def _check_may_follow(self, terms: Terms, partition: int) -> None:
+        """Refuse terms of another plant, and those that the terms in force have replaced."""
+        before, plant = terms.definition.plant, self._terms.definition.plant
+        if plant != before:
+            msg = (
+                f"these topics must stay those of plant {before}, the definition is of {plant}; "
+                "give it topics of its own, on another cluster"
+            )
+            raise InvariantError(msg)
+        own, now = self._terms.definition_digest, terms.definition_digest
+        replaced = terms.past.when_replaced(own)
+        if replaced is not None and not self._redefines:
+            msg = (
+                f"definition {own[:12]} must not come back unasked: it was replaced at ledger "
+                f"entry {replaced} of partition {partition}, in force is {now[:12]}; restart this "
+                "worker with the new definition, or pass --redefine to go back on purpose"
+            )
+            raise InvariantError(msg)

@@ -27,6 +27,7 @@ class Settings:
         extra: librdkafka settings.
         registry_url: A schema registry whose ids events may carry, beside the locked ones.
         from_end: Whether partitions without history start at their end.
+        redefines: Whether a definition may come back where another has replaced it.
         until_idle_s: End after so many seconds without input; None means never.
         probe_host, probe_port: Where probes and metrics are served; port 0 takes a free one.
         batch: Records per transaction, at most.
@@ -42,6 +43,7 @@ class Settings:
     extra: Mapping[str, str] = field(default_factory=dict)
     registry_url: str | None = None
     from_end: bool = False
+    redefines: bool = False
     until_idle_s: float | None = None
     probe_host: str = "127.0.0.1"
     probe_port: int = 0

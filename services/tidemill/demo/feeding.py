@@ -1,0 +1,62 @@
+"""The simulated plant's side: what happens there goes to Kafka, readings and labels alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import EVENTS, LABELS
+from tidemill.demo.encoding import Encoder
+from tidemill.demo.happenings import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.demo.happenings import Happening, LabResult
+    from tidemill.demo.joining import Joiner
+    from tidemill.demo.tally import Tally
+    from tidemill.runtime.plant_files import Plant
+    from tidemill.runtime.sending import Sender
+
+
+class Feed:
+    """Sends happenings in the order of their event time, and enters them into the tally.
+
+    Args:
+        joiner: Told of every reading where the plant's labels come on their own topic.
+    """
+
+    def __init__(self, plant: Plant, sender: Sender, tally: Tally, joiner: Joiner | None) -> None:
+        self._encoder = Encoder(plant)
+        self._label = codec("Label").encode
+        self._sender = sender
+        self._tally = tally
+        self._joiner = joiner
+
+    def send_until(self, readings: float, happenings: Iterator[Happening]) -> None:
+        """Send until so many readings were sent."""
+        while self._tally.sent < readings:
+            happening = next(happenings)
+            if isinstance(happening, Reading):
+                self._send_reading(happening)
+            else:
+                self._send_label(happening)
+
+    def _send_reading(self, reading: Reading) -> None:
+        self._tally.note_sent(reading)
+        if self._joiner is not None:
+            self._joiner.note_sent(reading)
+        self._sender.send(EVENTS, key=reading.asset, value=self._encoder.encode(reading))
+
+    def _send_label(self, result: LabResult) -> None:
+        label = {
+            "event_id": result.event_id,
+            "asset": result.asset,
+            "value": result.value,
+            "revision": 0,
+            "time": result.time_us,
+            "source": "lab",
+            "selection": None,
+        }
+        self._tally.labels.sent += 1
+        self._sender.send(LABELS, key=result.asset, value=self._label(label))

@@ -1,0 +1,1 @@
+"""Simulated plants: each a pure generator of what happens, equal for equal seeds."""

@@ -1,0 +1,1 @@
+"""The demo: its scenarios, what it counts and shows, and whole runs."""

@@ -1,0 +1,49 @@
+"""`tidemill demo` names its scenarios, and starts nothing that cannot run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.command import MISCONFIGURED, run
+from tidemill.demo.scenario import DEFAULT, SCENARIOS
+from tidemill.demo.show import Show
+from tidemill.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_list_has_every_scenario_and_says_which_is_the_default() -> None:
+    done = run("demo", "--list")
+
+    lines = [line for line in done.out.splitlines() if not line.startswith(" ")]
+    assert done.code == 0
+    assert [line.split()[0] for line in lines] == list(SCENARIOS)
+    assert [line for line in lines if line.endswith("(default)")] == [
+        f"{DEFAULT:12} {SCENARIOS[DEFAULT].about} (default)"
+    ]
+
+
+def test_an_unknown_scenario_starts_nothing(tmp_path: Path) -> None:
+    done = run("demo", "--scenario", "steel", "--dir", tmp_path / "demo")
+
+    assert done.code == MISCONFIGURED
+    assert "--scenario: must be one of pumps, soft-sensor" in done.said
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_definition_that_this_version_cannot_run_starts_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "plant"
+    shutil.copytree(SCENARIOS["pumps"].folder, folder)
+    definition = folder / "plant.yaml"
+    text = definition.read_text("utf-8")
+    definition.write_text(text.replace("linear_model.LinearRegression", "linear_model.Oracle"))
+    scenario = replace(SCENARIOS["pumps"], name=str(folder))
+
+    with pytest.raises(ConfigError, match=r"linear_model\.Oracle"):
+        Show(tmp_path / "demo", scenario, seconds=1.0, rate=10.0, seed=1)
+    assert not (tmp_path / "demo").exists()

@@ -1,0 +1,37 @@
+"""Whole runs of the demo as a process: Kafka, two learners, a kill, the balance and the replay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.play import RUNNING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WITHIN_S = 200
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("name", [name for name in RUNNING if name != "pumps"])
+def test_a_scenario_ends_balanced_and_replays_without_a_difference(
+    name: str, tmp_path: Path
+) -> None:
+    flags = ["--scenario", name, "--seconds", "8", "--dir", str(tmp_path / "demo")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tidemill", "demo", *flags],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Balance: balanced" in done.stdout
+    assert "replay: 0 differences" in done.stdout
+    assert "kill -9 of a learner" in done.stderr
+    assert ("labels in" in done.stdout) is (name == "soft-sensor")
