@@ -204,3 +204,55 @@ def test_rare_classes_are_learned_as_often_as_the_definition_says() -> None:
     asked = {"vibration": 2.0, "temperature": 1.0, "flow": 0.5}
     assert tracked.state.version == 20
     assert tracked.state.pipeline.predict_proba_one(asked) == pipeline.predict_proba_one(asked)
+
+
+DERIVED: dict[str, object] = {
+    "features": {
+        "vibration": {},
+        "vibration_before": {"of": "vibration", "lag": 2},
+        "temperature": {"range": [-50, 150]},
+        "warmth": {"of": "temperature", "mean": "3s"},
+        "flow": {},
+    },
+    "lateness": "5s",
+}
+
+
+FEATURE_ORDER = ("vibration", "vibration_before", "temperature", "warmth", "flow")
+
+
+def test_derived_features_reach_the_models_in_the_order_of_the_definition() -> None:
+    terms = sample_terms(["linear_model.LinearRegression"], stream=DERIVED)
+    fold = Fold(terms, 0)
+    tracked = fold.fleet.of("pump", "a").models[0]
+    asked: list[dict[str, float]] = []
+
+    class Listening:
+        def predict_one(self, x: dict[str, float]) -> float:
+            asked.append(x)
+            return 0.0
+
+        def learn_one(self, x: dict[str, float], y: float) -> None:
+            assert x == asked[-1]
+
+    tracked.state.pipeline = Listening()
+    vibration = [1.0, 2.0, 3.0, 4.0, 5.0]
+    temperature = [10.0, 20.0, math.nan, 30.0, 50.0]
+    for n, (v, t) in enumerate(zip(vibration, temperature, strict=True)):
+        apply(fold, [event_value("a", n, {"vibration": v, "temperature": t, "flow": 1.0}, 1.0)])
+
+    assert [list(x) for x in asked[2:]] == [list(FEATURE_ORDER)] * 3
+    assert [x.get("vibration_before") for x in asked] == [None, None, 1.0, 1.0, 2.0]
+    assert [x["warmth"] for x in asked] == [10.0, 15.0, 15.0, 25.0, 40.0]
+
+
+def test_windows_survive_a_restart_and_are_replayed() -> None:
+    terms = sample_terms(challengers=CHALLENGERS, stream=DERIVED)
+    history = History(terms)
+    values = disturbed(5, 200)
+    for n in range(0, len(values), 20):
+        history.commit([[history.event(value) for value in values[n : n + 20]]])
+        alive = lineages(history.learner.fold)
+        assert lineages(history.open(terms).fold) == alive
+
+    assert replay(history.log, 0, KEY).findings == []

@@ -17,6 +17,7 @@ from tidemill.contracts.document import (
 from tidemill.contracts.document_problems import checked_document
 from tidemill.contracts.quantities import MEBIBYTE
 from tidemill.contracts.stream import (
+    Derivation,
     DriftOptions,
     Explanations,
     Feature,
@@ -31,6 +32,7 @@ from tidemill.contracts.written import Pipeline
 
 __all__ = [
     "AheadTarget",
+    "Derivation",
     "DriftOptions",
     "Explanations",
     "Feature",
@@ -148,7 +150,17 @@ def _feature(name: str, document: FeatureDocument) -> Feature:
         rate=document.rate,
         kind=document.kind,
         required=document.required,
+        derived=_derivation(document),
     )
+
+
+def _derivation(document: FeatureDocument) -> Derivation | None:
+    if document.of is None:
+        return None
+    ((take, over),) = document.takes.items()
+    if isinstance(over, int):
+        return Derivation(of=document.of, take=take, events=over)
+    return Derivation(of=document.of, take=take, after_s=over)
 
 
 def _target(document: TargetDocument) -> Target | None:

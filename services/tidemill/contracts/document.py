@@ -1,10 +1,10 @@
 """The shape of `plant.yaml` as it is written; keys are optional so that all problems are found."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from tidemill.contracts.stream import FeatureKind, FeedbackKind, Role, TimeUnit
+from tidemill.contracts.stream import DerivationKind, FeatureKind, FeedbackKind, Role, TimeUnit
 from tidemill.contracts.targets import TargetKind
 from tidemill.contracts.written import (
     Bytes,
@@ -36,7 +36,10 @@ class TimeDocument(_Document):
 
 
 class FeatureDocument(_Document):
-    """One sensor: unit, range, how many equal readings mean stuck, fastest change per second."""
+    """One sensor: unit, range, how many equal readings mean stuck, fastest change per second.
+
+    With `of`, a feature made of a sensor's recent readings instead: a lag or a statistic.
+    """
 
     unit: str | None = None
     range: Range | None = None
@@ -44,6 +47,20 @@ class FeatureDocument(_Document):
     rate: Annotated[float, Field(gt=0)] | None = None
     kind: FeatureKind = "numeric"
     required: bool = False
+    of: FieldName | None = None
+    lag: Distance | None = None
+    mean: Duration | None = None
+    min: Duration | None = None
+    max: Duration | None = None
+    sd: Duration | None = None
+    count: Duration | None = None
+    slope: Duration | None = None
+
+    @property
+    def takes(self) -> dict[DerivationKind, int | float]:
+        """What is taken of the sensor's readings, over how long; one where all is well."""
+        every = {kind: getattr(self, kind) for kind in get_args(DerivationKind)}
+        return {kind: given for kind, given in every.items() if given is not None}
 
 
 class FieldDocument(_Document):

@@ -98,7 +98,7 @@ class _Fields:
         yield from self._time(stream.time, f"{path}.time")
         if stream.id is not None:
             yield from self._typed(stream.id, _IDS, f"{path}.id")
-        for feature in stream.features:
+        for feature in stream.sensors:
             yield from self._feature(feature, f"{path}.features.{feature.name}")
         if isinstance(stream.target, FieldTarget):
             yield from self._target(stream.target, f"{path}.target.field")

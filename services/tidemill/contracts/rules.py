@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+
+from tidemill.contracts.stream import DerivationKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tidemill.contracts.document import (
+        FeatureDocument,
         FeedbackDocument,
         FieldDocument,
         LabelDocument,
@@ -46,6 +49,7 @@ def _features(stream: StreamDocument, path: str) -> Iterator[str]:
         if field in features:
             yield f"{path}.features.{field}: must not be a feature, it is the stream's {role}"
     for name, feature in features.items():
+        yield from _derived(name, features, f"{path}.features")
         if feature.kind == "nominal":
             given = {
                 "range": feature.range,
@@ -56,6 +60,28 @@ def _features(stream: StreamDocument, path: str) -> Iterator[str]:
             for key, value in given.items():
                 if value is not None:
                     yield f"{path}.features.{name}.{key}: excludes kind: nominal, was {value!r}"
+
+
+def _derived(name: str, features: Mapping[str, FeatureDocument], path: str) -> Iterator[str]:
+    """Yield what is wrong with a feature that is made of another one's readings."""
+    feature = features[name]
+    takes = feature.takes
+    if feature.of is None:
+        for key in takes:
+            yield f"{path}.{name}.{key}: requires of: the sensor whose readings it is made of"
+        return
+    if len(takes) != 1:
+        known = ", ".join(get_args(DerivationKind))
+        yield f"{path}.{name}: must take one of {known}, was {', '.join(takes) or 'none'}"
+    source = features.get(feature.of)
+    if source is None or source.of is not None or source.kind != "numeric":
+        yield f"{path}.{name}.of: must name a numeric sensor among the features, was {feature.of!r}"
+    given = {"range": feature.range, "stuck_after": feature.stuck_after, "rate": feature.rate}
+    for other, value in {**given, "required": feature.required or None}.items():
+        if value is not None:
+            yield f"{path}.{name}.{other}: excludes of, was {value!r}"
+    if feature.kind != "numeric":
+        yield f"{path}.{name}.kind: must be numeric with of, was {feature.kind}"
 
 
 def _target(stream: StreamDocument, path: str) -> Iterator[str]:

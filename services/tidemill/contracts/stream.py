@@ -10,6 +10,7 @@ from tidemill.contracts.targets import ModelKind, Target  # noqa: TC001 - pydant
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
 FeatureKind = Literal["numeric", "nominal"]
+DerivationKind = Literal["lag", "mean", "min", "max", "sd", "count", "slope"]
 Role = Literal["operator", "domain_expert"]
 FeedbackKind = Literal["inference", "explanation", "drift"]
 
@@ -25,6 +26,21 @@ class TimeField(BaseModel):
     unit: TimeUnit | None = None
 
 
+class Derivation(BaseModel):
+    """How a feature is made of the recent readings of a sensor.
+
+    A lag reads what was `events` readings, or `after_s` seconds of event time, before; any other
+    statistic is of the readings in the last `after_s` seconds, this event's among them.
+    """
+
+    model_config = _FROZEN
+
+    of: str
+    take: DerivationKind
+    events: int | None = None
+    after_s: float | None = None
+
+
 class Feature(BaseModel):
     """One input of the models. `low` and `high` are inclusive, in `unit`; `rate` per second."""
 
@@ -38,6 +54,7 @@ class Feature(BaseModel):
     rate: float | None = None
     kind: FeatureKind = "numeric"
     required: bool = False
+    derived: Derivation | None = None
 
 
 class Step(BaseModel):
@@ -105,6 +122,11 @@ class StreamDefinition(BaseModel):
     explanations: Explanations = Explanations()
     drift: DriftOptions = DriftOptions()
     feedback: FeedbackOptions = FeedbackOptions()
+
+    @property
+    def sensors(self) -> tuple[Feature, ...]:
+        """The features that events carry themselves; the others are made of their readings."""
+        return tuple(feature for feature in self.features if feature.derived is None)
 
     @property
     def kind(self) -> ModelKind:

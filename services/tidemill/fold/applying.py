@@ -129,10 +129,11 @@ class Fold:
             return None
         recent = asset.recent or asset.align()
         judged = plan.senses.judge(recent, checked, event.time_us, event.event_id)
-        answers = [plan.ask(tracked.state, judged.x) for tracked in asset.models]
+        x = plan.senses.derive(recent, judged, event.time_us)
+        answers = [plan.ask(tracked.state, x) for tracked in asset.models]
         emit = self._prediction(message, event, asset, answers=answers, quality=judged.quality)
         if judged.is_learnable:
-            self._learn(seen, judged.x, asset.models, answers)
+            self._learn(seen, x, asset.models, answers)
         return emit
 
     def _apply_apart(self, seen: Seen, checked: Checked, asset: AssetModels) -> None:
@@ -144,7 +145,8 @@ class Fold:
                 recent = tracked.state.recent
                 judged = plan.senses.judge(recent, checked, event.time_us, event.event_id)
                 if judged.is_learnable:
-                    self._learn(seen, judged.x, [tracked], [plan.ask(tracked.state, judged.x)])
+                    x = plan.senses.derive(recent, judged, event.time_us)
+                    self._learn(seen, x, [tracked], [plan.ask(tracked.state, x)])
 
     def _learn(
         self,

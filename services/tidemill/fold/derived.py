@@ -82,6 +82,7 @@ class Derived:
         held_back: Sequence[str] = (),
         cap: int = MOST_READINGS,
     ) -> None:
+        self.features = features
         kinds: dict[SourceKey, dict[str, None]] = {}
         for feature in features:
             kinds.setdefault(feature.source, {})[feature.kind] = None

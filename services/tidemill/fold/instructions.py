@@ -63,7 +63,7 @@ def read_example(
     if kind != "EXAMPLE":
         raise _domain(f"kind must be EXAMPLE in this version, was {kind}")
     plan = _plan(update, plans)
-    checked = plan.gate.check(update["features"] or {})
+    checked = plan.example_gate.check(update["features"] or {})
     if not checked.is_learnable:
         flags = ", ".join(flag.name for flag in checked.quality)
         raise _domain(f"features must be finite and in range, found {flags}")

@@ -32,6 +32,8 @@ class StreamPlan:
     """One stream: how its events are judged, asked about and learned.
 
     Attributes:
+        gate: For what events carry.
+        example_gate: For what models were asked with: features derived from others among it.
         task: What its models answer.
         label_field: Carries the label of its own event, or of an earlier one where it is ahead.
         repeats: How often a case is learned, by label; once where none is named.
@@ -40,6 +42,7 @@ class StreamPlan:
 
     name: str
     gate: Gate
+    example_gate: Gate
     senses: Senses
     task: Task
     label_field: str | None
@@ -119,7 +122,8 @@ def plan_stream(stream: StreamDefinition) -> StreamPlan:
     )
     return StreamPlan(
         name=stream.name,
-        gate=Gate(stream.features),
+        gate=Gate(stream.sensors),
+        example_gate=Gate(stream.features),
         senses=Senses(stream, _ahead(stream)),
         task=task,
         label_field=target.name if isinstance(target, FieldTarget | AheadTarget) else None,

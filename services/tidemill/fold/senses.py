@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.prediction import Quality
+from tidemill.fold.derived import Derived, DerivedFeature
 from tidemill.fold.gate import Checked
 from tidemill.models.recent import Run, Waiting
 from tidemill.models.refining import Stored
@@ -12,7 +13,7 @@ from tidemill.models.refining import Stored
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tidemill.contracts.stream import StreamDefinition
+    from tidemill.contracts.stream import Derivation, StreamDefinition
     from tidemill.models.recent import Recent
 
 MICROS = 1_000_000
@@ -49,7 +50,9 @@ class Senses:
     """
 
     def __init__(self, stream: StreamDefinition, ahead: Ahead | None) -> None:
-        features = stream.features
+        features = stream.sensors
+        self._derived = [_derived(f.name, f.derived) for f in stream.features if f.derived]
+        self._order = tuple(feature.name for feature in stream.features)
         self._names = tuple(feature.name for feature in features)
         self._required = tuple(feature.name for feature in features if feature.required)
         self._stuck = tuple((f.name, f.stuck_after) for f in features if f.stuck_after is not None)
@@ -131,6 +134,29 @@ class Senses:
             return run.mean
         return recent.readings.get(name)
 
+    def derive(
+        self,
+        recent: Recent,
+        judged: Checked,
+        time_us: int,
+    ) -> dict[str, Any]:  # Any: as in Case
+        """Return features and those derived from recent readings, in canonical order.
+
+        An event without a fault enters the windows; any other is given what stands.
+        """
+        if not self._derived:
+            return judged.x
+        windows = recent.windows
+        if not isinstance(windows, Derived) or windows.features is not self._derived:
+            kept = windows if isinstance(windows, tuple) else windows.dump()
+            windows = recent.windows = Derived(self._derived)
+            if kept:
+                windows.load(kept)
+        is_clean = judged.is_learnable
+        found = windows.update(time_us, judged.x) if is_clean else windows.standing()
+        every = {**judged.x, **found}
+        return {name: every[name] for name in self._order if name in every}
+
     def remember(
         self,
         recent: Recent,
@@ -150,10 +176,11 @@ class Senses:
             ids[event_id] = None
             if len(ids) > self._remembered:
                 del ids[next(iter(ids))]
-        if len(x) == len(self._names):
+        if len(x) == len(self._names) == len(self._order):
             recent.readings = x
         else:
-            recent.readings = {**recent.readings, **x}
+            read = {name: x[name] for name in self._names if name in x}
+            recent.readings = {**recent.readings, **read}
         for name, _ in self._stuck:
             if name in x:
                 recent.runs[name] = _run(recent.runs.get(name), x[name])
@@ -201,6 +228,11 @@ class Senses:
         recent.waiting.append(Waiting(recent.count - 1, time_us, x, kept))
         if len(recent.waiting) > MOST_WAITING:
             recent.waiting.popleft()
+
+
+def _derived(name: str, how: Derivation) -> DerivedFeature:
+    duration_us = None if how.after_s is None else int(how.after_s * MICROS)
+    return DerivedFeature(name, how.of, how.take, duration_us, how.events)
 
 
 def _run(run: Run | None, value: float) -> Run:

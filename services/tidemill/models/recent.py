@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 BEFORE_ALL_US = -(1 << 62)
 
@@ -25,6 +25,13 @@ class Run(NamedTuple):
     length: int
     readings: int
     mean: float
+
+
+class Windows(Protocol):
+    """What derived features keep."""
+
+    def dump(self) -> tuple[Any, ...]:  # Any: plain values
+        """Return plain values that it can be made of again."""
 
 
 @dataclass(slots=True)
@@ -51,7 +58,7 @@ class Recent:
     runs: dict[str, Run] = field(default_factory=dict)
     moments_us: dict[str, int] = field(default_factory=dict)
     waiting: deque[Waiting] = field(default_factory=deque)
-    windows: tuple[Any, ...] = ()  # Any: what derived features keep
+    windows: Windows | tuple[Any, ...] = ()  # Any: plain values, until they are asked for
 
     def dump(self) -> tuple[Any, ...]:  # Any: plain values
         """Return plain values that `load` makes the same of."""
@@ -64,7 +71,7 @@ class Recent:
             [(name, *run) for name, run in self.runs.items()],
             self.moments_us,
             [tuple(case) for case in self.waiting],
-            self.windows,
+            self.windows if isinstance(self.windows, tuple) else self.windows.dump(),
         )
 
     @classmethod

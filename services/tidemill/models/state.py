@@ -77,11 +77,16 @@ class Blueprint:
         seed: int,
     ) -> Blueprint:
         """Return a blueprint with its state digest: pipeline, feature layout, River's version."""
-        layout = [[feature.name, feature.kind] for feature in features]
+        layout = [_layout(feature) for feature in features]
         river = version_of("river")
         text = json.dumps([pipeline_text(steps), layout, target, seed, river])
         digest = hashlib.sha256(text.encode()).digest()
         return cls(name, tuple(steps), tuple(features), target, seed, digest)
+
+
+def _layout(feature: Feature) -> list[str]:
+    made = [] if feature.derived is None else [feature.derived.model_dump_json()]
+    return [feature.name, feature.kind, *made]
 
 
 @dataclass(slots=True)

@@ -245,7 +245,7 @@ class CsvEvents:
             self._problems.append(f"--time: {reason}")
         if self._id_field is not None and self._id_field not in self._places:
             self.notes.append(f"{self._id_field}: no such column, ids are made from file and row")
-        features = {f.name: field_of(self._record, f.name) for f in self._stream.features}
+        features = {f.name: field_of(self._record, f.name) for f in self._stream.sensors}
         absent = [
             name
             for name, field in features.items()
