@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import pickle
@@ -99,6 +100,15 @@ def test_a_search_tree_that_is_none_of_ours_is_refused() -> None:
     spelled = b"\x80\x05ctidemill.models.pickles\nsearch_tree\n](KKKKet\x85R."
     with pytest.raises(InvariantError):
         load_state(spelled)
+
+
+def test_the_garbage_collector_is_on_again_after_a_load_that_fails() -> None:
+    assert gc.isenabled()
+    with pytest.raises(InvariantError):
+        load_state(b"no state")
+    assert gc.isenabled()
+    load_state(dump_state(taught("linear", 1)))
+    assert gc.isenabled()
 
 
 def test_a_kept_method_that_is_none_of_rivers_is_refused() -> None:

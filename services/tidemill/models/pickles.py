@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copyreg
+import gc
 import io
 import pickle
+from contextlib import contextmanager
 from functools import cache
 from random import Random
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.compiled import quicken, slow
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
 from tidemill.models.state import ModelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CODEC = 1
 
@@ -256,6 +261,18 @@ def dump_state(state: ModelState) -> bytes:
     return written.getvalue()
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python from looking for garbage among objects just made: loading takes a seventh."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def load_state(data: bytes) -> ModelState:
     """Return the state in `data`, whose signature the caller has verified.
 
@@ -263,7 +280,8 @@ def load_state(data: bytes) -> ModelState:
         InvariantError: Not a state of ours.
     """
     try:
-        pipeline, *rest, recent, refined = _StateUnpickler(io.BytesIO(data)).load()
+        with _without_collector():
+            pipeline, *rest, recent, refined = _StateUnpickler(io.BytesIO(data)).load()
         parts = (*rest, Recent.load(recent), Refinement(refined))
         return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
