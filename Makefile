@@ -7,7 +7,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-REQUIREMENTS := pyproject.toml constraints.txt services/tidemill/models/_linear.pyx
+REQUIREMENTS := pyproject.toml constraints.txt $(wildcard services/tidemill/*/*.pyx)
 
 # One stamp per set of extras, so that the demo does not wait for the tools of developers.
 READY := $(VENV)/ready

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.contracts.codec import codec
-from tidemill.contracts.prediction import PredictionEncoder, Quality, Said, about, text, varint
+from tidemill.contracts.hot import varint
+from tidemill.contracts.prediction import PredictionEncoder, Quality, Said, about, text
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NAMES = st.text(max_size=40)
 SCORES = st.none() | st.dictionaries(NAMES, st.floats(0, 1), min_size=1, max_size=4)
+FLOATS = st.floats(allow_nan=False)
 SAID = st.builds(
     Said,
     model=NAMES.map(text),
@@ -19,6 +21,8 @@ SAID = st.builds(
     value=st.none() | st.floats(allow_nan=False),
     probabilities=SCORES,
     outcome=st.none() | NAMES,
+    interval=st.none() | st.tuples(FLOATS, FLOATS, st.integers(0, 2**40)),
+    class_set=st.none() | st.lists(NAMES, max_size=3),
 )
 
 
@@ -67,6 +71,13 @@ def test_the_bytes_are_those_of_the_general_encoder(
     assert record["quality"] == [flag.name for flag in quality]
     assert [shadow["value"] for shadow in record["shadows"]] == [s.value for s in shadows]
     assert record["structure"] == structure
+    assert record["class_set"] == said.class_set
+    found = record["interval"]
+    if said.interval is None:
+        assert found is None
+    else:
+        assert (found["low"], found["high"], found["labels"]) == said.interval
+        assert (found["level"], found["method"]) == (0.9, "adaptive conformal")
 
 
 @given(INT64)

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.codec import codec, wire_prefix
+from tidemill.contracts.hot import varint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +21,6 @@ _SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
 _NUMBER = struct.Struct("<bd")  # the branch, then the double
 _LINEAGE_LENGTH = b"\x40"  # 32 bytes, zigzag
 _STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
-
-# Two bytes of a varint at a time: all but the last pair of a number, and its last one or two.
-_PAIR = 1 << 14
-_FOLLOWED = tuple(bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(_PAIR))
-_ENDING = tuple(bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7)) for n in range(_PAIR))
 
 
 class Quality(IntEnum):
@@ -60,16 +56,6 @@ class Said(NamedTuple):
     outcome: str | None = None
     interval: tuple[float, float, int] | None = None
     class_set: Sequence[str] | None = None
-
-
-def varint(number: int) -> bytes:
-    """Return a signed integer of 64 bits as Avro writes it: zigzag, seven bits a byte."""
-    rest = (number << 1) ^ (number >> 63)
-    out = b""
-    while rest >= _PAIR:
-        out += _FOLLOWED[rest % _PAIR]
-        rest //= _PAIR
-    return out + _ENDING[rest]
 
 
 def text(value: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tidemill.contracts.hot import floats_within
 from tidemill.contracts.prediction import Quality
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.models.outputs import LARGEST, class_key
@@ -50,26 +51,26 @@ class Gate:
         self._required = frozenset(feature.name for feature in features if feature.required)
         self._bounds = tuple((feature.name, *_bounds(feature)) for feature in features)
 
-    def check(self, values: Mapping[str, Any]) -> Checked:  # Any: Avro values
+    def check(self, values: dict[str, Any]) -> Checked:  # Any: Avro values
         """Return what a model may see of `values`, in definition order.
 
         Raises:
             InvalidRecordError: A value is of a kind that the definition does not allow.
         """
+        plain = floats_within(values, self._bounds)
+        return Checked(plain, _CLEAN, True) if plain is not None else self._check_each(values)
+
+    def _check_each(self, values: dict[str, Any]) -> Checked:  # Any: as above
         x: dict[str, Any] = {}  # Any: as in Checked
-        faults: set[Quality] | None = None
+        faults: set[Quality] = set()
         withheld: list[str] = []
         for name, low, high in self._bounds:
-            value = values.get(name)
-            if type(value) is float and low <= value <= high:
-                x[name] = value
-                continue
-            fault = _withhold(x, name, value, (low, high))
+            fault = _withhold(x, name, values.get(name), (low, high))
             if fault is not None:
-                faults = {fault} if faults is None else faults | {fault}
+                faults.add(fault)
                 if fault is not Quality.MISSING:
                     withheld.append(name)
-        if faults is None:
+        if not faults:
             return Checked(x, _CLEAN, is_learnable=True)
         is_learnable = self._learnable(faults, values)
         return Checked(x, tuple(sorted(faults)), is_learnable, tuple(withheld))

@@ -101,7 +101,7 @@ class StreamPlan:
             stored: What the model said of the case, where that is known.
         """
         x, y, weight, _, delay = case
-        for _ in range(self.repeats.get(y, 1)) if self.repeats else (1,):
+        for _ in range(self.repeats.get(y, 1) if self.repeats else 1):
             self.task.learn(state.pipeline, x, y, weight)
         if stored is not None and y is not None and not state.refinement.is_idle:
             state.refinement.observe(stored, self.task.key(y), delay=delay)
