@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from tidemill.demo.happenings import Happening, LabResult
     from tidemill.demo.scenario import Scenario
 
-# What the learner can run today; a scenario is switched on by adding its name.
-RUNNING = ("pumps", "soft-sensor", "inspection")
-
 READINGS = 6_000
 SEED = 7
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.play import RUNNING, Play, happenings
+from demo.play import Play, happenings
 from tidemill.contracts.topics import EVENTS
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import AnomalyScore, ClassScore, RegressionScore
@@ -12,7 +12,7 @@ from tidemill.fold.plans import plan_problems
 from tidemill.kernel.deadletters import SUFFIX
 
 
-@pytest.mark.parametrize("name", RUNNING)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_every_model_beats_the_naive_one_but_for_the_asset_that_drifts(name: str) -> None:
     play = Play(name)
     play.run(happenings(name))
@@ -42,6 +42,6 @@ def test_every_label_of_the_laboratory_is_learned_once_or_has_its_reason() -> No
     assert set(labels.untaught) == {"later than the ttl", "of a flagged event"}
 
 
-@pytest.mark.parametrize("name", RUNNING)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_what_runs_has_no_problem_in_its_plan(name: str) -> None:
     assert plan_problems(SCENARIOS[name].read().definition) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.play import RUNNING
+from tidemill.demo.scenario import SCENARIOS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +17,11 @@ WITHIN_S = 200
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("name", [name for name in RUNNING if name != "pumps"])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "pumps"])
 def test_a_scenario_ends_balanced_and_replays_without_a_difference(
     name: str, tmp_path: Path
 ) -> None:
-    flags = ["--scenario", name, "--seconds", "8", "--dir", str(tmp_path / "demo")]
+    flags = ["--scenario", name, "--seconds", "6", "--dir", str(tmp_path / "demo")]
     done = subprocess.run(
         [sys.executable, "-m", "tidemill", "demo", *flags],
         capture_output=True,
