@@ -19,6 +19,8 @@ from tidemill.contracts.codec import codec, plain_times
 from tidemill.contracts.definition import parse_definition
 from tidemill.contracts.topics import EVENTS, UPDATES
 from tidemill.fold.plans import plan_stream
+from tidemill.models.class_sets import ClassSets
+from tidemill.models.intervals import Intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +50,34 @@ class _Model:
     lineage: bytes
     version: int = 0
     causes: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=Intervals)
+    sets: ClassSets = field(default_factory=ClassSets)
+
+    def region(self, said: Mapping[str, Any]) -> dict[str, Any]:  # Any: an Avro record
+        """Return what a champion adds to what it says."""
+        if said["probabilities"]:
+            chosen = self.sets.class_set(said["probabilities"])
+            return {"class_set": None if chosen is None else list(chosen)}
+        if said["value"] is None or (found := self.intervals.interval(said["value"])) is None:
+            return {}
+        low, high, labels = found
+        about = {"level": 0.9, "method": "adaptive conformal", "labels": labels}
+        return {"interval": {"low": low, "high": high, **about}}
+
+    def told(
+        self,
+        said: Mapping[str, Any],  # Any: as above
+        region: Mapping[str, Any],
+        y: float | str,
+    ) -> None:
+        """Let a champion see what became of what it said."""
+        if isinstance(y, str):
+            if said["probabilities"]:
+                self.sets.observe(said["probabilities"], y, class_set=region["class_set"])
+            return
+        interval = region.get("interval")
+        covered = None if interval is None else interval["low"] <= y <= interval["high"]
+        self.intervals.observe(said["value"], y, covered=covered)
 
     def learned(self, value: bytes) -> None:
         self.lineage = hashlib.sha256(self.lineage + value).digest()
@@ -137,7 +167,10 @@ class Refold:
         imputed = any(trusted[n] is not None and trusted[n] != v for n, v in given.items())
         quality = ["MISSING"] * missing + ["NOT_FINITE"] * faulty + ["IMPUTED"] * imputed
         models = self._of(stream, event["asset"])
-        self.predicted.append(self._prediction(record.offset, stream, event, (models, x, quality)))
+        said = [_said(stream, model, x) for model in models]
+        region = models[0].region(said[0])
+        about = {"quality": quality, **region}
+        self.predicted.append(self._prediction(record.offset, stream, event, (models, said, about)))
         y = event[TARGETS[stream]]
         if not faulty:
             past.update(x)
@@ -146,16 +179,16 @@ class Refold:
             for model in models:
                 model.pipeline.learn_one(x, bool(y) if stream == POWER else y)
                 model.learned(value)
+            models[0].told(said[0], region, CLASSES[bool(y)] if stream == POWER else y)
 
     def _prediction(
         self,
         offset: int,
         stream: str,
         event: Mapping[str, Any],  # Any: an Avro record
-        asked: tuple[list[_Model], dict[str, float], list[str]],
+        asked: tuple[list[_Model], list[dict[str, Any]], dict[str, Any]],  # Any: as above
     ) -> bytes:
-        models, x, quality = asked
-        champion, *others = [_said(stream, model, x) for model in models]
+        models, (champion, *others), about = asked
         outcome = None
         if champion["probabilities"]:
             outcome = max(champion["probabilities"], key=champion["probabilities"].get)
@@ -168,7 +201,7 @@ class Refold:
             "source": {"topic": EVENTS, "partition": self._partition, "offset": offset},
             "outcome": outcome,
             "structure": getattr(models[0].pipeline, "n_leaves", None) or 1,
-            "quality": quality,
+            **about,
             "shadows": others,
         }
         record["structure"] -= 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import PREDICTIONS
+from tidemill.contracts.topics import EVENTS, PREDICTIONS
 from tidemill.fold.applying import Fold
 from tidemill.fold.audit.replay import replay
+from tidemill.kernel.records import Message
 from tidemill.models.class_sets import ClassSets
 from tidemill.models.intervals import Intervals
 from tidemill.models.outputs import Answer
@@ -134,3 +136,34 @@ def test_an_example_brings_the_residual_of_the_prediction_stored_in_it(model: st
         assert prediction["interval"]["high"] - prediction["value"] == pytest.approx(2.0)
     else:
         assert prediction["interval"] is None, "a challenger's residuals are not the champion's"
+
+
+def test_scores_are_held_beside_those_of_the_naive_model() -> None:
+    terms = sample_terms()
+    history, said = run(terms, "regression", 300)
+    fold = Fold(terms, 0)
+    fold.apply(history.log.topics[EVENTS], 0)
+    found = fold.counts.scores["pump"]
+    ys = [y for _, y in cases(1, 300)]
+    errors = [abs(y - each["value"]) for y, each in zip(ys, said, strict=True)]
+    naive = [abs(y - before) for before, y in pairwise(ys)]
+
+    assert (found.labels, found.compared, found.regions) == (300, 299, 200)
+    assert found.error == pytest.approx(sum(errors))
+    assert found.compared_error == pytest.approx(sum(errors[1:]))
+    assert found.naive_error == pytest.approx(sum(naive))
+    assert 160 <= found.covered <= 195
+
+
+def test_a_later_reading_is_compared_with_the_reading_of_then() -> None:
+    target = {"ahead": {"field": "wear", "after": 3}}
+    fold = Fold(sample_terms(stream={"target": target}), 0)
+    ys = [y for _, y in cases(2, 50)]
+    events = [event_value("a", n, x, y) for n, (x, y) in enumerate(cases(2, 50))]
+    messages = [Message(EVENTS, 0, n, None, value, (), 0) for n, value in enumerate(events)]
+    fold.apply(messages, 0)
+    found = fold.counts.scores["pump"]
+
+    assert (found.labels, found.compared) == (47, 47)
+    expected = sum(abs(after - before) for before, after in zip(ys, ys[3:], strict=False))
+    assert found.naive_error == pytest.approx(expected)

@@ -119,6 +119,21 @@ FLAGS = Metric(
 FOREIGN_KEYS = Metric(
     "tidemill_foreign_keys_total", Kind.COUNTER, "sensor events whose key is not their asset"
 )
+STREAM = Label("stream", about="streams of the definition")
+SCORED = Metric(
+    "tidemill_scored_labels_total",
+    Kind.COUNTER,
+    "labels held against what champions had said of them; of these those of which the naive model "
+    "had said something too, those predicted with an interval or class set, those that lay in it",
+    (STREAM, Label("which", ("all", "compared", "with_region", "covered"))),
+)
+ERRORS = Metric(
+    "tidemill_prediction_errors_total",
+    Kind.COUNTER,
+    "sum of absolute errors, or of log losses of classes in nats; compared: of the labels of which "
+    "both champion and naive model had said something",
+    (STREAM, Label("model", ("champion", "champion_compared", "naive"))),
+)
 TRANSACTIONS = Metric("tidemill_transactions_total", Kind.COUNTER, "transactions committed")
 ABORTS = Metric(
     "tidemill_aborts_total",
@@ -191,6 +206,8 @@ METRICS: tuple[Metric, ...] = (
     REPEATED,
     FLAGS,
     FOREIGN_KEYS,
+    SCORED,
+    ERRORS,
     TRANSACTIONS,
     ABORTS,
     TRANSACTION_SECONDS,

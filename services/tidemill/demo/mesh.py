@@ -177,7 +177,7 @@ def _is_shared(described: Future[Any]) -> bool:  # Any: untyped client
     """Return whether the group is stable and every learner has partitions."""
     try:
         found = described.result(10)
-    except KafkaException:
-        return False  # the group is not there yet
+    except (KafkaException, TimeoutError):
+        return False  # the group is not there yet, or the broker busy
     members = [member for member in found.members if member.assignment.topic_partitions]
     return found.state == ConsumerGroupState.STABLE and len(members) == len(WORKERS)

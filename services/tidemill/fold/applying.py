@@ -14,6 +14,7 @@ from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
 from tidemill.kernel.errors import InvalidRecordError, InvariantError
 from tidemill.kernel.records import Emit, trace_headers
+from tidemill.kernel.reports import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
     from tidemill.models.outputs import Answer, Label
-    from tidemill.models.refining import Stored
+    from tidemill.models.refining import Score, Stored
 
 PROCESSOR = "learner"
 INPUTS = (UPDATES, EVENTS)
@@ -43,6 +44,15 @@ class Counts:
         self.foreign_keys = 0
         self.dead: dict[str, int] = {}
         self.flags: dict[str, int] = {}
+        self.scores: dict[str, Scores] = {}
+
+    def score(self, stream: str, score: Score | None) -> None:
+        """Count what became of a prediction of a champion."""
+        if score is not None:
+            scores = self.scores.get(stream)
+            if scores is None:
+                scores = self.scores[stream] = Scores()
+            scores.add(*score)
 
 
 class Seen(NamedTuple):
@@ -163,7 +173,8 @@ class Fold:
             if cases and is_sound(tracked, said.answer):
                 state = tracked.state
                 for case in cases:
-                    plan.teach(state, case, case.stored if plan.senses.looks_ahead else said)
+                    told = case.stored if plan.senses.looks_ahead else said
+                    self.counts.score(plan.name, plan.teach(state, case, told))
                     state.advance(message.value)
                     self.counts.learned += 1
             self.fleet.learned(tracked, sequence, self._before)
@@ -234,7 +245,8 @@ class Fold:
             state.applied[source] = cause
             if is_sound(tracked, example.plan.ask(state, example.case.x).answer):
                 stored = example.case.stored if example.stored_model == tracked.key.model else None
-                example.plan.teach(state, example.case, stored)
+                score = example.plan.teach(state, example.case, stored)
+                self.counts.score(example.plan.name, score)
                 self.counts.examples += 1
             state.advance(message.value)
             self.fleet.learned(tracked, sequence, self._before)
@@ -262,7 +274,7 @@ def _plans(terms: Terms) -> dict[str, StreamPlan]:
 
 def _said(tracked: Tracked, stored: Stored) -> Said:
     state = tracked.state
-    (value, probabilities, outcome), region = stored
+    (value, probabilities, outcome), region, _ = stored
     model = (tracked.name, state.version, state.lineage)
     return Said(*model, value, probabilities or None, outcome, *region)
 

@@ -9,7 +9,7 @@ from tidemill.contracts.prediction import Quality
 from tidemill.contracts.targets import AheadTarget, FieldTarget, LabelTarget
 from tidemill.fold.gate import Gate
 from tidemill.fold.senses import MICROS, MOST_WAITING, Ahead, Case, Senses
-from tidemill.models.outputs import Anomaly, Binary, Multiclass, Regression
+from tidemill.models.outputs import Anomaly, Answer, Binary, Multiclass, Regression
 from tidemill.models.pipelines import check_steps, nominal_problems
 from tidemill.models.refining import NO_REGION, Stored
 from tidemill.models.state import Blueprint
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tidemill.fold.gate import Checked
     from tidemill.models.outputs import Label, Task
     from tidemill.models.recent import Recent
-    from tidemill.models.refining import RegionKind
+    from tidemill.models.refining import RegionKind, Score
     from tidemill.models.state import ModelState
 
 
@@ -70,7 +70,7 @@ class StreamPlan:
         if refinement.is_idle:
             return Stored(answer, NO_REGION)
         answer = refinement.refine(answer)
-        return Stored(answer, refinement.region(answer))
+        return Stored(answer, refinement.region(answer), refinement.naive())
 
     def cases(
         self,
@@ -90,21 +90,27 @@ class StreamPlan:
         ripe = senses.ripe(recent, time_us, label)
         senses.remember(recent, x, time_us, event.event_id)
         if senses.looks_ahead:
+            if stored is not None and label is not None:
+                stored = stored._replace(naive=Answer(float(label), None, None))
             senses.wait(recent, x, time_us, stored)
             return ripe
         return (Case(x, label),) if label is not None or self.task.name == "anomaly" else ()
 
-    def teach(self, state: ModelState, case: Case, stored: Stored | None) -> None:
+    def teach(self, state: ModelState, case: Case, stored: Stored | None) -> Score | None:
         """Let a model learn a case, as often as its class is repeated, and from what it had said.
 
         Args:
             stored: What the model said of the case, where that is known.
+
+        Returns:
+            What became of it, where that is the champion's.
         """
         x, y, weight, _, delay = case
         for _ in range(self.repeats.get(y, 1) if self.repeats else 1):
             self.task.learn(state.pipeline, x, y, weight)
-        if stored is not None and y is not None and not state.refinement.is_idle:
-            state.refinement.observe(stored, self.task.key(y), delay=delay)
+        if stored is None or y is None or state.refinement.is_idle:
+            return None
+        return state.refinement.observe(stored, self.task.key(y), delay=delay)
 
 
 def plan_stream(stream: StreamDefinition) -> StreamPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -20,6 +20,44 @@ class Refused(NamedTuple):
     kind: SnapshotRefusal
 
 
+@dataclass(slots=True)
+class Scores:
+    """Labels of one stream against what champions had said: sums, for rates.
+
+    Attributes:
+        labels: Predictions whose label came.
+        error: Sum of their absolute errors, or of log losses of classes.
+        compared: Those of which the naive model had said something too.
+        naive_error: Sum of its errors.
+        compared_error: Sum of the champions' errors where it had.
+        regions, covered: Those with an interval or class set, and the labels that lay in it.
+    """
+
+    labels: int = 0
+    error: float = 0.0
+    compared: int = 0
+    naive_error: float = 0.0
+    compared_error: float = 0.0
+    regions: int = 0
+    covered: int = 0
+
+    def add(self, error: float, naive: float | None, is_covered: bool | None) -> None:
+        """Count one."""
+        self.labels += 1
+        self.error += error
+        if naive is not None:
+            self.compared += 1
+            self.naive_error += naive
+            self.compared_error += error
+        if is_covered is not None:
+            self.regions += 1
+            self.covered += is_covered
+
+    def copy(self) -> Scores:
+        """Return the sums of now."""
+        return replace(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one task has done so far, what opening it took, and what it holds.
@@ -30,6 +68,7 @@ class Report:
         foreign_keys: Records whose key is not their asset.
         dead: Records set aside; `last_dead` names the last one and why.
         flags: Quality flags given, by name.
+        scores: What labels made of the champions' predictions, by stream.
         models, at_budget: Models held, and those of them that learn no more.
         oversized: Models that met their budget since the task was opened, in words.
         refused: Snapshots that opening the task did not accept.
@@ -44,6 +83,7 @@ class Report:
     dead: int = 0
     last_dead: str = ""
     flags: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, Scores] = field(default_factory=dict)
     models: int = 0
     at_budget: int = 0
     oversized: tuple[str, ...] = ()
@@ -62,6 +102,7 @@ class Reporting(Protocol):
 
 
 NOTHING = Report()
+NO_SCORES = Scores()
 
 
 def report_of(task: Task) -> Report:

@@ -22,7 +22,7 @@ from prometheus_client import (
 from tidemill.contracts import metrics as table
 from tidemill.contracts.topics import ANCHORS, EVENTS, PREDICTIONS, SNAPSHOTS
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
-from tidemill.kernel.reports import NOTHING, report_of
+from tidemill.kernel.reports import NO_SCORES, NOTHING, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +42,16 @@ _REPORTED = (
     (table.EXAMPLES, "examples"),
     (table.REPEATED, "repeated"),
     (table.FOREIGN_KEYS, "foreign_keys"),
+)
+# Counters by stream that follow its scores.
+_SCORED = (
+    (table.SCORED, "all", "labels"),
+    (table.SCORED, "compared", "compared"),
+    (table.SCORED, "with_region", "regions"),
+    (table.SCORED, "covered", "covered"),
+    (table.ERRORS, "champion", "error"),
+    (table.ERRORS, "champion_compared", "compared_error"),
+    (table.ERRORS, "naive", "naive_error"),
 )
 
 
@@ -194,6 +204,11 @@ class WorkerMetrics:
             self._counter(metric).inc(getattr(report, name) - getattr(before, name))
         for flag, count in report.flags.items():
             self._counter(table.FLAGS).labels(flag).inc(count - before.flags.get(flag, 0))
+        for stream, scores in report.scores.items():
+            then = before.scores.get(stream, NO_SCORES)
+            for metric, value, name in _SCORED:
+                more = getattr(scores, name) - getattr(then, name)
+                self._counter(metric).labels(stream, value).inc(more)
         self._reports[partition] = report
 
     def _forget_tasks(self) -> None:

@@ -18,7 +18,7 @@ from tidemill.kernel.errors import InvalidRecordError
 from tidemill.kernel.records import Message, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tidemill.fold.audit.exam import Examined
     from tidemill.fold.fleet import Tracked
@@ -41,6 +41,8 @@ def given_away(
     """Return inputs that the re-fold shows to be altered; only where outputs are as emitted.
 
     The same model, by its lineage, that now answers an event otherwise was shown another event.
+    That holds up to the first such event of an asset: those after it are judged by another recent
+    past.
     """
     folded = {source: emit for emit in step.emits if (source := _answers(emit)) is not None}
     stored = {
@@ -49,18 +51,33 @@ def given_away(
         for each in some
     }
     accused = set()
+    disturbed: set[tuple[str, str]] = set()
     for message in step.inputs:
         again = folded.get((message.topic, message.offset))
         before = stored.get((message.topic, message.offset))
         if again is None and before is not None and step.is_partial:
             continue
-        if _differs(again, before):
+        if _differs(again, before, disturbed):
             accused.add(message.position)
+            disturbed |= {about for each in (again, before) if (about := _about(each)) is not None}
     return accused | _newcomers(examined, step, changed)
 
 
-def _differs(again: Emit | None, before: Message | None) -> bool:
-    """Return whether two answers to one record show that it was another record."""
+def _about(answer: Emit | Message | None) -> tuple[str, str] | None:
+    """Return stream and asset of a prediction."""
+    if answer is None or answer.topic != PREDICTIONS:
+        return None
+    prediction = codec("Prediction").decode(answer.value)
+    return prediction["stream"], prediction["asset"]
+
+
+def _differs(
+    again: Emit | None, before: Message | None, disturbed: Collection[tuple[str, str]]
+) -> bool:
+    """Return whether two answers to one record show that it was another record.
+
+    Answers about a disturbed asset do not: its recent past is another one.
+    """
     if again is None or before is None:
         return again is not None or before is not None
     if again.topic != before.topic:
@@ -70,8 +87,10 @@ def _differs(again: Emit | None, before: Message | None) -> bool:
     if again.topic != PREDICTIONS:
         return True
     one, other = codec("Prediction").decode(again.value), codec("Prediction").decode(before.value)
-    is_same_asset = (one["stream"], one["asset"]) == (other["stream"], other["asset"])
-    return not is_same_asset or said(one) == said(other)
+    about = _about(before)
+    if about in disturbed:
+        return False
+    return about != _about(again) or said(one) == said(other)
 
 
 def _newcomers(

@@ -80,6 +80,7 @@ class Learner:
             dead=sum(counts.dead.values()),
             last_dead=self.fold.last_error,
             flags=dict(counts.flags),
+            scores={stream: scores.copy() for stream, scores in counts.scores.items()},
             models=len(self.fold.fleet),
             at_budget=self.at_budget + len(oversized),
             oversized=oversized,
