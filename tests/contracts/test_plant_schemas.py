@@ -174,3 +174,23 @@ def test_an_id_is_a_text_or_a_whole_number() -> None:
     assert check({**GOOD, "n": "double"}, id="n") == [
         "streams.s.id: n must be string or int or long (null allowed), was double"
     ]
+
+
+@pytest.mark.parametrize(
+    ("stated", "unit", "is_refused"),
+    [("mm/s", "mm/s", False), ("mm/s", "", False), ("", "mm/s", False), ("mm/s", "in/s", True)],
+)
+def test_a_unit_must_be_what_every_version_of_the_record_says(
+    stated: str, unit: str, is_refused: bool
+) -> None:
+    schema = record(**GOOD)
+    older = record(**GOOD)
+    for field in older["fields"]:
+        if field["name"] == "x" and stated:
+            field["unit"] = stated
+    features = f"{{x: {{unit: {unit}}}}}" if unit else "{x: {}}"
+    found = check_records(plant(features=features), {"plant.Reading": schema}, [older])
+
+    assert bool(found) is is_refused
+    if is_refused:
+        assert "streams.s.features.x.unit: must be mm/s" in found[0]

@@ -135,6 +135,15 @@ class _Fields:
         ):
             return
         yield from self._typed(feature.name, _TYPES_OF_FEATURE[feature.kind], path)
+        for record in (self._record, *self._older):
+            field = field_of(record, feature.name)
+            unit = None if field is None else field.get("unit")
+            if unit is not None and feature.unit not in {None, unit}:
+                yield (
+                    f"{path}.unit: must be {unit}, which a version of {record['name']} says of "
+                    f"{feature.name}, was {feature.unit}; a sensor that changes its unit needs a "
+                    "field of its own"
+                )
 
     def _target(self, target: FieldTarget, path: str) -> Iterator[str]:
         wrong = list(self._typed(target.name, _TYPES_OF_TARGET[target.kind], path))
