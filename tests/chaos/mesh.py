@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from chaos.plant import PlantText
+    from chaos.plant import Plant
     from chaos.reading import Record
 
 ASK_S = 5.0
@@ -42,7 +42,7 @@ class Mesh:
         flags: Further flags of `tidemill run learner`.
     """
 
-    def __init__(self, folder: Path, plant: PlantText, flags: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, plant: Plant, flags: Sequence[str] = ()) -> None:
         self.partitions = plant.partitions
         self.group = group_of(NAME, "learner")
         self.kafka = EmbeddedKafka(folder / "broker")

@@ -6,7 +6,7 @@ import io
 import json
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastavro import parse_schema, schemaless_writer
 
@@ -101,17 +101,37 @@ class PlantText:
 
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write definition, records, lock and a signing key; return definition and key file."""
-        schemas = folder / "avro"
-        schemas.mkdir(parents=True)
-        for stream, schema in RECORDS.items():
-            (schemas / f"{stream}.avsc").write_text(json.dumps(schema), "utf-8")
-        (schemas / LOCK_FILE).write_text(lock_text(LOCK), "utf-8")
-        key = folder / "signing.key"
-        key.write_text(secrets.token_hex(32), "ascii")
-        key.chmod(0o600)
-        definition = folder / "plant.yaml"
-        definition.write_text(self.definition(), "utf-8")
-        return definition, key
+        return write_plant(folder, self.definition(), LOCK)
+
+
+class Plant(Protocol):
+    """What a mesh is told of its plant."""
+
+    @property
+    def partitions(self) -> int:
+        """Of every topic."""
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write all that a learner reads; return definition and key file."""
+
+
+def write_plant(
+    folder: Path,
+    definition: str,
+    lock: Mapping[int, dict[str, Any]],  # Any: Avro schemas
+) -> tuple[Path, Path]:
+    """Write definition, records, lock and a signing key; return definition and key file."""
+    schemas = folder / "avro"
+    schemas.mkdir(parents=True)
+    for schema in lock.values():
+        (schemas / f"{schema['name'].lower()}.avsc").write_text(json.dumps(schema), "utf-8")
+    (schemas / LOCK_FILE).write_text(lock_text(lock), "utf-8")
+    key = folder / "signing.key"
+    key.write_text(secrets.token_hex(32), "ascii")
+    key.chmod(0o600)
+    path = folder / "plant.yaml"
+    path.write_text(definition, "utf-8")
+    return path, key
 
 
 def event_id(number: int) -> str:

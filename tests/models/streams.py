@@ -43,19 +43,20 @@ def predicted(rows: Iterable[tuple[dict[str, float], float]]) -> Iterator[Pair]:
         model.learn_one(x, y)
 
 
-def drifting(seed: int, count: int) -> Iterator[Pair]:
+def drifting_rows(seed: int, count: int) -> Iterator[tuple[dict[str, float], float]]:
     """Weights that turn slowly and flip every 5,000 rows; noise that swells and once trebles."""
     rng = random.Random(seed)
+    for n in range(count):
+        x = {f"s{j}": rng.gauss(0, 1) for j in range(4)}
+        flip = -1.5 if n // 5_000 % 2 else 1.0
+        y = sum(flip * math.sin(n / 2_500 + j) * v for j, v in enumerate(x.values()))
+        swell = 1.0 if 8_000 <= n < 9_000 else 0.0
+        yield x, y + rng.gauss(0, 0.5 + 0.4 * math.sin(n / 1_700) + swell)
 
-    def rows() -> Iterator[tuple[dict[str, float], float]]:
-        for n in range(count):
-            x = {f"s{j}": rng.gauss(0, 1) for j in range(4)}
-            flip = -1.5 if n // 5_000 % 2 else 1.0
-            y = sum(flip * math.sin(n / 2_500 + j) * v for j, v in enumerate(x.values()))
-            swell = 1.0 if 8_000 <= n < 9_000 else 0.0
-            yield x, y + rng.gauss(0, 0.5 + 0.4 * math.sin(n / 1_700) + swell)
 
-    return predicted(rows())
+def drifting(seed: int, count: int) -> Iterator[Pair]:
+    """Yield what a linear model says of such rows, and what came."""
+    return predicted(drifting_rows(seed, count))
 
 
 def flows(count: int) -> Iterator[Pair]:

@@ -30,7 +30,7 @@ from models.snapshot_table import rows
 from tidemill.contracts.stream import Step
 from tidemill.models.entries import NEVER
 from tidemill.models.families import ALLOWED
-from tidemill.models.outputs import NO_ANSWER, takes_weights
+from tidemill.models.outputs import NO_ANSWER, NO_CLASS, takes_weights
 from tidemill.models.pickles import dump_state, load_state
 from tidemill.models.pipelines import build_pipeline, check_steps, nominal_problems
 from tidemill.models.state import ModelState
@@ -61,7 +61,7 @@ def same(task: Task, answer: Answer, said: Any) -> bool:
     if task is BINARY:
         keys = {"no": False, "yes": True}
         return bool({keys[key]: p for key, p in (answer.probabilities or {}).items()} == said)
-    return bool(answer.value == said) or (said is None and answer is NO_ANSWER)
+    return bool(answer.value == said) or (said is None and answer is NO_CLASS)
 
 
 def test_every_allowed_class_is_tried() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from chaos.balance import BrokenPromiseError
 from chaos.feeding import FeedError
 from chaos.reading import ReadError
+from chaos.tables import Found
 from chaos.waiting import LateError
 from chaos.workers import WorkerEndedError
 from prove.proofs import PROOFS, Context, Proof
@@ -50,12 +51,14 @@ def prove(proof: Proof, folder: Path, arguments: argparse.Namespace) -> bool:
     context = Context(folder / proof.name, arguments.seed, arguments.quick, say)
     context.folder.mkdir(parents=True)
     try:
-        figures = proof.run(context)
+        found = proof.run(context)
     except FAILURES as error:
         say(f"{proof.name}: DOES NOT HOLD: {type(error).__name__}: {error}")
         return False
     command = shlex.join(["python", "-m", "prove", *sys.argv[1:]])
-    text = page(proof, figures, circumstances(command), time.monotonic() - begun)
+    if not isinstance(found, Found):
+        found = Found(found)
+    text = page(proof, found, circumstances(command), time.monotonic() - begun)
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{proof.name}.md"
     path.write_text(text, "utf-8")

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.audited import prove_audit
+from chaos.calibrated import prove_calibrated
 from chaos.data import LOOP, POWER
 from chaos.disorder import Disturbances
+from chaos.disturbed import prove_undisturbed
+from chaos.fuzz_proof import prove_fuzz
 from chaos.long_input import prove_level
+from chaos.many_models import Size, prove_families
 from chaos.quiet_assets import prove_bounded_refold
 from chaos.real_data import prove_equality, write_by_command
 from chaos.recovery import Flow, prove_exactly_once
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chaos.figures import Figures
+    from chaos.tables import Found
 
 ALL_ROWS = 52_000
 
@@ -40,7 +45,7 @@ class Proof:
     name: str
     title: str
     shows: str
-    run: Callable[[Context], Figures]
+    run: Callable[[Context], Figures | Found]
 
 
 def _real_data(context: Context) -> Figures:
@@ -73,6 +78,36 @@ def _long_input(context: Context) -> Figures:
 def _quiet_assets(context: Context) -> Figures:
     bound, kills = (1_000, 2) if context.is_quick else (10_000, 5)
     return prove_bounded_refold(context.folder, bound=bound, kills=kills)
+
+
+def _families(context: Context) -> Found:
+    if context.is_quick:
+        size = Size(rows=300, assets=2, kills=2, snapshot_every=300, batch=100, seed=context.seed)
+    else:
+        size = Size(
+            rows=None, assets=4, kills=10, snapshot_every=2_000, batch=200, seed=context.seed
+        )
+    return prove_families(context.folder, size)
+
+
+def _disturbed(context: Context) -> Found:
+    rows, kills, snapshot_every = (1_500, 2, 300) if context.is_quick else (None, 10, 1_000)
+    return prove_undisturbed(
+        context.folder,
+        rows=rows,
+        kills=kills,
+        snapshot_every=snapshot_every,
+        seed=context.seed,
+    )
+
+
+def _coverage(_: Context) -> Found:
+    return prove_calibrated()
+
+
+def _fuzz(context: Context) -> Found:
+    records = 20_000 if context.is_quick else 1_000_000
+    return prove_fuzz(records=records, seed=context.seed, say=context.say)
 
 
 PROOFS = {
@@ -110,6 +145,41 @@ PROOFS = {
             "partition; the worker is killed well after its last snapshot, and tells how many "
             "records it folded again.",
             _quiet_assets,
+        ),
+        Proof(
+            "families",
+            "Every class that a definition may name: equal to River to the last bit, through kills",
+            "One plant with a stream for each task; in each, one class is the champion and all "
+            "others are its shadows. Two learners share the partitions and are killed while they "
+            "work. Every answer of every model is held, as 64 bits, against River's own class in "
+            "a plain loop over the same rows. Three things are said to River in another way, for "
+            "it to be the same from process to process: classes by their place among their names, "
+            "since River sums over a set; no feature to `MinMaxScaler` before it has learned, "
+            "since it makes NaN; a category not seen before as missing.",
+            _families,
+        ),
+        Proof(
+            "disturbed",
+            "Corrupt, late, doubled, stuck and NaN events leave no trace in any model",
+            "Faults are planted in real rows, which two learners read while they are killed. Then "
+            "the events that were not flagged are sent alone through a second mesh with topics of "
+            "its own: models and predictions must be the same.",
+            _disturbed,
+        ),
+        Proof(
+            "coverage",
+            "Intervals hold nine labels in ten; rare classes are as likely as they are said to be",
+            "Streams go through the fold, event by event, test-then-train; what stands in the "
+            "predictions is held against the labels that came with the events.",
+            _coverage,
+        ),
+        Proof(
+            "fuzz",
+            "A million fuzzed records: no worker halts, the balance is exact, the past replays",
+            "Whole records with extreme values, mutated bytes, fields under the wrong schema, "
+            "random bytes, nothing at all, records that come again, as events and as updates, go "
+            "through two workers over a cluster in memory, which crash on the way.",
+            _fuzz,
         ),
     )
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chaos.figures import Figures
+    from chaos.tables import Found
     from prove.proofs import Proof
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,10 +61,12 @@ def _memory() -> str:
     return f"{size / (1 << 30):.0f} GiB"
 
 
-def page(proof: Proof, figures: Figures, about: Figures, elapsed_s: float) -> str:
+def page(proof: Proof, found: Found, about: Figures, elapsed_s: float) -> str:
     """Return the page of a proof that held."""
     lines = [f"# {proof.title}", "", proof.shows, "", "**Held.**", "", "| | |", "| --- | --- |"]
     took = {"proof took": f"{elapsed_s:.0f} s"}
-    for name, value in {**figures, **took, **about}.items():
+    for name, value in {**found.figures, **took, **about}.items():
         lines.append(f"| {name} | {value.replace('|', chr(92) + '|')} |")
+    for table in found.tables:
+        lines += ["", *table.lines()]
     return "\n".join([*lines, ""])

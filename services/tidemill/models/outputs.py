@@ -33,8 +33,8 @@ class Answer(NamedTuple):
 
 
 NO_ANSWER = Answer(None, None, None)
-# A classifier that has no class to name yet, or lost all of its trees to a drift, is not broken:
-# it goes on learning.
+# A model that has no number or class to name yet, or lost all of its trees to a drift, is not
+# broken: it goes on learning.
 NO_CLASS = Answer(None, {}, None)
 
 
@@ -100,10 +100,13 @@ class Regression(_Labelled):
     name = "regression"
 
     def ask(self, pipeline: Any, x: dict[str, Any]) -> Answer:  # Any: as in Task
-        """Return the number; no answer where the model has diverged to no finite number."""
+        """Return the number; no answer where the model has diverged to no finite number.
+
+        None is what a Mondrian forest says before it has learned.
+        """
         said = pipeline.predict_one(x)
         if said is None:
-            return NO_ANSWER
+            return NO_CLASS
         value = float(said)
         return Answer(value, None, None) if -LARGEST <= value <= LARGEST else NO_ANSWER
 
