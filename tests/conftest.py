@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tidemill.local.kafka import running
+from tidemill.local.registry import registry_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,3 +20,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """One real broker for the whole run; tests share it, so each takes topics of its own."""
     with running(tmp_path_factory.mktemp("broker")) as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def registry_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Schema Registry for the whole run; each test takes subjects of its own."""
+    with registry_running(tmp_path_factory.mktemp("registry")) as url:
+        yield url

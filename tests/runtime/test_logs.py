@@ -146,6 +146,16 @@ def test_a_restore_tells_what_it_took_and_names_some_of_what_it_refused(out: io.
     assert restored["snapshots_refused"] == 50
 
 
+def test_a_model_that_a_changed_definition_replaced_is_named(out: io.StringIO) -> None:
+    task = ReportingTask(Report(replaced=("press/champion",)))
+
+    LoggingObserver("learner", "0").restored(2, task, 0.1)
+
+    told, _ = lines(out)
+    assert (told["event"], told["level"]) == ("model replaced", "warning")
+    assert (told["partition"], told["model"]) == (2, "press/champion")
+
+
 def test_an_oversized_model_is_told_once_and_again_after_a_restore(out: io.StringIO) -> None:
     observer = LoggingObserver("learner", "0")
     task = ReportingTask(Report())

@@ -7,6 +7,7 @@ import typer
 
 from tidemill.local.connection import signing_key_path
 from tidemill.local.kafka import EmbeddedKafka
+from tidemill.local.registry import EmbeddedRegistry
 
 DirectoryOption = Annotated[
     Path, typer.Option("--dir", help="Directory of the embedded parts.", show_default=True)
@@ -22,6 +23,7 @@ def describe(directory: Path, broker: EmbeddedKafka) -> dict[str, str | int | bo
         "directory": str(directory.resolve()),
         "running": pid is not None,
         "bootstrap": broker.bootstrap if pid is not None else None,
+        "schema_registry_url": EmbeddedRegistry(directory).url,
         "pid": pid,
         "signing_key_file": str(key) if key.exists() else None,
     }

@@ -1,14 +1,17 @@
-"""`tidemill down`: end the embedded Kafka of a directory."""
+"""`tidemill down`: end the embedded parts of a directory."""
 
 import typer
 
 from tidemill.cli.directory import DirectoryOption
 from tidemill.local.connection import DEFAULT_DIRECTORY
 from tidemill.local.kafka import EmbeddedKafka
+from tidemill.local.registry import EmbeddedRegistry
 
 
 def down(directory: DirectoryOption = DEFAULT_DIRECTORY) -> None:
-    """End the embedded Kafka of a directory, and nothing else; its data is kept."""
+    """End the embedded Kafka of a directory, and its registry; their data is kept."""
+    if EmbeddedRegistry(directory).stop():
+        typer.echo("stopped the Schema Registry; its schemas and ids are kept")
     broker = EmbeddedKafka(directory)
     note = broker.unexpected_end()
     if broker.stop():

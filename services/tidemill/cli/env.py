@@ -13,11 +13,16 @@ from tidemill.local.connection import (
     resolve_bootstrap,
     signing_key_path,
 )
+from tidemill.local.registry import EmbeddedRegistry
+from tidemill.runtime.registry import REGISTRY_VARIABLE
 
 
 def env(directory: DirectoryOption = DEFAULT_DIRECTORY) -> None:
     """Print `export` lines for the embedded parts: eval "$(tidemill env)"."""
     bootstrap = resolve_bootstrap(None, {}, directory)
     key = ensure_signing_key(signing_key_path(directory))
-    for name, value in ((BOOTSTRAP_VARIABLE, bootstrap), (SIGNING_KEY_VARIABLE, str(key))):
+    parts = {BOOTSTRAP_VARIABLE: bootstrap, SIGNING_KEY_VARIABLE: str(key)}
+    if url := EmbeddedRegistry(directory).url:
+        parts[REGISTRY_VARIABLE] = url
+    for name, value in parts.items():
         typer.echo(f"export {name}={shlex.quote(value)}")

@@ -58,6 +58,16 @@ def run(  # noqa: PLR0913 - one parameter per flag
     anchor_every: Annotated[
         int, typer.Option(help="Learning steps between two anchors of a model.")
     ] = 100_000,
+    live_models: Annotated[
+        int, typer.Option(help="Models that stay in memory, though there are more.")
+    ] = 20_000,
+    idle_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the states of the others are kept; with temporary files if not given.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run one processor until SIGTERM; `all` runs every processor as a process of its own."""
     check_environment(os.environ)
@@ -86,5 +96,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
             wait_ms=wait_ms,
             snapshot_every=snapshot_every,
             anchor_every=anchor_every,
+            live_models=live_models,
+            idle_folder=idle_folder,
         )
     )

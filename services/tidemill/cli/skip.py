@@ -109,7 +109,7 @@ def skip(  # noqa: PLR0913 - one parameter per option of the command
     group = group_of(plant.plant, "learner")
     workers = [name for name in members(brokers, settings, group) if name != NAME]
     if execute and workers:
-        raise ConfigError([_in_the_way(group, workers)])
+        raise ConfigError([in_the_way(group, workers)])
     clients = KafkaClients(brokers, settings)
     member = SoleMember(
         clients,
@@ -140,7 +140,7 @@ def skip(  # noqa: PLR0913 - one parameter per option of the command
         return
     _say(document)
     if not execute and workers:
-        typer.echo(f"before --execute: {_in_the_way(group, workers)}", err=True)
+        typer.echo(f"before --execute: {in_the_way(group, workers)}", err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,8 @@ def _key(flag: Path | None, directory: Path) -> "SigningKey":
     return SigningKey(signing_key(flag, os.environ, directory))
 
 
-def _in_the_way(group: str, workers: list[str]) -> str:
+def in_the_way(group: str, workers: list[str]) -> str:
+    """Return why an action of the ledger has to wait: the partitions have workers."""
     return (
         f"consumer group {group} must have no member, has {', '.join(workers)}: stop the workers; "
         "one that ended is a member until its session times out, 10 s later"

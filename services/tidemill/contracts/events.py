@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastavro import parse_schema
 
+from tidemill.contracts.avro import field_of, logical_type, without_null
 from tidemill.contracts.codec import (
+    PREFIX,
     JsonSchema,
     plain_times,
     read_exactly,
@@ -14,12 +16,15 @@ from tidemill.contracts.codec import (
     schema_id_of,
     wire_prefix,
 )
+from tidemill.contracts.hot import flat_reader
+from tidemill.contracts.renames import Names
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.contracts.definition import PlantDefinition
+    from tidemill.contracts.hot import FlatReader
     from tidemill.contracts.stream import StreamDefinition
 
 # Microseconds of 0001-01-01 and 10000-01-01: what a calendar can show.
@@ -41,45 +46,35 @@ class Event(NamedTuple):
 
 
 class _Writer(NamedTuple):
-    """How one writer schema of one stream is read; `aliases` are other names of its fields."""
+    """How one writer schema of one stream is read; `renamed` are other names and their fields."""
 
     stream: StreamDefinition
     schema: JsonSchema
-    reader: JsonSchema | None
     numerator: int
     denominator: int
-    aliases: tuple[tuple[str, str], ...]
+    renamed: tuple[tuple[str, str], ...]
+    flat: FlatReader | None
 
 
 class EventReader:
     """Reads events of all streams of a plant. Pure: knows only the schemas it was given.
 
+    Each event is read as it was written. Versions of a record stand side by side: none changes how
+    the records of another are read, but that aliases in any of them name its fields.
+
     Args:
         definition: The plant.
-        schemas: Writer schemas by id. The newest id of a record is what its fields are read as.
+        schemas: Writer schemas by id.
     """
 
     def __init__(self, definition: PlantDefinition, schemas: Mapping[int, JsonSchema]) -> None:
         self._schemas = dict(schemas)
         self._by_prefix: dict[bytes, _Writer] = {}
-        for schema_id, schema in self._schemas.items():
-            stream = definition.stream_for(record_name(schema))
-            if stream is not None:
-                self._by_prefix[wire_prefix(schema_id)] = self._writer(schema_id, stream)
-
-    def _writer(self, schema_id: int, stream: StreamDefinition) -> _Writer:
-        schema = self._schemas[schema_id]
-        newest_id = max(i for i, s in self._schemas.items() if record_name(s) == stream.event)
-        newest = self._schemas[newest_id]
-        reader = None if newest_id == schema_id else parse_schema(plain_times(newest))
-        numerator, denominator = _ratio(stream.time.unit or time_unit(newest, stream.time.field))
-        aliases = tuple(
-            (alias, field["name"])
-            for field in newest["fields"]
-            for alias in field.get("aliases", ())
-        )
-        plain = parse_schema(plain_times(schema))
-        return _Writer(stream, plain, reader, numerator, denominator, aliases)
+        for stream in definition.streams:
+            versions = {n: s for n, s in schemas.items() if record_name(s) == stream.event}
+            names = Names(versions[n] for n in sorted(versions))
+            for schema_id, schema in versions.items():
+                self._by_prefix[wire_prefix(schema_id)] = _writer(stream, schema, names)
 
     def read(self, value: bytes | None) -> Event:
         """Decode one event.
@@ -91,9 +86,11 @@ class EventReader:
         if writer is None:
             raise self._unclaimed(schema_id_of(value))
         assert value is not None
-        values = read_exactly(value, writer.schema, writer.reader)
-        for alias, name in writer.aliases:
-            values[alias] = values[name]
+        flat = writer.flat
+        plain = None if flat is None else flat.read(value, PREFIX.size)
+        values = read_exactly(value, writer.schema, None) if plain is None else plain
+        for name, field in writer.renamed:
+            values[name] = values[field]
         stream = writer.stream
         asset = values.get(stream.asset)
         if type(asset) is not str or not asset:
@@ -146,6 +143,14 @@ class EventReader:
         )
 
 
+def _writer(stream: StreamDefinition, schema: JsonSchema, names: Names) -> _Writer:
+    renamed = names.renamed(schema)
+    field = dict(renamed).get(stream.time.field, stream.time.field)
+    numerator, denominator = _ratio(time_unit(schema, field, stream.time.unit or "us"))
+    plain = parse_schema(plain_times(schema))
+    return _Writer(stream, plain, numerator, denominator, renamed, flat_reader(plain))
+
+
 def check_name(name: str, field: str) -> None:
     """Hold the name of an asset or event to what all our records can carry.
 
@@ -160,15 +165,11 @@ def check_name(name: str, field: str) -> None:
         )
 
 
-def time_unit(schema: JsonSchema, field: str) -> str:
-    """Return the unit of a timestamp field of a record schema; microseconds where it says none."""
-    for entry in schema["fields"]:
-        if field in (entry["name"], *entry.get("aliases", ())):
-            kinds = entry["type"] if isinstance(entry["type"], list) else [entry["type"]]
-            for kind in kinds:
-                if isinstance(kind, dict) and kind.get("logicalType") == "timestamp-millis":
-                    return "ms"
-    return "us"
+def time_unit(schema: JsonSchema, field: str, otherwise: str = "us") -> str:
+    """Return the unit of a timestamp field of a record schema, or `otherwise` if it says none."""
+    found = field_of(schema, field)
+    logical = None if found is None else logical_type(without_null(found["type"]))
+    return {"timestamp-millis": "ms", "timestamp-micros": "us"}.get(logical or "", otherwise)
 
 
 def _ratio(unit: str) -> tuple[int, int]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Bounds", "floats_within", "plain_floats_within", "plain_varint", "varint"]
+__all__ = [
+    "Bounds",
+    "FlatReader",
+    "flat_reader",
+    "floats_within",
+    "plain_floats_within",
+    "plain_varint",
+    "varint",
+]
 
 Bounds = tuple[tuple[str, float, float], ...]
+
+MOST_FIELDS = 256
+_KINDS = {"string": 0, "long": 1, "int": 1, "double": 2, "float": 3, "boolean": 4}
 
 # Two bytes of a varint at a time: all but the last pair of a number, and its last one or two.
 _PAIR = 1 << 14
@@ -43,7 +54,38 @@ def plain_floats_within(values: Mapping[str, object], bounds: Bounds) -> dict[st
     return found
 
 
+class FlatReader(Protocol):
+    """Reads records of plain fields; whatever is not plainly one record is left to others."""
+
+    def read(self, value: bytes, start: int) -> dict[str, object] | None:
+        """Return the fields of the record from `start` to the end; None if not plainly one."""
+
+
+def flat_reader(schema: Any) -> FlatReader | None:  # Any: an Avro schema in JSON
+    """Return a compiled reader of a record; None where it has other than plain fields, or unbuilt.
+
+    Plain are strings, whole and real numbers and truth values, each nullable or not.
+    """
+    if _fast is None or len(schema["fields"]) > MOST_FIELDS:
+        return None
+    fields = []
+    for field in schema["fields"]:
+        kind, null = field["type"], -1
+        if isinstance(kind, list):
+            if len(kind) != 2 or "null" not in kind:
+                return None
+            null = kind.index("null")
+            kind = kind[1 - null]
+        kind = kind["type"] if isinstance(kind, dict) and set(kind) == {"type"} else kind
+        if not isinstance(kind, str) or kind not in _KINDS:
+            return None
+        fields.append((field["name"], _KINDS[kind], null))
+    return _fast.FlatReader(tuple(fields))
+
+
 try:
+    from tidemill.contracts import _fast
     from tidemill.contracts._fast import floats_within, varint
 except ImportError:  # built without a compiler
+    _fast = None  # type: ignore[assignment]  # a module where it is there
     floats_within, varint = plain_floats_within, plain_varint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.codec import codec
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tidemill.contracts.events import Event
-    from tidemill.fold.fleet import AssetModels, Tracked
+    from tidemill.fold.fleet import Dropped
     from tidemill.fold.gate import Checked
+    from tidemill.fold.idle import IdleModels
     from tidemill.fold.instructions import Example
+    from tidemill.fold.past import Retired
     from tidemill.fold.plans import StreamPlan
     from tidemill.fold.terms import Terms
+    from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.records import Message
     from tidemill.models.outputs import Answer, Label
     from tidemill.models.refining import Score, Stored
@@ -71,17 +75,18 @@ class Fold:
     Args:
         terms: The plant's definition and schemas.
         partition: The partition number, the same in every topic.
+        idle: Where models go that are not needed for now.
 
     Attributes:
         is_replica: Whether it folds what was folded before: states restored later than an entry
             have it already. Nothing that is new may be passed over like that.
     """
 
-    def __init__(self, terms: Terms, partition: int) -> None:
+    def __init__(self, terms: Terms, partition: int, idle: IdleModels | None = None) -> None:
         self.partition = partition
         self.terms = terms
         self.plans = _plans(terms)
-        self.fleet = Fleet(self.plans, terms.past.floors)
+        self.fleet = Fleet(self.plans, terms.past, idle)
         self.counts = Counts()
         self.records = 0
         self._entry = -1
@@ -93,13 +98,23 @@ class Fold:
         self._encoder = PredictionEncoder(EVENTS, partition)
         self._updates = codec("Update")
 
-    def adopt(self, terms: Terms, sequence: int) -> list[Tracked]:
-        """Go on under other terms from ledger entry `sequence` on; see `Fleet.adopt`."""
-        self.terms = terms
+    def adopt(self, terms: Terms, sequence: int) -> list[Dropped]:
+        """Go on under other terms from ledger entry `sequence` on; more schemas touch no model."""
+        is_same = terms.definition_digest == self.terms.definition_digest
+        self.terms, self._reader = terms, EventReader(terms.definition, terms.schemas)
+        if is_same:
+            self.fleet.past = terms.past
+            return []
         self.plans = _plans(terms)
-        self._reader = EventReader(terms.definition, terms.schemas)
-        floors = terms.past.floors
-        return self.fleet.adopt(self.plans, floors, sequence=sequence, records=self.records)
+        return self.fleet.adopt(self.plans, terms.past, sequence=sequence, records=self.records)
+
+    def retire(self, stream: str, asset: str, retired: Retired) -> list[Tracked]:
+        """Let go of the models of an asset; see `Fleet.retire`."""
+        past = self.terms.past.retiring(stream, asset, retired)
+        self.terms = replace(self.terms, past=past)
+        gone = self.fleet.retire(stream, asset, retired.entry)
+        self.fleet.past = past
+        return gone
 
     def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         """Apply records of one input topic, in order, as part of ledger entry `sequence`."""
@@ -232,6 +247,8 @@ class Fold:
         assert message.value is not None
         source, cause = example.cause
         asset = self.fleet.of(example.plan.name, example.asset)
+        if asset.recent is None and asset.since < sequence:
+            asset.align()
         for tracked in asset.models:
             state = tracked.state
             if example.model not in {None, tracked.key.model}:

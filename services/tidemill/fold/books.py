@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidemill.fold.applying import Fold
-    from tidemill.fold.fleet import Tracked
     from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.tracked import Tracked
     from tidemill.kernel.records import Message
     from tidemill.models.state import ModelKey
 
@@ -84,11 +84,23 @@ class Books:
         self._emitted.add_emits(emits)
 
     def seal(
-        self, positions: Mapping[str, int], *, kind: str = "APPLIED", actions: Sequence[Action] = ()
+        self,
+        positions: Mapping[str, int],
+        *,
+        kind: str = "APPLIED",
+        actions: Sequence[Action] = (),
+        saves: bool = True,
     ) -> list[Emit]:
-        """Close the entry; return it with the snapshots and anchors that go with it."""
+        """Close the entry; return it with the snapshots and anchors that go with it.
+
+        Args:
+            positions: Next offset of every input topic.
+            kind: Of the entry.
+            actions: What it puts in force.
+            saves: Whether a change of terms saves all models: not if it leaves them as they are.
+        """
         fold, sequence = self._fold, self.sequence
-        due = self._due(actions)
+        due = self._due(saves and any(action.kind == TERMS for action in actions))
         anchored = self._choose_anchors(due)
         states = {tracked.key: dump_state(tracked.state) for tracked in due}
         noted = [*actions, *self._enforce_budgets(due, states)]
@@ -104,6 +116,7 @@ class Books:
         self.saved_bytes = sum(len(emit.value or b"") for emit in saved)
         entry = self._entry(kind, due, positions, actions=noted)
         self.tail = entry
+        fold.fleet.rest(states)
         fold.fleet.changed.clear()
         self._begin()
         key = f"{PROCESSOR}|{fold.partition}".encode()
@@ -140,17 +153,18 @@ class Books:
             fleet=standing.digest,
         ).sealed()
 
-    def _due(self, actions: Sequence[Action]) -> list[Tracked]:
-        """Return the models to save now: those that lag, or all when the terms change.
+    def _due(self, is_all: bool) -> list[Tracked]:
+        """Return the models to save now: heirs, and those that lag, or all when the terms change.
 
-        A re-fold never has to cross a change of terms that dropped models.
+        A re-fold never has to cross a change of terms that dropped models, nor to start an heir.
         """
         fleet, records = self._fold.fleet, self._fold.records
-        lag = self._policy.snapshot_every
-        if any(action.kind == TERMS for action in actions):
-            lag = 0
+        lag = 0 if is_all else self._policy.snapshot_every
         ahead = self._ahead(lag)
-        due: list[Tracked] = []
+        due = list(fleet.heirs.values())
+        fleet.heirs.clear()
+        for heir in due:
+            fleet.saved(heir.key)
         for key, (_, before) in fleet.dirty.items():
             if records - before < lag and len(due) >= ahead:
                 break

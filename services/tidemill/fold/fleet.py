@@ -2,136 +2,96 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from tidemill.contracts.prediction import about, text
-from tidemill.fold.past import GROUND, Floor
-from tidemill.models.state import ModelKey, ModelState, splits, tree_of
+from tidemill.contracts.prediction import about
+from tidemill.fold.idle import Idle, IdleModels
+from tidemill.fold.past import FIRST_TERMS, GROUND, Floor
+from tidemill.fold.standing import NONE_LEARNED, Standing, mark_of
+from tidemill.fold.tracked import AssetModels, Tracked
+from tidemill.models.outline import read_outline
+from tidemill.models.state import ModelKey, ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from tidemill.fold.past import Past
     from tidemill.fold.plans import StreamPlan
-    from tidemill.models.recent import Recent
+    from tidemill.fold.snapshots import Restored
     from tidemill.models.state import Blueprint
 
-    Floors = Mapping[tuple[str, str], Floor]
+    Dropped = Tracked | Idle
 
-MODULUS = 1 << 256
-NO_FLOORS: Floors = MappingProxyType({})
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One model and where its state stands.
-
-    Attributes:
-        since: Ledger sequence that the state was restored at; entries up to it are in it already.
-        name: The model's name as a prediction writes it.
-        tree: The predictor if it is a tree, which changes its shape by itself.
-        chunks: Records that its last snapshot took.
-        mark: What it counts in `Fleet.standing`.
-    """
-
-    key: ModelKey
-    state: ModelState
-    blueprint: Blueprint
-    since: int = -1
-    name: bytes = b""
-    tree: Any = None  # River carries no types
-    chunks: int = 1
-    mark: int = 0
-
-    def __post_init__(self) -> None:
-        self.name = text(self.key.model)
-        self.tree = tree_of(self.state.pipeline)
-        self.state.refinement.attach(self.blueprint.repeats, self.blueprint.region)
-
-    @property
-    def structure(self) -> int:
-        """How often the model changed its shape: breaks, and a tree's leaves beyond one."""
-        tree = self.tree
-        return self.state.structure if tree is None else self.state.structure + splits(tree)
-
-
-@dataclass(slots=True)
-class AssetModels:
-    """All models of one asset of one stream, champion first.
-
-    Attributes:
-        about: The asset as its predictions write it.
-        key: The asset as a Kafka key.
-        since: Newest ledger sequence that one of the models was restored at.
-        recent: The recent past that all models share; None until they are known to stand alike.
-    """
-
-    about: bytes
-    key: bytes
-    models: list[Tracked]
-    since: int
-    recent: Recent | None = None
-
-    def align(self) -> Recent:
-        """Let all models share one recent past: the champion's, or what a new champion finds.
-
-        Models that stand alike have the same one; a new one has seen nothing yet.
-        """
-        recent = max((tracked.state.recent for tracked in self.models), key=lambda r: r.count)
-        for tracked in self.models:
-            tracked.state.recent = recent
-        self.recent = recent
-        return recent
-
-
-class Standing(NamedTuple):
-    """Which models have learned what: how many, and the sum of a digest of each."""
-
-    models: int
-    total: int
-
-    @property
-    def digest(self) -> bytes:
-        """The sum as the ledger keeps it."""
-        return self.total.to_bytes(32)
+NOTHING_SAVED: Mapping[ModelKey, bytes] = MappingProxyType({})
 
 
 class Fleet:
-    """All models of one partition.
+    """All models of one partition, in memory or idle.
 
     `changed` are those that learned since the last entry; `dirty` those not in a snapshot, oldest
     change first, with the entry of that change and the number of records before that entry.
+    `heirs` are those that began with the entry being written: it must hold their snapshots.
 
     Args:
         plans: What is done with each stream.
-        floors: By stream and model, from where a name that was retired goes on counting.
+        past: From where models of retired names and assets go on counting.
+        idle: Where models go that are not needed for now.
     """
 
-    def __init__(self, plans: Mapping[str, StreamPlan], floors: Floors = NO_FLOORS) -> None:
+    def __init__(
+        self,
+        plans: Mapping[str, StreamPlan],
+        past: Past = FIRST_TERMS,
+        idle: IdleModels | None = None,
+    ) -> None:
+        self.past = past
+        self.idle = IdleModels() if idle is None else idle
         self._plans = plans
-        self._floors = floors
         self._assets: dict[tuple[str, str], AssetModels] = {}
         self._by_key: dict[ModelKey, Tracked] = {}
         self.changed: dict[ModelKey, Tracked] = {}
         self.dirty: OrderedDict[ModelKey, tuple[int, int]] = OrderedDict()
+        self.heirs: dict[ModelKey, Tracked] = {}
+        self._tired: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._unmarked: dict[ModelKey, Tracked] = {}
-        self._marks = Standing(0, 0)
+        self._marks = NONE_LEARNED
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self._by_key) + len(self.idle)
 
     def __iter__(self) -> Iterator[Tracked]:
-        return iter(self._by_key.values())
+        """Yield all models; of an idle one what it would be if it woke."""
+        yield from self._by_key.values()
+        yield from [self.idle.look_at(each.key) for each in self.idle]
+
+    @property
+    def live(self) -> int:
+        """How many models are in memory."""
+        return len(self._by_key)
+
+    @property
+    def frozen(self) -> int:
+        """How many models learn no more."""
+        frozen = sum(tracked.state.is_frozen for tracked in self._by_key.values())
+        return frozen + sum(each.is_frozen for each in self.idle)
 
     def get(self, key: ModelKey) -> Tracked | None:
-        """Return a model, if there is one."""
-        return self._by_key.get(key)
+        """Return a model, if there is one; an idle one wakes."""
+        found = self._by_key.get(key)
+        if found is None and self.idle.get(key) is not None:
+            found = self._by_key[key] = self._unmarked[key] = self.idle.wake(key)
+            self._tire((key.stream, key.asset))
+        return found
+
+    def since(self, key: ModelKey) -> int | None:
+        """Return the ledger sequence that a model was restored at; None if there is no model."""
+        found = self._by_key.get(key) or self.idle.get(key)
+        return None if found is None else found.since
 
     def of(self, stream: str, asset: str) -> AssetModels:
-        """Return the models of an asset; the first call starts them."""
+        """Return the models of an asset; the first call starts them, or wakes them."""
         found = self._assets.get((stream, asset))
         if found is not None:
             return found
@@ -139,19 +99,17 @@ class Fleet:
         since = max(tracked.since for tracked in started)
         models = AssetModels(about(asset, stream), asset.encode(), started, since)
         self._assets[stream, asset] = models
+        self._tire((stream, asset))
         return models
 
     def _track(self, stream: str, asset: str, blueprint: Blueprint) -> Tracked:
         key = ModelKey(stream, asset, blueprint.name)
-        tracked = self._by_key.get(key)
+        tracked = self.get(key)
         if tracked is None:
             tracked = Tracked(key, ModelState.fresh(key, blueprint), blueprint)
-            tracked.state.version, tracked.state.structure = self._floor(key)
+            tracked.state.version, tracked.state.structure = self.past.floor(*key)
             self._by_key[key] = tracked
         return tracked
-
-    def _floor(self, key: ModelKey) -> Floor:
-        return self._floors.get((key.stream, key.model), GROUND)
 
     def blueprint(self, key: ModelKey) -> Blueprint | None:
         """Return what a model is built from, or None if the definition has no such model."""
@@ -163,11 +121,31 @@ class Fleet:
         """Take over a state saved after ledger entry `since`, of a model the definition has."""
         blueprint = self.blueprint(key)
         assert blueprint is not None
-        before = self._by_key.get(key)
         tracked = Tracked(key, state, blueprint, since, chunks=chunks)
-        tracked.mark = 0 if before is None else before.mark
+        tracked.mark = self._vacate(key)
         self._by_key[key] = self._unmarked[key] = tracked
+
+    def lay(self, restored: Restored) -> None:
+        """Take over a verified snapshot of a model the definition has; it is loaded when needed."""
+        blueprint = self.blueprint(restored.key)
+        assert blueprint is not None
+        # Names shared by all models of a stream: what is kept of an idle one is counted.
+        key = ModelKey(self._plans[restored.key.stream].name, restored.key.asset, blueprint.name)
+        seen, is_frozen = read_outline(restored.state)
+        mark = self._mark(key, restored.version, restored.lineage, seen)
+        self._marks = self._marks.counting(self._vacate(key), mark)
+        since, chunks = restored.sequence, restored.chunks
+        idle = Idle(key, blueprint, since, chunks, mark, is_frozen)
+        self.idle.lay(idle, restored.state)
+        self.dirty.pop(key, None)
+
+    def _vacate(self, key: ModelKey) -> int:
+        """Make room for another state of a model; return what the one before counts."""
+        before = self._by_key.pop(key, None) or self.idle.get(key)
+        self.idle.drop(key)
+        self._unmarked.pop(key, None)
         self._assets.pop((key.stream, key.asset), None)
+        return 0 if before is None else before.mark
 
     def learned(self, tracked: Tracked, sequence: int, records: int) -> None:
         """Note that an entry changed a model's state, `records` having been applied before it."""
@@ -175,86 +153,148 @@ class Fleet:
         self.changed[key] = self._unmarked[key] = tracked
         if key not in self.dirty:
             self.dirty[key] = (sequence, records)
+            self._tired.pop((key.stream, key.asset), None)
+            tracked.is_stored = False
+            if tracked.is_heir:
+                tracked.is_heir = False
+                self.heirs[key] = tracked
 
     def saved(self, key: ModelKey) -> None:
         """Note that a snapshot holds the model's state."""
         self.dirty.pop(key, None)
+        self._tire((key.stream, key.asset))
+
+    def _tire(self, name: tuple[str, str]) -> None:
+        """Let the models of an asset be the next but all others to rest, if all are saved."""
+        if not any(key in self.dirty for key in self._keys(name)):
+            self._tired[name] = None
+            self._tired.move_to_end(name)
+
+    def _keys(self, name: tuple[str, str]) -> list[ModelKey]:
+        plan = self._plans.get(name[0])
+        return [ModelKey(*name, each.name) for each in plan.blueprints] if plan else []
+
+    def rest(self, saved: Mapping[ModelKey, bytes] = NOTHING_SAVED) -> None:
+        """Let assets rest while too many models are live: saved ones, least recently saved first.
+
+        Args:
+            saved: States of now as bytes, where they are at hand.
+        """
+        excess = self.idle.excess(len(self._by_key))
+        if excess <= 0:
+            return
+        stay = len(self._by_key) - excess
+        self.standing()
+        for name in [*self._tired]:
+            keys = self._keys(name)
+            if any(key in self.changed for key in keys):
+                continue
+            del self._tired[name]
+            self._assets.pop(name, None)
+            for key in keys:
+                tracked = self._by_key.pop(key, None)
+                if tracked is not None and tracked.mark:
+                    self.idle.rest(tracked, saved.get(key))
+            if len(self._by_key) <= stay:
+                break
+        self.idle.excess(len(self._by_key))
 
     def standing(self) -> Standing:
         """Return what tells all models that have learned from any others; cheap if few changed."""
-        for tracked in self._unmarked.values():
+        for key, tracked in self._unmarked.items():
             state = tracked.state
-            seen = state.recent.count
-            has_counted = seen > 0 or state.version > self._floor(tracked.key).version
-            mark = mark_of(tracked.key, state.version, state.lineage, seen) if has_counted else 0
-            self._count(tracked.mark, mark)
+            mark = self._mark(key, state.version, state.lineage, state.recent.count)
+            self._marks = self._marks.counting(tracked.mark, mark)
             tracked.mark = mark
         self._unmarked.clear()
         return self._marks
 
-    def _count(self, before: int, after: int) -> None:
-        count, total = self._marks
-        count += (after != 0) - (before != 0)
-        self._marks = Standing(count, (total + after - before) % MODULUS)
+    def _mark(self, key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
+        has_counted = seen > 0 or version > self.past.floor(*key).version
+        return mark_of(key, version, lineage, seen) if has_counted else 0
 
     def retired(self, models: Collection[tuple[str, str]]) -> dict[tuple[str, str], Floor]:
         """Return where names go on, should they come back, that are not among these models."""
         self.standing()
         floors: dict[tuple[str, str], Floor] = {}
-        for key, tracked in self._by_key.items():
+        for key in sorted([*self._by_key, *(each.key for each in self.idle)]):
             name = (key.stream, key.model)
-            if name in models or not tracked.mark:
+            if name in models:
                 continue
-            version, structure = floors.get(name, GROUND)
-            following = Floor(tracked.state.version + 1, tracked.structure + 1)
-            floors[name] = Floor(*map(max, (version, structure), following))
+            tracked = self._by_key.get(key) or self.idle.look_at(key)
+            if tracked.mark:
+                floors[name] = beyond(floors.get(name, GROUND), tracked)
         return floors
 
+    def retire(self, stream: str, asset: str, sequence: int) -> list[Tracked]:
+        """Let go of the models of an asset that ledger entry `sequence` finds; return them."""
+        self.standing()
+        found = [self.get(key) for key in self._keys((stream, asset))]
+        gone = [each for each in found if each is not None and each.since < sequence]
+        for tracked in gone:
+            self._drop(tracked)
+        self._assets.pop((stream, asset), None)
+        return gone
+
     def adopt(
-        self, plans: Mapping[str, StreamPlan], floors: Floors, *, sequence: int, records: int
-    ) -> list[Tracked]:
+        self, plans: Mapping[str, StreamPlan], past: Past, *, sequence: int, records: int
+    ) -> list[Dropped]:
         """Go on under other plans, from ledger entry `sequence` on, before it `records` records.
 
         Models of an equal blueprint stay. In the place of another one starts anew, from nothing
         but the count of its versions. Models that never learned start by themselves again.
 
         Returns:
-            The models dropped: the plans have none of their name.
+            The models dropped that had learned: the plans have none of their name.
         """
         self.standing()
-        self._plans, self._floors = plans, floors
+        self._plans, self.past = plans, past
         self._assets.clear()
+        self._tired.clear()
         fits = {(p.name, each.name): each for p in plans.values() for each in p.blueprints}
         dropped = []
-        for key, tracked in list(self._by_key.items()):
+        for key in sorted([*self._by_key, *(each.key for each in self.idle)]):
             blueprint = fits.get((key.stream, key.model))
-            if blueprint and tracked.mark and blueprint.digest == tracked.blueprint.digest:
-                tracked.blueprint = blueprint
-                tracked.state.refinement.attach(blueprint.repeats, blueprint.region)
+            found = self._by_key.get(key) or self.idle.get(key)
+            assert found is not None
+            if blueprint and found.mark and blueprint.digest == found.blueprint.digest:
+                self._keep(found, blueprint)
                 continue
-            self._drop(tracked)
-            if blueprint is None:
-                dropped.append(tracked)
-            elif tracked.mark:
-                self.learned(self._replace(tracked, blueprint), sequence, records)
+            if blueprint and found.mark:
+                self._replace(key, blueprint, sequence, records)
+                continue
+            self._drop(found)
+            if found.mark:
+                dropped.append(found)
+        for key in self._by_key:
+            self._tire((key.stream, key.asset))
         return dropped
 
-    def _drop(self, tracked: Tracked) -> None:
-        self._count(tracked.mark, 0)
-        for kept in (self._by_key, self.dirty, self.changed, self._unmarked):
-            kept.pop(tracked.key, None)
+    @staticmethod
+    def _keep(found: Dropped, blueprint: Blueprint) -> None:
+        found.blueprint = blueprint
+        if isinstance(found, Tracked):
+            found.state.refinement.attach(blueprint.repeats, blueprint.region)
 
-    def _replace(self, old: Tracked, blueprint: Blueprint) -> Tracked:
+    def _drop(self, found: Dropped) -> None:
+        self._marks = self._marks.counting(found.mark, 0)
+        self.idle.drop(found.key)
+        for kept in (self._by_key, self.dirty, self.changed, self.heirs, self._unmarked):
+            kept.pop(found.key, None)
+
+    def _replace(self, key: ModelKey, blueprint: Blueprint, sequence: int, records: int) -> None:
         """Start a model in the place of another; what that one had counted never goes back."""
-        state = ModelState.fresh(old.key, blueprint)
-        lessons = int(old.state.version > self._floor(old.key).version)
+        old = self.get(key)
+        assert old is not None
+        self._drop(old)
+        state = ModelState.fresh(key, blueprint)
+        lessons = int(old.state.version > self.past.floor(*key).version)
         state.version, state.structure = old.state.version + lessons, old.structure + lessons
         state.recent = old.state.recent
-        self._by_key[old.key] = Tracked(old.key, state, blueprint, chunks=old.chunks)
-        return self._by_key[old.key]
+        self._by_key[key] = Tracked(key, state, blueprint, chunks=old.chunks)
+        self.learned(self._by_key[key], sequence, records)
 
 
-def mark_of(key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
-    """Return what a model counts in `Fleet.standing` once anything has changed it."""
-    text = key.encode() + b"\0" + version.to_bytes(8) + seen.to_bytes(8) + lineage
-    return int.from_bytes(hashlib.sha256(text).digest())
+def beyond(floor: Floor, tracked: Tracked) -> Floor:
+    """Return a floor above a model, and not below another one."""
+    return Floor(*map(max, floor, (tracked.state.version + 1, tracked.structure + 1)))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.applying import Fold
+from tidemill.fold.idle import IdleModels
 from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
 from tidemill.fold.replica import INPUTS_DIFFER, Replica
 from tidemill.fold.snapshots import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, MutableMapping, Sequence
 
     from tidemill.fold.ledger import Entry, Run
     from tidemill.fold.ledger_log import Placed
@@ -46,10 +47,19 @@ def recover(
     partition: int,
     committed: Mapping[str, int | None],
     *,
-    terms: Terms,
     signing: SigningKey,
+    terms: Terms | None = None,
+    idle: IdleModels | None = None,
 ) -> Generator[None, None, Recovered | None]:
     """Rebuild a partition; None if its ledger has no entry yet.
+
+    Args:
+        log: The topics.
+        partition: The partition number, the same in every topic.
+        committed: Next offset of the group, per input.
+        signing: Verifies snapshots.
+        terms: Those at hand; others are looked up in the ledger.
+        idle: Where models go that are not needed for now.
 
     Raises:
         InvariantError: Ledger, offsets and inputs contradict one another.
@@ -60,10 +70,13 @@ def recover(
         _check_untouched(partition, committed)
         return None
     positions = yield from agreed_positions(log, tail, committed)
-    known = {terms.digest: terms}
-    shelf, start = yield from gather_states(log, tail, signing=signing, known=known)
+    known = {} if terms is None else {terms.digest: terms}
+    idle = IdleModels() if idle is None else idle
+    shelf, start = yield from gather_states(
+        log, tail, signing=signing, known=known, states=idle.store
+    )
     begins = {topic: log.span(topic, partition)[0] for topic in positions}
-    replica = Replica(log, partition, known)
+    replica = Replica(log, partition, known, idle)
     replica.start_from(shelf.newest)
     refolded = 0
     gone: tuple[Run, ...] = ()
@@ -82,6 +95,7 @@ def recover(
     for step in replica.doubts.values():
         raise _contradiction(partition, step, gone)
     _check_standing(fold, tail.entry)
+    shelf.clear()
     fold.fleet.changed.clear()
     fold.is_replica = False
     return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
@@ -105,12 +119,17 @@ def states_missing(entry: Entry, found: int) -> DependencyUnavailableError:
 
 
 def gather_states(
-    log: Log, tail: Placed, *, signing: SigningKey, known: dict[bytes, Terms]
+    log: Log,
+    tail: Placed,
+    *,
+    signing: SigningKey,
+    known: dict[bytes, Terms],
+    states: MutableMapping[bytes, bytes] | None = None,
 ) -> Generator[None, None, tuple[Shelf, int]]:
     """Return the newest verified state of each model, and the entry after which to fold on.
 
     `known` gains the terms in force, as the ledger has them; where it has them no more, those at
-    hand must do, whose past is unknown.
+    hand must do, whose past is unknown. `states` takes the states' bytes.
 
     Raises:
         DependencyUnavailableError: The broker has not yet shown a snapshot that was committed, or
@@ -122,7 +141,7 @@ def gather_states(
         known[digest] = found
     elif digest not in known:
         raise terms_missing(partition, digest)
-    shelf = Shelf(signing, plant=known[digest].definition.plant)
+    shelf = Shelf(signing, plant=known[digest].definition.plant, states=states)
     yield from _fill(shelf, log, SNAPSHOTS, partition)
     _check_none_is_newer(shelf, tail.entry)
     fleet = Fold(known[digest], partition).fleet

@@ -10,6 +10,8 @@ from tidemill.fold.books import BUDGET
 from tidemill.fold.cursors import Cursor
 from tidemill.fold.ledger import Digest, InputDigest
 from tidemill.fold.ledger_log import entry_before, find_terms
+from tidemill.fold.retirement import KIND as RETIRE
+from tidemill.fold.retirement import Retirement
 from tidemill.fold.terms import KIND, Terms
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.state import ModelKey
@@ -17,6 +19,7 @@ from tidemill.models.state import ModelKey
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger import Action, Entry, Run
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.snapshots import Restored
@@ -59,6 +62,7 @@ class Replica:
         log: The topics.
         partition: The partition number, the same in every topic.
         known: Terms at hand, by digest; others are looked up in the ledger.
+        idle: Where models go that are not needed for now.
 
     Attributes:
         doubts: By model, and None for outputs, the first step that contradicts the ledger. A
@@ -66,11 +70,18 @@ class Replica:
             version, which the entry of that change says anew.
     """
 
-    def __init__(self, log: Log, partition: int, known: Mapping[bytes, Terms]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        known: Mapping[bytes, Terms],
+        idle: IdleModels | None = None,
+    ) -> None:
         self.fold: Fold | None = None
         self._log = log
         self._partition = partition
         self._known = dict(known)
+        self._idle = idle
         self.doubts: dict[ModelKey | None, Step] = {}
         self._states: dict[ModelKey, Restored] = {}
         self._unread: set[ModelKey] = set()
@@ -94,7 +105,7 @@ class Replica:
             terms = yield from find_terms(self._log, self._partition, digest, before)
             self._known[digest] = terms
         if self.fold is None:
-            self.fold = Fold(terms, self._partition)
+            self.fold = Fold(terms, self._partition, self._idle)
             self.fold.is_replica = True
             self._load(self.fold, 0)
         else:
@@ -113,10 +124,8 @@ class Replica:
         for key, restored in self._states.items():
             if restored.sequence < sequence or _fitting(fold, key) != restored.state_digest:
                 continue
-            tracked = fold.fleet.get(key)
-            if tracked is None or tracked.since != restored.sequence:
-                fold.fleet.restore(key, restored.load(), restored.sequence, chunks=restored.chunks)
-                fold.fleet.saved(key)
+            if fold.fleet.since(key) != restored.sequence:
+                fold.fleet.lay(restored)
             self._unread.discard(key)
 
     def check_states(self) -> None:
@@ -191,6 +200,7 @@ class Replica:
             self._known[terms.digest] = terms
         if self.fold is not None:
             self.fold.fleet.changed.clear()
+            self.fold.fleet.rest()
         return (yield from self.become(entry.definition, placed.offset + 1, entry.sequence))
 
     def _cursor(self, topic: str, ends: Mapping[str, int]) -> Cursor:
@@ -207,17 +217,30 @@ class Replica:
                 tracked = fold.fleet.get(key)
                 if tracked is not None and tracked.since < entry.sequence:
                     tracked.state.stop_growing()
+                    tracked.is_stored = False
             elif action.kind == SKIP:
                 self._cursors.pop(action.detail["topic"], None)
+            elif action.kind == RETIRE:
+                self._retire(fold, Retirement.of(action), entry.sequence)
             elif action.kind == ROLLBACK:
                 _check_rolled_back(fold, action, entry)
+
+    def _retire(self, fold: Fold, retirement: Retirement, sequence: int) -> None:
+        """Let go of an asset's models; what was doubted of them before settles."""
+        retirement.apply(fold, sequence)
+        name = (retirement.stream, retirement.asset)
+        self.doubts = {
+            key: step
+            for key, step in self.doubts.items()
+            if key is not None and (key.stream, key.asset) != name
+        }
 
 
 def _check_rolled_back(fold: Fold, action: Action, entry: Entry) -> None:
     """Refuse to cross a roll-back: what the model had learned before is nowhere any more."""
     name = action.detail["model"]
-    tracked = fold.fleet.get(ModelKey.decode(name.encode()))
-    if tracked is None or tracked.since < entry.sequence:
+    since = fold.fleet.since(ModelKey.decode(name.encode()))
+    if since is None or since < entry.sequence:
         msg = (
             f"ledger entry {entry.sequence}: {name} went back to an older state there, its inputs "
             "were no longer retained; start at this entry or later, from its anchor"
@@ -235,9 +258,10 @@ def _model_differences(fold: Fold, entry: Entry) -> dict[ModelKey, str]:
     differences = {}
     expected = {ModelKey(m.stream, m.asset, m.model): m for m in entry.models}
     for key, said in expected.items():
-        tracked = fold.fleet.get(key)
-        if tracked is not None and tracked.since >= entry.sequence:
+        since = fold.fleet.since(key)
+        if since is not None and since >= entry.sequence:
             continue
+        tracked = fold.fleet.get(key)
         found = (tracked.state.version, tracked.state.lineage) if tracked else (0, b"")
         seen = tracked.state.recent.count if tracked else 0
         if (*found, seen) != (said.version, said.lineage, said.seen):

@@ -10,11 +10,12 @@ from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books, Policy
-from tidemill.fold.fleet import MODULUS, mark_of
 from tidemill.fold.ledger import Action, Digest, Entry, InputDigest
 from tidemill.fold.ledger_log import entries_after, last_entry
 from tidemill.fold.recovery import agreed_positions, gather_states, states_missing
 from tidemill.fold.replica import ROLLBACK, SKIP, Replica
+from tidemill.fold.retirement import assets_retired
+from tidemill.fold.standing import MODULUS, mark_of
 from tidemill.kernel.errors import ConfigError
 from tidemill.kernel.records import Emit
 from tidemill.models.state import ModelKey, ModelState
@@ -212,6 +213,8 @@ def rebuild_what_remains(
         if placed is None:
             continue
         yield from replica.step(placed, standing.positions, standing.begins)
+        gone = assets_retired(placed.entry)
+        claims = {key: each for key, each in claims.items() if (key.stream, key.asset) not in gone}
         claims |= {ModelKey(m.stream, m.asset, m.model): m for m in placed.entry.models}
     fold = yield from replica.become(tail.entry.definition, tail.offset + 1, tail.entry.sequence)
     replica.check_states()

@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tidemill.contracts.codec import codec, schema_id_of
+from tidemill.contracts.topics import SNAPSHOTS
 from tidemill.kernel.errors import InvalidRecordError, SnapshotRefusal
+from tidemill.kernel.records import Emit
 from tidemill.kernel.reports import Refused
 from tidemill.models.pickles import CODEC, dump_state, load_state
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
-    from tidemill.fold.fleet import Tracked
+    from tidemill.fold.tracked import Tracked
     from tidemill.kernel.records import Message
     from tidemill.models.state import ModelState
 
 CHUNK_BAR = b"|#"
+# In front of the name of a state on a shelf, so that the store may hold others of that name.
+SHELVED = b"\0"
 MOST_DIGITS = 9
 
 
@@ -52,15 +56,20 @@ class Saved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A verified snapshot, not yet parsed."""
+    """A verified snapshot, not yet parsed; `held` has its bytes."""
 
     key: ModelKey
     sequence: int
     version: int
     lineage: bytes
     state_digest: bytes
-    state: bytes
+    held: Mapping[bytes, bytes]
     chunks: int = 1
+
+    @property
+    def state(self) -> bytes:
+        """The state's bytes."""
+        return self.held[SHELVED + self.key.encode()]
 
     def load(self) -> ModelState:
         """Return the state; the signature was verified before.
@@ -127,12 +136,34 @@ def save(
     return records
 
 
+class Removed(Protocol):
+    """A model that is no more, and how many records its last snapshot took."""
+
+    @property
+    def key(self) -> ModelKey:
+        """The model."""
+
+    @property
+    def chunks(self) -> int:
+        """The records."""
+
+
+def tombstones(gone: Iterable[Removed], partition: int) -> list[Emit]:
+    """Return the records that delete the snapshots of models."""
+    return [
+        Emit(SNAPSHOTS, partition, chunk_key(each.key.encode(), chunk), None)
+        for each in gone
+        for chunk in range(each.chunks)
+    ]
+
+
 class Shelf:
     """Collects snapshot records of one partition: verified ones by model, refused ones by reason.
 
     Args:
         signing: The key that every record must be signed with.
         plant: Whose states they must be; None takes those of any.
+        states: Takes the states' bytes until the shelf is cleared.
 
     Attributes:
         newest: The newest complete snapshot of each model.
@@ -140,7 +171,14 @@ class Shelf:
         suspects: Models whose newest record was refused, so that an older state must serve.
     """
 
-    def __init__(self, signing: SigningKey, *, plant: str | None = None) -> None:
+    def __init__(
+        self,
+        signing: SigningKey,
+        *,
+        plant: str | None = None,
+        states: MutableMapping[bytes, bytes] | None = None,
+    ) -> None:
+        self._states: MutableMapping[bytes, bytes] = {} if states is None else states
         self._signing = signing
         self._plant = plant
         self._chunks: dict[tuple[ModelKey, int], dict[int, bytes]] = {}
@@ -148,6 +186,11 @@ class Shelf:
         self.newest: dict[ModelKey, Restored] = {}
         self.refused: list[Refused] = []
         self.suspects: set[ModelKey] = set()
+
+    def clear(self) -> None:
+        """Let go of all states; what was taken over of them stays."""
+        for key in self.newest:
+            self._states.pop(SHELVED + key.encode(), None)
 
     def add(self, message: Message) -> None:
         """Verify one record and keep it, or note why it is refused; a tombstone forgets."""
@@ -236,12 +279,14 @@ class Shelf:
             return
         del self._chunks[key, sequence]
         self.suspects.discard(key)
+        state = b"".join(chunks[n] for n in range(len(chunks)))
+        self._states[SHELVED + key.encode()] = state
         self.newest[key] = Restored(
             key=key,
             sequence=sequence,
             version=record["version"],
             lineage=record["lineage"],
             state_digest=record["state_digest"],
-            state=b"".join(chunks[n] for n in range(len(chunks))),
+            held=self._states,
             chunks=1 + max(self._more.get(key, ()), default=0),
         )

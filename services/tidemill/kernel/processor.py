@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 
     from tidemill.kernel.records import Emit, Message
 
@@ -59,6 +59,33 @@ class Marked(Protocol):
 def mark_of(task: Task | None) -> str:
     """Return a task's mark; empty if it has none."""
     return task.mark if isinstance(task, Marked) else ""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A task that is given, while it runs, schemas of records that it could not read."""
+
+    def unread(self, records: Sequence[Message]) -> set[int]:
+        """Return the ids in front of records that no schema is known for."""
+
+    def grow(self, schemas: Mapping[int, Any], positions: Mapping[str, int]) -> list[Emit]:
+        """Know more schemas from here on; return what is committed before the next record.
+
+        Args:
+            schemas: By id; Avro in JSON.
+            positions: Next offset of every input topic of this partition.
+        """
+
+
+class SchemaSource(Protocol):
+    """Where schemas come from that nobody knew when the worker started."""
+
+    def __call__(self, ids: Collection[int], /) -> Mapping[int, Any]:
+        """Return those of the ids that there is a schema for.
+
+        Raises:
+            DependencyUnavailableError: It cannot be said now.
+        """
 
 
 class Log(Protocol):

@@ -73,6 +73,7 @@ class Report:
         oversized: Models that met their budget since the task was opened, in words.
         refused: Snapshots that opening the task did not accept.
         refolded: Records that opening the task folded again.
+        replaced: Models in whose place a changed definition started new ones, by name.
         code, arithmetic: Digests as the ledger names them.
     """
 
@@ -89,6 +90,7 @@ class Report:
     oversized: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
     refolded: int = 0
+    replaced: tuple[str, ...] = ()
     code: bytes = b""
     arithmetic: bytes = b""
 

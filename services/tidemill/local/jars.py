@@ -1,4 +1,4 @@
-"""The broker's jars: named in a committed lock, fetched once, verified every time."""
+"""Jars of the embedded parts: named in a committed lock, fetched once, verified every time."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class LockedJar:
     version: str
     file: str
     sha256: str
+    classifier: str = ""
+    packaging: str = "jar"
 
 
 def read_lock(path: Path = LOCK_FILE) -> tuple[LockedJar, ...]:
@@ -95,7 +97,8 @@ def _fetch(jars: Sequence[LockedJar], folder: Path) -> None:
         from jgo.maven import MavenContext  # noqa: PLC0415 - optional, and only to fetch
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    sys.stderr.write(f"fetching {len(jars)} jar(s) of Apache Kafka, once, into {folder}\n")
+    of = "Apicurio Registry" if jars[0].group == "io.apicurio" else "Apache Kafka"
+    sys.stderr.write(f"fetching {len(jars)} jar(s) of {of}, once, into {folder}\n")
     if bundle := os.environ.get("SSL_CERT_FILE"):  # which jgo's HTTP client does not read
         os.environ.setdefault("REQUESTS_CA_BUNDLE", bundle)
     with tempfile.TemporaryDirectory(prefix="fetching-", dir=folder) as scratch:
@@ -104,7 +107,7 @@ def _fetch(jars: Sequence[LockedJar], folder: Path) -> None:
 
         def fetch(jar: LockedJar) -> None:
             component = context.project(jar.group, jar.artifact).at_version(jar.version)
-            path = component.artifact().resolve()
+            path = component.artifact(jar.classifier, jar.packaging).resolve()
             check_jar(jar, path)
             path.replace(folder / jar.file)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.compiled import quicken, slow
+from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
 from tidemill.models.state import ModelState
@@ -21,7 +22,7 @@ from tidemill.models.state import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CODEC = 1
+CODEC = 2
 
 _PLAIN = {
     "builtins": frozenset({"bool", "dict", "float", "frozenset", "int", "list", "set", "tuple"}),
@@ -258,6 +259,7 @@ def dump_state(state: ModelState) -> bytes:
     pickler = pickle.Pickler(written, protocol=5)
     pickler.dispatch_table = _reducers()
     pickler.dump(parts)
+    written.write(outline_of(state))
     return written.getvalue()
 
 

@@ -1,18 +1,81 @@
-"""A poll applied to one lane: what its task makes of it."""
+"""A poll applied: what the tasks of all lanes make of it."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.errors import InvariantError, MeshError
+from tidemill.kernel.processor import Growing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from tidemill.kernel.processor import SchemaSource
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.lanes import Lane
+
+
+Batch = dict[str, list["Message"]]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one transaction is to commit.
+
+    Attributes:
+        records: Those applied.
+        emits: What they caused.
+        offsets: Next offset to read, by topic and partition.
+        moved: The lanes with anything to commit.
+    """
+
+    records: list[Message] = field(default_factory=list)
+    emits: list[Emit] = field(default_factory=list)
+    offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    moved: list[Lane] = field(default_factory=list)
+
+
+def apply_all(
+    lanes: Iterable[Lane],
+    inputs: Sequence[str],
+    batches: Mapping[int, Batch],
+    schemas: SchemaSource | None = None,
+) -> Applied:
+    """Let the tasks of all lanes apply a poll; see `apply`."""
+    applied = Applied()
+    for lane in lanes:
+        batch = batches.get(lane.partition, {})
+        if not lane.is_ready or not (batch or lane.has_moved):
+            continue
+        if schemas is not None:
+            lane.first_emits = [*lane.first_emits, *_grown(lane, batch, schemas)]
+        applied.emits += apply(lane, inputs, batch)
+        applied.records += [message for messages in batch.values() for message in messages]
+        for topic, offset in lane.positions.items():
+            applied.offsets[topic, lane.partition] = offset
+        applied.moved.append(lane)
+    return applied
+
+
+def _grown(lane: Lane, batch: Batch, schemas: SchemaSource) -> Sequence[Emit]:
+    """Give a lane's task the schemas it will need for a poll, as far as there are any.
+
+    Raises:
+        DependencyUnavailableError: Whether there are cannot be said now.
+    """
+    task = lane.task
+    if not isinstance(task, Growing):
+        return ()
+    unread = {schema_id for messages in batch.values() for schema_id in task.unread(messages)}
+    found = schemas(unread) if unread else {}
+    if not found:
+        return ()
+    # An end of partition in the same poll has moved the positions past the records in it.
+    firsts = {topic: messages[0].offset for topic, messages in batch.items()}
+    return task.grow(found, {t: min(at, firsts.get(t, at)) for t, at in lane.positions.items()})
 
 
 def apply(lane: Lane, inputs: Sequence[str], batch: Mapping[str, Sequence[Message]]) -> list[Emit]:

@@ -97,10 +97,12 @@ class Assignment:
         self._begin(self._membership.partitions)
         self._observer.assigned(self._membership.partitions)
 
-    def discard(self) -> None:
-        """Forget all state; it is rebuilt from what was committed (rule 8)."""
+    def discard(self, *, pause_s: float = 0.0) -> None:
+        """Forget all state; it is rebuilt from what was committed (rule 8), after a pause."""
         self._membership.fetch({})
         self._begin(tuple(self._lanes))
+        for lane in self:
+            lane.resume_at = self._clock() + pause_s
 
     def _begin(self, partitions: tuple[int, ...]) -> None:
         for lane in self:

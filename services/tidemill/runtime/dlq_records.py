@@ -85,10 +85,9 @@ class TopicRecords:
     def unit(self, schema_id: int, field: str) -> str:
         """Return the unit of a time: s, ms, us or ns."""
         stream = self.stream(schema_id)
-        if stream is not None and stream.time.field == field and stream.time.unit is not None:
-            return stream.time.unit
-        newest = self.newest(self.name(schema_id) or "")
-        return time_unit(self.schemas[schema_id if newest is None else newest], field)
+        is_time = stream is not None and stream.time.field == field
+        otherwise = stream.time.unit if stream is not None and is_time else None
+        return time_unit(self.schemas[schema_id], field, otherwise or "us")
 
     def read(self, value: bytes | None) -> tuple[int | None, Values | None]:
         """Return the id in front of a value and its record, as far as they can be read."""

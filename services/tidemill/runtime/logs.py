@@ -88,6 +88,8 @@ class LoggingObserver:
         self._dead[partition] = report.dead
         for position, reason, _ in report.refused[:REFUSED_SHOWN]:
             self._log.warning("snapshot refused", position=position, reason=reason)
+        for model in report.replaced:
+            self._log.warning("model replaced", partition=partition, model=model)
         self._log.info(
             "restored",
             partition=partition,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -20,10 +21,19 @@ if TYPE_CHECKING:
 
 REGISTRY_VARIABLE = "TIDEMILL_SCHEMA_REGISTRY_URL"
 COMPATIBILITY = "FULL_TRANSITIVE"
+BACKWARD = "BACKWARD_TRANSITIVE"
 _TIMEOUT_S = 10
 _RETRIES = 2
 _NOT_FOUND = 404
 _CONFLICT = 409
+
+
+class UnreachableError(ConfigError):
+    """The registry does not answer, or not as one."""
+
+
+class RefusedError(ConfigError):
+    """A schema that the registry does not take beside the versions it has."""
 
 
 class Registry:
@@ -32,12 +42,16 @@ class Registry:
     def __init__(self, url: str) -> None:
         self._url = url
         try:
-            self._client = SchemaRegistryClient.new_client(
-                {"url": url, "timeout": _TIMEOUT_S, "max.retries": _RETRIES}
-            )
+            self._asking().close()
         except (ValueError, TypeError) as error:
             reason = f"must be the registry's URL, was {url}: {error}"
             raise ConfigError([f"{REGISTRY_VARIABLE}: {reason}"]) from error
+
+    def _asking(self) -> SchemaRegistryClient:
+        """Return a client, to be closed: it is asked seldom, and keeps a connection."""
+        return SchemaRegistryClient.new_client(
+            {"url": self._url, "timeout": _TIMEOUT_S, "max.retries": _RETRIES}
+        )
 
     def find(self, topic: str, schema: JsonSchema) -> int | None:
         """Return the id of `schema` on `topic`, or None where it is not registered.
@@ -46,7 +60,8 @@ class Registry:
             ConfigError: The registry does not answer as one.
         """
         try:
-            found = self._client.lookup_schema(subject(topic, schema), _avro(schema))
+            with closing(self._asking()) as client:
+                found = client.lookup_schema(subject(topic, schema), _avro(schema))
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return None
@@ -55,20 +70,21 @@ class Registry:
             raise self._failure(error) from error
         return found.schema_id
 
-    def register(self, topic: str, schema: JsonSchema) -> int:
-        """Register `schema` on `topic` under FULL_TRANSITIVE; return its id.
+    def register(self, topic: str, schema: JsonSchema, *, level: str = COMPATIBILITY) -> int:
+        """Register `schema` on `topic` under a level of compatibility; return its id.
 
         Raises:
-            ConfigError: The registry refuses it or does not answer as one.
+            RefusedError: It is not compatible with what is registered.
+            ConfigError: The registry does not answer as one.
         """
         name = subject(topic, schema)
         try:
-            self._client.set_compatibility(subject_name=name, level=COMPATIBILITY)
-            return self._client.register_schema(name, _avro(schema))
+            with closing(self._asking()) as client:
+                client.set_compatibility(subject_name=name, level=level)
+                return client.register_schema(name, _avro(schema))
         except SchemaRegistryError as error:
             if error.http_status_code == _CONFLICT:
-                reason = f"must be compatible ({COMPATIBILITY}) with what is registered, {error}"
-                raise ConfigError([f"{name}: {reason}"]) from error
+                raise refused(name, level, error.error_message) from error
             raise self._failure(error) from error
         except HTTPError as error:
             raise self._failure(error) from error
@@ -80,7 +96,8 @@ class Registry:
             ConfigError: The registry does not answer as one.
         """
         try:
-            found = self._client.get_schema(schema_id)
+            with closing(self._asking()) as client:
+                found = client.get_schema(schema_id)
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return None
@@ -92,14 +109,15 @@ class Registry:
     def versions(self, topic: str, name: str) -> dict[int, JsonSchema]:
         """Return every registered version of a record on a topic by id; empty where there is none.
 
+        What is not JSON, a schema of another kind, comes as its text.
+
         Raises:
             ConfigError: The registry does not answer as one.
         """
         try:
-            found = [
-                self._client.get_version(f"{topic}-{name}", version)
-                for version in self._client.get_versions(f"{topic}-{name}")
-            ]
+            with closing(self._asking()) as client:
+                versions = client.get_versions(f"{topic}-{name}")
+                found = [client.get_version(f"{topic}-{name}", version) for version in versions]
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return {}
@@ -109,15 +127,27 @@ class Registry:
         known: dict[int, JsonSchema] = {}
         for each in found:
             assert each.schema_id is not None
+            text = each.schema.schema_str or "null"
             try:
-                known[each.schema_id] = json.loads(each.schema.schema_str or "null")
-            except ValueError as error:
-                reason = f"must be an Avro schema, is {each.schema.schema_type}: {error}"
-                raise ConfigError([f"{topic}-{name}, id {each.schema_id}: {reason}"]) from error
+                known[each.schema_id] = json.loads(text)
+            except ValueError:
+                known[each.schema_id] = text
         return known
 
-    def _failure(self, error: Exception) -> ConfigError:
-        return ConfigError([f"{REGISTRY_VARIABLE}: {self._url} must answer, found {error}"])
+    def _failure(self, error: Exception) -> UnreachableError:
+        return UnreachableError([f"{REGISTRY_VARIABLE}: {self._url} must answer, found {error}"])
+
+
+def refused(name: str, level: str, found: str) -> RefusedError:
+    """Return the error for a schema that breaks the rule of its subject."""
+    wants = (
+        "give an added field a default, keep the types of those there are, rename by an alias; a "
+        "promoted type passes with --backward, for the plant's own records"
+        if level == COMPATIBILITY
+        else "give an added field a default, rename by an alias, only widen types"
+    )
+    reason = f"must be compatible with every version registered ({level}), found: {found}; {wants}"
+    return RefusedError([f"{name}: {reason}"])
 
 
 def registered(registry: Registry, topic: str, schema: JsonSchema) -> int:

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.processor import mark_of
-from tidemill.runtime.applying import apply
+from tidemill.runtime.applying import apply_all
 from tidemill.runtime.assignment import Assignment
 from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
 from tidemill.runtime.failures import check_message_error
@@ -22,8 +22,8 @@ from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidemill.kernel.processor import TaskFactory
-    from tidemill.kernel.records import Emit, Message
+    from tidemill.kernel.processor import SchemaSource, TaskFactory
+    from tidemill.kernel.records import Message
     from tidemill.runtime.clients import Clients, RawMessage
     from tidemill.runtime.lanes import Lane
 
@@ -48,6 +48,7 @@ class WorkerSettings:
         wait_s: Longest wait for a batch to fill.
         idle_commit_s: Shortest time between commits that only pass control markers.
         restore_deadline_s: How long what was committed may take to become visible.
+        schemas: Asked for schemas that no task knows; None means there are no others.
     """
 
     group: str
@@ -57,6 +58,7 @@ class WorkerSettings:
     wait_s: float = 0.05
     idle_commit_s: float = 1.0
     restore_deadline_s: float = 60.0
+    schemas: SchemaSource | None = None
 
     @property
     def transactional_id(self) -> str:
@@ -251,21 +253,16 @@ class Worker:
     def _transact(self, batches: dict[int, dict[str, list[Message]]]) -> None:
         """Apply a poll and commit it; after any abort the state is discarded (rule 8)."""
         started = self._clock()
-        records: list[Message] = []
-        emits: list[Emit] = []
-        offsets: dict[tuple[str, int], int] = {}
-        moved: list[Lane] = []
-        for lane in self._lanes:
-            batch = batches.get(lane.partition, {})
-            if not lane.is_ready or not (batch or lane.has_moved):
-                continue
-            emits += apply(lane, self._factory.inputs, batch)
-            records += [message for messages in batch.values() for message in messages]
-            for topic, offset in lane.positions.items():
-                offsets[topic, lane.partition] = offset
-            moved.append(lane)
+        try:
+            applied = apply_all(self._lanes, self._factory.inputs, batches, self._settings.schemas)
+        except DependencyUnavailableError as error:
+            self._observer.aborted(str(error))
+            self._lanes.discard(pause_s=error.retry_after_s)
+            return
+        records, emits, moved = applied.records, applied.emits, applied.moved
         marks = {lane.partition: mark_of(lane.task) for lane in moved}
-        ended = self._transactor.run(emits, offsets, self._membership.metadata, marks=marks)
+        where = self._membership.metadata
+        ended = self._transactor.run(emits, applied.offsets, where, marks=marks)
         if ended.outcome is Outcome.ABORTED:
             self._discard(ended.reason)
             return

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from tidemill.fold.audit.exam import Examined
-    from tidemill.fold.fleet import Tracked
     from tidemill.fold.ledger import Entry
     from tidemill.fold.replica import Step
+    from tidemill.fold.tracked import Tracked
     from tidemill.kernel.records import Emit
     from tidemill.models.state import ModelKey
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.audit.findings import Finding, Kind, Place
+from tidemill.fold.retirement import assets_retired
 from tidemill.fold.snapshots import Shelf, split_key
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvalidRecordError
@@ -145,7 +146,10 @@ class SavedStates:
         for model in entry.models:
             key = ModelKey(model.stream, model.asset, model.model)
             self._lineages[key] = (model.version, model.lineage)
-        if any(action.kind == TERMS for action in entry.actions):
+        gone = assets_retired(entry)
+        if gone:
+            self._forget(gone)
+        elif any(action.kind == TERMS for action in entry.actions):
             self._announced.clear()
         findings = [
             finding
@@ -154,6 +158,13 @@ class SavedStates:
         ]
         self._announced.update(dict.fromkeys(entry.snapshots, entry.sequence))
         return findings
+
+    def _forget(self, assets: set[tuple[str, str]]) -> None:
+        """Expect nothing any more of assets that were retired."""
+        for name in [*self._announced]:
+            key = ModelKey.decode(name.encode())
+            if (key.stream, key.asset) in assets:
+                del self._announced[name]
 
     def _contradictions(self, claim: Claim, entry: Entry) -> Iterator[Finding]:
         name = claim.key.encode().decode()

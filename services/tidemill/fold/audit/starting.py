@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import INPUTS, Fold
+from tidemill.fold.audit.beginnings import differing, names_in
 from tidemill.fold.audit.bounds import first_entry
 from tidemill.fold.audit.chain import walk
-from tidemill.fold.ledger_log import find_terms
+from tidemill.fold.ledger_log import retained_terms, terms_missing
 from tidemill.fold.snapshots import Restored, Shelf
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping
     from typing import TypeVar
 
+    from tidemill.fold.audit.beginnings import Names
     from tidemill.fold.audit.findings import Place
     from tidemill.fold.audit.saved import Claim
     from tidemill.fold.ledger import Entry
     from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.past import Retired
     from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.processor import Log
 
     T = TypeVar("T")
-    Names = dict[tuple[str, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class _Candidates:
         self._base: Placed | None = None
         self._names: Names | None = None
         self._begun: dict[tuple[str, str], int] = {}
+        self._retired: Mapping[tuple[str, str], Retired] = {}
         self._read_changes(oldest.offset)
 
     def _read_changes(self, start: int) -> None:
@@ -143,8 +146,8 @@ class _Candidates:
 
     def _read_names(self, terms: Terms, sequence: int) -> None:
         """Note which models begin anew with an entry: nothing from before it counts for them."""
-        names = _names(Fold(terms, self._source.partition))
-        anew = _differing(names if self._names is None else self._names, names)
+        names = names_in(Fold(terms, self._source.partition))
+        anew = differing(names if self._names is None else self._names, names)
         self._begun.update(dict.fromkeys(anew, sequence))
         self._names = names
 
@@ -154,13 +157,15 @@ class _Candidates:
         log, partition, base = self._source.log, self._source.partition, self._base
         assert base is not None
         ends: dict[tuple[str, str], int] = {}
-        names = _names(self._fold(base))
+        names = names_in(self._fold(base))
         for walked in walk(log, partition, base.offset + 1, log.span(LEDGER, partition)[1]):
-            entry = None if walked.placed is None else walked.placed.entry
-            for action in entry.actions if entry else ():
-                if entry and action.kind == TERMS:
-                    before, names = names, _names(Fold(Terms.of(action), partition))
-                    for name in _differing(before, names):
+            if walked.placed is None:
+                continue
+            entry = walked.placed.entry
+            for action in entry.actions:
+                if action.kind == TERMS:
+                    before, names = names, names_in(Fold(Terms.of(action), partition))
+                    for name in differing(before, names):
                         ends.setdefault(name, entry.sequence)
         return ends
 
@@ -170,6 +175,7 @@ class _Candidates:
             return Start(0, obstacle=f"no entry before {self._floor} can be read")
         fleet = self._fold(base).fleet
         after = base.entry.resume
+        self._retired = fleet.past.assets
         chosen: dict[ModelKey, list[Claim]] = {}
         notes: list[str] = []
         states = self._states()
@@ -177,12 +183,14 @@ class _Candidates:
             blueprint = fleet.blueprint(key)
             if blueprint is None:
                 continue
-            begun = self._begun.get((key.stream, key.model), 0)
+            begun = self._begin_of(key)
             fitting = {
                 sequence
                 for sequence, chunks in states.get(key, {}).items()
                 if chunks[0].state_digest == blueprint.digest and sequence >= begun
             }
+            if not fitting and begun > self._changes.get(key, [-1])[-1]:
+                continue
             usable, until = self._newest(key, fitting)
             if until + 1 < self._lowest:
                 usable = self._later(key, fitting)
@@ -206,7 +214,7 @@ class _Candidates:
     def _newest(self, key: ModelKey, fitting: Collection[int]) -> tuple[int | None, int]:
         """Return the newest state before the first entry wanted, and up to where it holds."""
         newest = max((sequence for sequence in fitting if sequence < self._floor), default=None)
-        begun = self._begun.get((key.stream, key.model), 0)
+        begun = self._begin_of(key)
         since = begun - 1 if newest is None else newest
         later = [sequence for sequence in self._changes.get(key, ()) if sequence > since]
         until = later[0] - 1 if later else self._floor - 1
@@ -215,8 +223,15 @@ class _Candidates:
     def _later(self, key: ModelKey, fitting: Collection[int]) -> int | None:
         """Return the oldest state from the first entry wanted on, before the model begins anew."""
         oldest = min((sequence for sequence in fitting if sequence >= self._floor), default=None)
-        end = self._ends.get((key.stream, key.model)) if oldest is not None else None
-        return oldest if oldest is None or end is None or oldest < end else None
+        if oldest is None:
+            return None
+        end = self._ends.get((key.stream, key.model))
+        return oldest if end is None or oldest < end else None
+
+    def _begin_of(self, key: ModelKey) -> int:
+        """Return the newest entry with which a model had to begin anew; 0 if it never had."""
+        retired = self._retired.get((key.stream, key.asset))
+        return max(self._begun.get((key.stream, key.model), 0), retired.entry if retired else 0)
 
     def _is_known_since(self, since: int, last: int) -> bool:
         """Return whether every change after a state is known.
@@ -260,20 +275,11 @@ class _Candidates:
 
     def _fold(self, base: Placed) -> Fold:
         source, digest = self._source, base.entry.definition
-        terms = source.known.get(digest)
+        where = (source.log, source.partition, digest, base.offset + 1)
+        terms = drained(retained_terms(*where)) or source.known.get(digest)
         if terms is None:
-            terms = drained(find_terms(source.log, source.partition, digest, base.offset + 1))
+            raise terms_missing(source.partition, digest)
         return Fold(terms, source.partition)
-
-
-def _names(fold: Fold) -> Names:
-    """Return the digest of every model's blueprint, by stream and name."""
-    plans = fold.plans.values()
-    return {(plan.name, each.name): each.digest for plan in plans for each in plan.blueprints}
-
-
-def _differing(before: Names, now: Names) -> set[tuple[str, str]]:
-    return {name for name in {*before, *now} if before.get(name) != now.get(name)}
 
 
 def drained(steps: Generator[object, None, T]) -> T:

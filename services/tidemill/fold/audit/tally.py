@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import LEDGER
 from tidemill.fold.audit.findings import Finding, Kind, Place
-from tidemill.fold.fleet import MODULUS, Standing, mark_of
+from tidemill.fold.retirement import assets_retired
+from tidemill.fold.standing import NONE_LEARNED, mark_of
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.models.state import ModelKey
@@ -23,7 +24,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._marks: dict[ModelKey, int] = {}
-        self._total = 0
+        self._sum = NONE_LEARNED
         self._is_whole = False
 
     def lose_the_thread(self) -> None:
@@ -37,7 +38,7 @@ class Tally:
         if not self._is_whole:
             return
         self._add(entry)
-        added = Standing(len(self._marks), self._total)
+        added = self._sum
         if (added.models, added.digest) == (entry.learned, entry.fleet):
             return
         self._is_whole = False
@@ -54,9 +55,12 @@ class Tally:
             if action.kind == TERMS:
                 names = Terms.of(action).models
                 for key in [key for key in self._marks if (key.stream, key.model) not in names]:
-                    self._total = (self._total - self._marks.pop(key)) % MODULUS
+                    self._sum = self._sum.counting(self._marks.pop(key), 0)
+        gone = assets_retired(entry)
+        for key in [key for key in self._marks if gone and (key.stream, key.asset) in gone]:
+            self._sum = self._sum.counting(self._marks.pop(key), 0)
         for model in entry.models:
             key = ModelKey(model.stream, model.asset, model.model)
             mark = mark_of(key, model.version, model.lineage, model.seen)
-            self._total = (self._total + mark - self._marks.get(key, 0)) % MODULUS
+            self._sum = self._sum.counting(self._marks.get(key, 0), mark)
             self._marks[key] = mark

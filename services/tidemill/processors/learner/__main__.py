@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.id_lock import LOCK_FILE
 from tidemill.contracts.topics import EVENTS, group_of
 from tidemill.fold.books import Policy
+from tidemill.fold.idle import IdleModels, Room
 from tidemill.fold.plans import plan_problems
 from tidemill.fold.snapshots import SigningKey
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import ConfigError
 from tidemill.processors.learner.processor import LearnerFactory
 from tidemill.runtime.clients import KafkaClients
+from tidemill.runtime.idle_states import IdleStates, check_folder
 from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, log_halt
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.plant_files import read_plant
 from tidemill.runtime.probes import serve_probes
 from tidemill.runtime.registry import Registry, writers
+from tidemill.runtime.schema_source import PlantSchemas
 from tidemill.runtime.service import serve
 from tidemill.runtime.worker import WorkerSettings
 
@@ -38,13 +42,19 @@ def run(settings: Settings) -> None:
     problems = plan_problems(plant.definition)
     if problems:
         raise ConfigError(problems)
+    check_folder(settings.idle_folder)
+    room = Room(settings.live_models)
     factory = LearnerFactory(
         Terms(plant.definition, {**plant.writer_schemas, **_registered(plant, settings)}),
         SigningKey(settings.signing_key),
         Policy(snapshot_every=settings.snapshot_every, anchor_every=settings.anchor_every),
         from_end=settings.from_end,
         redefines=settings.redefines,
+        idle=lambda _: IdleModels(IdleStates(settings.idle_folder), room),
     )
+    lock = settings.definition.parent / plant.definition.schemas / LOCK_FILE
+    registry = None if settings.registry_url is None else Registry(settings.registry_url)
+    schemas = PlantSchemas(lock, registry, _records(plant))
     metrics = WorkerMetrics(factory.name)
     with serve_probes(metrics, host=settings.probe_host, port=settings.probe_port) as address:
         logs = LoggingObserver(factory.name, settings.instance)
@@ -58,6 +68,7 @@ def run(settings: Settings) -> None:
                 partitions=plant.definition.partitions,
                 batch=settings.batch,
                 wait_s=settings.wait_ms / 1000,
+                schemas=schemas,
             ),
             observer=Observers(metrics, logs),
             until_idle_s=settings.until_idle_s,
@@ -73,5 +84,8 @@ def _registered(plant: Plant, settings: Settings) -> dict[int, JsonSchema]:
     """
     if settings.registry_url is None:
         return {}
-    records = dict.fromkeys(stream.event for stream in plant.definition.streams)
-    return writers(Registry(settings.registry_url), EVENTS, records)
+    return writers(Registry(settings.registry_url), EVENTS, _records(plant))
+
+
+def _records(plant: Plant) -> list[str]:
+    return list(dict.fromkeys(stream.event for stream in plant.definition.streams))

@@ -5,30 +5,31 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tidemill.contracts.codec import MAGIC, schema_id_of, wire_prefix
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.fold.applying import INPUTS, PROCESSOR, Fold
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books
+from tidemill.fold.idle import IdleModels
 from tidemill.fold.recovery import recover
-from tidemill.fold.snapshots import Shelf, chunk_key
+from tidemill.fold.snapshots import Shelf, tombstones
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.processor import Opened
-from tidemill.kernel.records import Emit
 from tidemill.kernel.reports import Report
 from tidemill.models.pickles import dump_state, load_state
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from tidemill.fold.books import Policy
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
-    from tidemill.kernel.records import Message
+    from tidemill.kernel.records import Emit, Message
     from tidemill.kernel.reports import Refused
 
 SMALLEST_CHUNK_BYTES = 4_096
@@ -40,6 +41,7 @@ class Learner:
     Attributes:
         refused: Snapshots that recovery did not accept.
         refolded: Records that recovery folded again.
+        replaced: Models in whose place a changed definition started new ones, by name.
         at_budget: Models that met their budget before the task was opened.
     """
 
@@ -48,6 +50,7 @@ class Learner:
         self.books = books
         self.refused: tuple[Refused, ...] = ()
         self.refolded = 0
+        self.replaced: tuple[str, ...] = ()
         self.at_budget = 0
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:
@@ -63,6 +66,21 @@ class Learner:
     def seal(self, positions: Mapping[str, int]) -> list[Emit]:
         """Return the ledger entry of the transaction, and the snapshots that go with it."""
         return self.books.seal(positions)
+
+    def unread(self, records: Sequence[Message]) -> set[int]:
+        """Return the ids of unknown schemas; see `tidemill.kernel.processor.Growing`."""
+        known = {wire_prefix(schema_id) for schema_id in self.fold.terms.schemas}
+        met = {record.value[:5] for record in records if record.topic == EVENTS and record.value}
+        whole = [prefix for prefix in met - known if len(prefix) == 5 and prefix[0] == MAGIC]
+        return set(map(schema_id_of, whole))
+
+    def grow(self, schemas: Mapping[int, Any], positions: Mapping[str, int]) -> list[Emit]:
+        """Read by more schemas from here on; see `tidemill.kernel.processor.Growing`."""
+        fold, sequence = self.fold, self.books.sequence
+        known = {**fold.terms.schemas, **schemas}
+        terms = replace(fold.terms, schemas=known).after(fold.terms, entry=sequence, retired={})
+        fold.adopt(terms, sequence)
+        return self.books.seal(positions, kind="ACTION", actions=[terms.action()], saves=False)
 
     @property
     def mark(self) -> str:
@@ -86,6 +104,7 @@ class Learner:
             oversized=oversized,
             refused=self.refused,
             refolded=self.refolded,
+            replaced=self.replaced,
             code=code_digest(),
             arithmetic=arithmetic_digest(),
         )
@@ -101,6 +120,11 @@ class Learner:
             self.fold.fleet.restore(ModelKey(*key), load_state(dumped), -1)
 
 
+def all_live(_partition: int) -> IdleModels:
+    """Let every model stay in memory once it was needed."""
+    return IdleModels()
+
+
 class LearnerFactory:
     """Opens the learner's partitions.
 
@@ -110,6 +134,7 @@ class LearnerFactory:
         policy: How often state is saved.
         from_end: Whether a partition without any history starts at its end.
         redefines: Whether these terms may come back where others have replaced them.
+        idle: Returns where the models of a partition go that are not needed for now; empty.
     """
 
     name = PROCESSOR
@@ -131,22 +156,25 @@ class LearnerFactory:
         *,
         from_end: bool = False,
         redefines: bool = False,
+        idle: Callable[[int], IdleModels] = all_live,
     ) -> None:
         self._terms = terms
         self._signing = signing
         self._policy = policy
         self._end = 1 if from_end else 0
         self._redefines = redefines
+        self._idle = idle
 
     def open(
         self, partition: int, committed: Mapping[str, int | None], log: Log
     ) -> Generator[None, None, Opened]:
         """Rebuild one partition; see `tidemill.kernel.processor.TaskFactory`."""
+        idle = self._idle(partition)
         recovered = yield from recover(
-            log, partition, committed, terms=self._terms, signing=self._signing
+            log, partition, committed, terms=self._terms, signing=self._signing, idle=idle
         )
         if recovered is None:
-            return self._found(partition, committed, log)
+            return self._found(partition, committed, log, idle)
         learner = self._learner(recovered.fold)
         learner.books.tail = recovered.tail
         mark = learner.mark
@@ -154,8 +182,7 @@ class LearnerFactory:
         emits: list[Emit] = []
         if not recovered.fold.terms.reads_all_of(self._terms):
             emits = self._change_terms(learner, recovered.positions)
-        bounded = sum(tracked.state.at_budget for tracked in recovered.fold.fleet)
-        learner.at_budget = bounded - len(learner.books.oversized)
+        learner.at_budget = recovered.fold.fleet.frozen - len(learner.books.oversized)
         return Opened(learner, recovered.positions, emits, mark)
 
     def write_smaller(self) -> None:
@@ -172,7 +199,9 @@ class LearnerFactory:
     def _learner(self, fold: Fold) -> Learner:
         return Learner(fold, Books(fold, None, signing=self._signing, policy=self._policy))
 
-    def _found(self, partition: int, committed: Mapping[str, int | None], log: Log) -> Opened:
+    def _found(
+        self, partition: int, committed: Mapping[str, int | None], log: Log, idle: IdleModels
+    ) -> Opened:
         """Start a partition that has no history: its genesis names terms and first offsets.
 
         Raises:
@@ -195,7 +224,7 @@ class LearnerFactory:
             topic: committed.get(topic) or log.span(topic, partition)[self._end]
             for topic in self.inputs
         }
-        learner = self._learner(Fold(self._terms, partition))
+        learner = self._learner(Fold(self._terms, partition, idle))
         action = self._terms.action()
         return Opened(
             learner, positions, learner.books.seal(positions, kind="GENESIS", actions=[action])
@@ -211,15 +240,13 @@ class LearnerFactory:
         partition = fold.partition
         self._check_may_follow(fold.terms, partition)
         retired = fold.fleet.retired(self._terms.models)
+        before = _digests(fold)
         terms = self._terms.after(fold.terms, entry=sequence, retired=retired)
         dropped = fold.adopt(terms, sequence)
+        now = _digests(fold)
+        learner.replaced = tuple(n for n in before if n in now and now[n] != before[n])
         entry = learner.books.seal(positions, kind="ACTION", actions=[terms.action()])
-        tombstones = [
-            Emit(SNAPSHOTS, partition, chunk_key(tracked.key.encode(), chunk), None)
-            for tracked in dropped
-            for chunk in range(tracked.chunks)
-        ]
-        return [*entry, *tombstones]
+        return [*entry, *tombstones(dropped, partition)]
 
     def _check_may_follow(self, terms: Terms, partition: int) -> None:
         """Refuse terms of another plant, and those that the terms in force have replaced."""
@@ -239,3 +266,8 @@ class LearnerFactory:
                 "worker with the new definition, or pass --redefine to go back on purpose"
             )
             raise InvariantError(msg)
+
+
+def _digests(fold: Fold) -> dict[str, bytes]:
+    """Return what each model is built from, by its name."""
+    return {each.name: each.digest for plan in fold.plans.values() for each in plan.blueprints}

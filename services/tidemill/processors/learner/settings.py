@@ -34,6 +34,8 @@ class Settings:
         wait_ms: Longest wait for a batch to fill.
         snapshot_every: Records by which a saved state may lag its partition.
         anchor_every: Learning steps between two anchors of a model.
+        live_models: Models that stay in memory, though there are more.
+        idle_folder: Where the states of the others are kept; None is with temporary files.
     """
 
     definition: Path
@@ -51,6 +53,8 @@ class Settings:
     wait_ms: int = 50
     snapshot_every: int = 10_000
     anchor_every: int = 100_000
+    live_models: int = 20_000
+    idle_folder: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, every problem at once.
@@ -66,6 +70,7 @@ class Settings:
                 ("--probe-port", self.probe_port, 0, 65_535),
                 ("--snapshot-every", self.snapshot_every, 1, 10_000_000),
                 ("--anchor-every", self.anchor_every, 1, 1_000_000_000),
+                ("--live-models", self.live_models, 0, 1_000_000_000),
             )
             if not low <= value <= high
         ]

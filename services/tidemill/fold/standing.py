@@ -1,0 +1,37 @@
+"""What tells all models of a partition that have learned from any others."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tidemill.models.state import ModelKey
+
+MODULUS = 1 << 256
+
+
+class Standing(NamedTuple):
+    """Which models have learned what: how many, and the sum of a digest of each."""
+
+    models: int
+    total: int
+
+    @property
+    def digest(self) -> bytes:
+        """The sum as the ledger keeps it."""
+        return self.total.to_bytes(32)
+
+    def counting(self, before: int, after: int) -> Standing:
+        """Return the sum once a model counts `after` in place of `before`; 0 is not at all."""
+        count = self.models + (after != 0) - (before != 0)
+        return Standing(count, (self.total + after - before) % MODULUS)
+
+
+NONE_LEARNED = Standing(0, 0)
+
+
+def mark_of(key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
+    """Return what a model counts in `Fleet.standing` once anything has changed it."""
+    text = key.encode() + b"\0" + version.to_bytes(8) + seen.to_bytes(8) + lineage
+    return int.from_bytes(hashlib.sha256(text).digest())

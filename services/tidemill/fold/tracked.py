@@ -1,0 +1,80 @@
+"""A model that is in memory, and all models of one asset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contracts.prediction import text
+from tidemill.models.state import splits, tree_of
+
+if TYPE_CHECKING:
+    from tidemill.models.recent import Recent
+    from tidemill.models.state import Blueprint, ModelKey, ModelState
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One model and where its state stands.
+
+    Attributes:
+        since: Ledger sequence that the state was restored at; entries up to it are in it already.
+        name: The model's name as a prediction writes it.
+        tree: The predictor if it is a tree, which changes its shape by itself.
+        chunks: Records that its last snapshot took.
+        mark: What it counts in `Fleet.standing`.
+        is_stored: Whether the store of idle models holds this very state.
+        is_heir: Whether it starts from what others had seen: no re-fold may have to start it.
+    """
+
+    key: ModelKey
+    state: ModelState
+    blueprint: Blueprint
+    since: int = -1
+    name: bytes = b""
+    tree: Any = None  # River carries no types
+    chunks: int = 1
+    mark: int = 0
+    is_stored: bool = False
+    is_heir: bool = False
+
+    def __post_init__(self) -> None:
+        self.name = text(self.key.model)
+        self.tree = tree_of(self.state.pipeline)
+        self.state.refinement.attach(self.blueprint.repeats, self.blueprint.region)
+
+    @property
+    def structure(self) -> int:
+        """How often the model changed its shape: breaks, and a tree's leaves beyond one."""
+        tree = self.tree
+        return self.state.structure if tree is None else self.state.structure + splits(tree)
+
+
+@dataclass(slots=True)
+class AssetModels:
+    """All models of one asset of one stream, champion first.
+
+    Attributes:
+        about: The asset as its predictions write it.
+        key: The asset as a Kafka key.
+        since: Newest ledger sequence that one of the models was restored at.
+        recent: The recent past that all models share; None until they are known to stand alike.
+    """
+
+    about: bytes
+    key: bytes
+    models: list[Tracked]
+    since: int
+    recent: Recent | None = None
+
+    def align(self) -> Recent:
+        """Let all models share one recent past: the champion's, or what a new champion finds.
+
+        Models that stand alike have the same one; a new one has seen nothing yet.
+        """
+        recent = max((tracked.state.recent for tracked in self.models), key=lambda r: r.count)
+        for tracked in self.models:
+            tracked.is_heir = tracked.is_heir or tracked.state.recent.count < recent.count
+            tracked.state.recent = recent
+        self.recent = recent
+        return recent

@@ -1,0 +1,37 @@
+"""What stands behind a saved state: as much of it as can be read without loading it."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.kernel.errors import InvariantError
+
+if TYPE_CHECKING:
+    from tidemill.models.state import ModelState
+
+_LAYOUT = struct.Struct(">Q?")
+
+
+class Outline(NamedTuple):
+    """Events in the recent past of a model's asset, and whether the model learns no more."""
+
+    seen: int
+    is_frozen: bool
+
+
+def outline_of(state: ModelState) -> bytes:
+    """Return the bytes that end those of a state."""
+    return _LAYOUT.pack(state.recent.count, state.is_frozen)
+
+
+def read_outline(data: bytes) -> Outline:
+    """Return the outline at the end of a state, whose signature the caller has verified.
+
+    Raises:
+        InvariantError: Not a state of ours.
+    """
+    if len(data) < _LAYOUT.size:
+        msg = f"a verified snapshot must end with its state's outline, found {len(data)} bytes"
+        raise InvariantError(msg)
+    return Outline(*_LAYOUT.unpack(data[-_LAYOUT.size :]))

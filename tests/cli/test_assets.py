@@ -1,0 +1,100 @@
+"""`tidemill assets` on a broker of its own: an asset is retired, and comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Producer
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import EVENTS, PREDICTIONS, SNAPSHOTS
+from tidemill.local.kafka import running
+from tidemill.testing.plants import event_value
+
+from .command import MISCONFIGURED, run
+from .test_skip import DEADLINE_S, Mesh, document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.broker
+
+GONE, STAYS = "north/1", "south/2"
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    folder = tmp_path_factory.mktemp("assets")
+    with pytest.MonkeyPatch.context() as patch, running(folder / "kafka") as broker:
+        # A worker that ended is out of the group after 2 s instead of 10.
+        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
+        yield Mesh(folder, broker.bootstrap)
+
+
+def send(mesh: Mesh, partition: int, asset: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": mesh.bootstrap})
+    for number in range(mesh.sent, mesh.sent + count):
+        x = {"vibration": float(number % 7), "temperature": 60.0, "flow": 0.5}
+        value = event_value(asset, number, x, float(number % 3))
+        producer.produce(EVENTS, value, asset.encode(), partition=partition)
+    assert producer.flush(DEADLINE_S) == 0
+    mesh.sent += count
+
+
+def versions(mesh: Mesh, asset: str, partition: int) -> list[int]:
+    found = [codec("Prediction").decode(m.value) for m in mesh.read(PREDICTIONS, partition)]
+    return [prediction["version"] for prediction in found if prediction["asset"] == asset]
+
+
+def listed(mesh: Mesh, *options: object) -> list[dict[str, Any]]:
+    found = document(run("assets", "list", "-b", mesh.bootstrap, "--json", *options))
+    models: list[dict[str, Any]] = found["models"]
+    return models
+
+
+def test_an_asset_is_retired_and_starts_anew_when_it_comes_back(mesh: Mesh) -> None:
+    send(mesh, 1, GONE, 30)
+    send(mesh, 1, STAYS, 20)
+    mesh.work()
+    assert {(each["asset"], each["version"]) for each in listed(mesh)} == {(GONE, 30), (STAYS, 20)}
+    chosen = (GONE, "--actor", "ann", "--json", *mesh.where)
+
+    refused = run("assets", "retire", *chosen, "--execute")
+    assert refused.code == MISCONFIGURED
+    assert "must have no member, has 0: stop the workers" in refused.said
+    mesh.await_empty_group()
+
+    asked = document(run("assets", "retire", *chosen))
+    assert not asked["executed"]
+    (there,) = asked["partitions"]
+    assert there["partition"] == 1
+    assert there["models"] == [{"model": f"pump|{GONE}|pump/champion", "version": 30}]
+    assert len(listed(mesh)) == 2
+    assert document(run("assets", "retire", *chosen, "--execute"))["executed"]
+
+    assert [each["asset"] for each in listed(mesh)] == [STAYS]
+    assert listed(mesh, "--asset", GONE) == []
+    assert mesh.read(SNAPSHOTS, 1)[-1].value is None
+    assert "'north/1' has none" in run("assets", "retire", *chosen).said
+
+    send(mesh, 1, GONE, 5)
+    send(mesh, 1, STAYS, 1)
+    mesh.work()
+    assert versions(mesh, GONE, 1)[-5:] == [31, 32, 33, 34, 35]
+    assert versions(mesh, STAYS, 1)[-1] == 20
+    assert [each["version"] for each in listed(mesh, "--asset", GONE)] == [36]
+    for audit in ("verify", "replay"):
+        ran = run("audit", audit, "-b", mesh.bootstrap, "--signing-key", mesh.key, "--json")
+        assert document(ran)["differences"] == 0
+
+
+def test_what_the_command_says_can_be_read(mesh: Mesh) -> None:
+    send(mesh, 0, "west/9", 3)
+    mesh.work()
+    said = run("assets", "list", "-b", mesh.bootstrap, "--stream", "pump").out
+    assert "pump west/9 pump/champion version 3, 20" in said
+    mesh.await_empty_group()
+    ran = run("assets", "retire", "west/9", "--actor", "ann", *mesh.where)
+    assert ran.out == "pump|west/9|pump/champion: version 3\n"
+    assert "nothing was done" in ran.err
