@@ -9,13 +9,13 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
 from tidemill.contracts.prediction import PredictionEncoder, Quality, Said
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
+from tidemill.fold.counts import Counts
 from tidemill.fold.fleet import Fleet
 from tidemill.fold.instructions import read_example
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
 from tidemill.kernel.errors import InvalidRecordError, InvariantError
 from tidemill.kernel.records import Emit, trace_headers
-from tidemill.kernel.reports import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,32 +31,10 @@ if TYPE_CHECKING:
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.records import Message
     from tidemill.models.outputs import Answer, Label
-    from tidemill.models.refining import Score, Stored
+    from tidemill.models.refining import Stored
 
 PROCESSOR = "learner"
 INPUTS = (UPDATES, EVENTS)
-
-
-class Counts:
-    """What the fold has done since it was built; for metrics and the balance only."""
-
-    def __init__(self) -> None:
-        self.predicted = 0
-        self.learned = 0
-        self.examples = 0
-        self.repeated = 0
-        self.foreign_keys = 0
-        self.dead: dict[str, int] = {}
-        self.flags: dict[str, int] = {}
-        self.scores: dict[str, Scores] = {}
-
-    def score(self, stream: str, score: Score | None) -> None:
-        """Count what became of a prediction of a champion."""
-        if score is not None:
-            scores = self.scores.get(stream)
-            if scores is None:
-                scores = self.scores[stream] = Scores()
-            scores.add(*score)
 
 
 class Seen(NamedTuple):
