@@ -299,7 +299,8 @@ def test_a_broker_that_dies_under_it_ends_in_exit_1(tmp_path: Path) -> None:
             [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
             deadline = time.monotonic() + DEADLINE_S
-            while cluster.count() < 20 and time.monotonic() < deadline:
+            # The first second's rows come in one burst, unacknowledged when they are first seen.
+            while cluster.count() < 300 and time.monotonic() < deadline:
                 time.sleep(0.05)
             kafka.kill()
             out, err = process.communicate(timeout=DEADLINE_S)
@@ -309,7 +310,7 @@ def test_a_broker_that_dies_under_it_ends_in_exit_1(tmp_path: Path) -> None:
     assert b"not all was acknowledged: sensor.events" in err
     found = re.fullmatch(rb"wrote (\d+) events to sensor.events, 0 labels .*\n", out)
     assert found is not None
-    assert 20 <= int(found[1]) < 5000
+    assert 0 < int(found[1]) < 5000
 
 
 def test_check_finds_topics_that_are_missing(cluster: Cluster, tmp_path: Path) -> None:
