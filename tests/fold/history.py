@@ -6,7 +6,17 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
+from tidemill.contracts.topics import (
+    ANCHORS,
+    EVENTS,
+    EXPLAINER_SNAPSHOTS,
+    EXPLANATIONS,
+    IMPORTANCES,
+    LEDGER,
+    PREDICTIONS,
+    SNAPSHOTS,
+    UPDATES,
+)
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.snapshots import SigningKey
@@ -26,8 +36,9 @@ KEY = SigningKey(bytes(range(32)))
 POLICY = Policy(snapshot_every=6, anchor_every=8, define_every=7)
 CHALLENGERS = {"plain": ["linear_model.LinearRegression"]}
 TERMS = sample_terms(challengers=CHALLENGERS)
+EXPLAINED = (EXPLANATIONS, IMPORTANCES, EXPLAINER_SNAPSHOTS)
 OUTPUTS = (PREDICTIONS, EVENTS + SUFFIX, UPDATES + SUFFIX)
-TOPICS = (EVENTS, UPDATES, *OUTPUTS, LEDGER, SNAPSHOTS, ANCHORS)
+TOPICS = (EVENTS, UPDATES, *OUTPUTS, LEDGER, SNAPSHOTS, ANCHORS, *EXPLAINED)
 START_MS = 1_767_225_600_000
 ASSETS = ("north/1", "north/2", "south/1")
 

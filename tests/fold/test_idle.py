@@ -301,7 +301,7 @@ def test_a_model_that_never_learned_has_no_snapshot_to_delete() -> None:
 
 def test_a_challenger_that_comes_later_is_saved_as_it_starts() -> None:
     history = Lived(TERMS["linear"], None)
-    history.learner.books._policy = history._policy = Policy(snapshot_every=6)
+    history.learner.books._saving.policy = history._policy = Policy(snapshot_every=6)
     touch(history, "a", "a")
     history.open(TERMS["two"])
     update = update_value("a", 1, {"vibration": 1.0}, 2.0, model="pump/champion")
@@ -344,7 +344,7 @@ def test_a_recovery_leaves_nothing_on_the_shelf() -> None:
 
 def test_dirty_models_never_leave_memory() -> None:
     history = Lived(TERMS["linear"], 0)
-    history.learner.books._policy = Policy(snapshot_every=100)
+    history.learner.books._saving.policy = Policy(snapshot_every=100)
     touch(history, *(f"a{n}" for n in range(6)))
     touch(history, "a0")
     assert history.learner.fold.fleet.live == 6

@@ -9,9 +9,10 @@ import pytest
 from fold.history import CHALLENGERS, KEY, History
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS
-from tidemill.fold.books import CROWD, Policy
+from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
 from tidemill.fold.ledger_log import entries_after, read_entry
+from tidemill.fold.saving import CROWD
 from tidemill.fold.snapshots import Shelf, SigningKey, chunk_key, split_key
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError, SnapshotRefusal
 from tidemill.models.state import ModelKey

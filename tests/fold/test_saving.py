@@ -6,8 +6,9 @@ import pytest
 
 from fold.history import History
 from tidemill.contracts.topics import EVENTS, LEDGER, SNAPSHOTS
-from tidemill.fold.books import CROWD, Policy
+from tidemill.fold.books import Policy
 from tidemill.fold.ledger_log import read_entry
+from tidemill.fold.saving import CROWD
 from tidemill.testing.plants import event_value, sample_terms
 
 X = {"vibration": 1.0, "temperature": 60.0, "flow": 0.5}
@@ -48,7 +49,7 @@ def test_chunks_that_a_smaller_snapshot_leaves_are_deleted_and_that_ends(
             history.open(PLAIN)
         learn(history)
 
-    history._policy = history.learner.books._policy = IN_ONE
+    history._policy = history.learner.books._saving.policy = IN_ONE
     go_on()
     assert len(kept(history)) == 1
     assert tombstones(history) == many - 1

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ from tidemill.runtime.keys import signing_key
 from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
-PROCESSORS = ("learner",)
+PROCESSORS = ("learner", "explainer")
 
 
 def run(  # noqa: PLR0913 - one parameter per flag
@@ -51,6 +51,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         Path | None, typer.Option("--signing-key", help="Key file; see `tidemill keygen`.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Records per transaction, at most.")] = 1000,
+    entries: Annotated[
+        int, typer.Option(help="Ledger entries per transaction of the explainer, at most.")
+    ] = 20,
     wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
     snapshot_every: Annotated[
         int, typer.Option(help="Records by which a saved state may lag its partition.")
@@ -76,27 +79,38 @@ def run(  # noqa: PLR0913 - one parameter per flag
         raise typer.Exit(supervise(PROCESSORS, [*sys.argv[2:at], *sys.argv[at + 1 :]]))
     if name not in PROCESSORS:
         raise ConfigError([f"NAME: must be one of {', '.join(PROCESSORS)} or all, was {name!r}"])
+    shared: dict[str, Any] = {  # Any: values of many settings
+        "definition": file,
+        "bootstrap": bootstrap_of(bootstrap, directory),
+        "signing_key": signing_key(key_file, os.environ, directory),
+        "instance": instance,
+        "extra": properties_of(properties),
+        "from_end": from_end,
+        "until_idle_s": until_idle,
+        "probe_host": probe_host,
+        "probe_port": probe_port,
+        "wait_ms": wait_ms,
+        "snapshot_every": snapshot_every,
+        "live_models": live_models,
+        "idle_folder": idle_folder,
+    }
+    if name == "explainer":
+        _explain(entries=entries, **shared)
+    else:
+        registry_url = os.environ.get(REGISTRY_VARIABLE) or None
+        own = {"batch": batch, "anchor_every": anchor_every, "redefines": redefine}
+        _learn(registry_url=registry_url, **own, **shared)
+
+
+def _learn(**settings: Any) -> None:  # Any: as above
     from tidemill.processors.learner.__main__ import run as run_learner  # noqa: PLC0415 - River
     from tidemill.processors.learner.settings import Settings  # noqa: PLC0415 - with it
 
-    run_learner(
-        Settings(
-            definition=file,
-            bootstrap=bootstrap_of(bootstrap, directory),
-            signing_key=signing_key(key_file, os.environ, directory),
-            instance=instance,
-            extra=properties_of(properties),
-            registry_url=os.environ.get(REGISTRY_VARIABLE) or None,
-            from_end=from_end,
-            redefines=redefine,
-            until_idle_s=until_idle,
-            probe_host=probe_host,
-            probe_port=probe_port,
-            batch=batch,
-            wait_ms=wait_ms,
-            snapshot_every=snapshot_every,
-            anchor_every=anchor_every,
-            live_models=live_models,
-            idle_folder=idle_folder,
-        )
-    )
+    run_learner(Settings(**settings))
+
+
+def _explain(**settings: Any) -> None:  # Any: as above
+    from tidemill.processors.explainer.__main__ import run as run_explainer  # noqa: PLC0415 - as above
+    from tidemill.processors.explainer.settings import Settings  # noqa: PLC0415 - with it
+
+    run_explainer(Settings(**settings))

@@ -8,8 +8,11 @@ EVENTS = "sensor.events"
 LABELS = "plant.labels"
 UPDATES = "model.updates"
 PREDICTIONS = "model.predictions"
+EXPLANATIONS = "model.explanations"
+IMPORTANCES = "model.importances"
 LEDGER = "model.ledger"
 SNAPSHOTS = "learner.snapshots"
+EXPLAINER_SNAPSHOTS = "explainer.snapshots"
 ANCHORS = "model.anchors"
 
 RETENTION_DAYS = 184
@@ -36,6 +39,13 @@ TOPICS: tuple[Topic, ...] = (
     Topic(LABELS, "Label", "asset", about="ground truth for one event"),
     Topic(UPDATES, "Update", "asset", about="one instruction to a model"),
     Topic(PREDICTIONS, "Prediction", "asset", about="one prediction and the model that made it"),
+    Topic(EXPLANATIONS, "Explanation", "asset", about="what each sensor added to one prediction"),
+    Topic(
+        IMPORTANCES,
+        "Importance",
+        "asset, or stream",
+        about="which sensors carry a model's answers, when their order changes",
+    ),
     Topic(LEDGER, "LedgerEntry", "partition", about="what one transaction applied, hash-chained"),
     Topic(
         SNAPSHOTS,
@@ -43,6 +53,13 @@ TOPICS: tuple[Topic, ...] = (
         "stream|asset|model",
         cleanup="compact",
         about="state of one model at one ledger sequence, signed",
+    ),
+    Topic(
+        EXPLAINER_SNAPSHOTS,
+        "Snapshot",
+        "stream|asset|model",
+        cleanup="compact",
+        about="the explainer's replica of the models, and where it stands",
     ),
     Topic(ANCHORS, "Snapshot", "stream|asset|model", about="full state of a model, now and then"),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),

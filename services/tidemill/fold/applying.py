@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
@@ -47,6 +47,21 @@ class Seen(NamedTuple):
     sequence: int
 
 
+class Witness(Protocol):
+    """Is shown predictions."""
+
+    def __call__(
+        self,
+        seen: Seen,
+        asset: AssetModels,
+        x: dict[str, Any],  # Any: numbers and strings
+        *,
+        judged: Checked,
+        outcome: str | None,
+    ) -> None:
+        """Look at the prediction on an event as `asset` makes it of `x`; change nothing."""
+
+
 class Fold:
     """The models of one partition as a fold of its log.
 
@@ -54,14 +69,23 @@ class Fold:
         terms: The plant's definition and schemas.
         partition: The partition number, the same in every topic.
         idle: Where models go that are not needed for now.
+        witness: Is shown every prediction before the models learn from its event.
 
     Attributes:
         is_replica: Whether it folds what was folded before: states restored later than an entry
             have it already. Nothing that is new may be passed over like that.
     """
 
-    def __init__(self, terms: Terms, partition: int, idle: IdleModels | None = None) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        partition: int,
+        idle: IdleModels | None = None,
+        *,
+        witness: Witness | None = None,
+    ) -> None:
         self.partition = partition
+        self.witness = witness
         self.terms = terms
         self.plans = _plans(terms)
         self.fleet = Fleet(self.plans, terms.past, idle)
@@ -135,6 +159,8 @@ class Fold:
         x = plan.senses.derive(recent, judged, event.time_us)
         answers = [plan.ask(tracked.state, x) for tracked in asset.models]
         emit = self._prediction(message, event, asset, answers=answers, quality=judged.quality)
+        if self.witness is not None:
+            self.witness(seen, asset, x, judged=judged, outcome=answers[0].answer.outcome)
         if judged.is_learnable:
             self._learn(seen, x, asset.models, answers)
         return emit
@@ -168,6 +194,8 @@ class Fold:
                 for case in cases:
                     told = case.stored if plan.senses.looks_ahead else said
                     self.counts.score(plan.name, plan.teach(state, case, told))
+                    if tracked.explainer is not None:
+                        tracked.explainer.learned(case.x)
                     state.advance(message.value)
                     self.counts.learned += 1
             self.fleet.learned(tracked, sequence, self._before)
@@ -242,6 +270,8 @@ class Fold:
                 stored = example.case.stored if example.stored_model == tracked.key.model else None
                 score = example.plan.teach(state, example.case, stored)
                 self.counts.score(example.plan.name, score)
+                if tracked.explainer is not None:
+                    tracked.explainer.learned(example.case.x)
                 self.counts.examples += 1
             state.advance(message.value)
             self.fleet.learned(tracked, sequence, self._before)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
-from tidemill.fold.snapshots import chunk_key, save
+from tidemill.fold.saving import Saving
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey
 
 BUDGET = "budget"
-# So many models are saved in one transaction without a thought.
-CROWD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +58,8 @@ class Books:
         self.tail = tail
         self.oversized: list[str] = []
         self.saved_bytes = 0
-        self._records = fold.records
         self._fold = fold
-        self._signing = signing
-        self._policy = policy
+        self._saving = Saving(fold, signing, policy)
         self._begin()
 
     def _begin(self) -> None:
@@ -100,17 +95,21 @@ class Books:
             saves: Whether a change of terms saves all models: not if it leaves them as they are.
         """
         fold, sequence = self._fold, self.sequence
-        due = self._due(saves and any(action.kind == TERMS for action in actions))
+        due = self._saving.due(saves and any(action.kind == TERMS for action in actions))
         anchored = self._choose_anchors(due)
         states = {tracked.key: dump_state(tracked.state) for tracked in due}
         noted = [*actions, *self._enforce_budgets(due, states)]
-        if self._runs and sequence % self._policy.define_every == 0:
+        if self._runs and sequence % self._saving.policy.define_every == 0:
             noted.append(fold.terms.action())
         saved = [
             emit
             for tracked in due
-            for emit in self._save(
-                tracked, states[tracked.key], positions, is_anchor=tracked.key in anchored
+            for emit in self._saving.save(
+                tracked,
+                sequence,
+                positions,
+                topics=(SNAPSHOTS, ANCHORS) if tracked.key in anchored else (SNAPSHOTS,),
+                state=states[tracked.key],
             )
         ]
         self.saved_bytes = sum(len(emit.value or b"") for emit in saved)
@@ -153,44 +152,6 @@ class Books:
             fleet=standing.digest,
         ).sealed()
 
-    def _due(self, is_all: bool) -> list[Tracked]:
-        """Return the models to save now: heirs, and those that lag, or all when the terms change.
-
-        A re-fold never has to cross a change of terms that dropped models, nor to start an heir.
-        """
-        fleet, records = self._fold.fleet, self._fold.records
-        lag = 0 if is_all else self._policy.snapshot_every
-        ahead = self._ahead(lag)
-        due = list(fleet.heirs.values())
-        fleet.heirs.clear()
-        for heir in due:
-            fleet.saved(heir.key)
-        for key, (_, before) in fleet.dirty.items():
-            if records - before < lag and len(due) >= ahead:
-                break
-            tracked = fleet.get(key)
-            assert tracked is not None
-            due.append(tracked)
-        for tracked in due:
-            fleet.saved(tracked.key)
-        return due
-
-    def _ahead(self, lag: int) -> int:
-        """Return how many models to save at least, so that a crowd is not due all at once.
-
-        From half the bound on, the crowd is shared among the entries that are left before it.
-        """
-        dirty, records = self._fold.fleet.dirty, self._fold.records
-        size = records - self._records
-        self._records = records
-        if len(dirty) <= CROWD:
-            return 0
-        oldest = records - next(iter(dirty.values()))[1]
-        left = lag - oldest
-        if oldest < lag / 2 or left <= 0 or not size:
-            return 0
-        return max(CROWD, ceil(len(dirty) * size / left))
-
     def _enforce_budgets(
         self, due: Sequence[Tracked], states: dict[ModelKey, bytes]
     ) -> list[Action]:
@@ -214,33 +175,13 @@ class Books:
         chosen = set()
         for tracked in due:
             state = tracked.state
-            if state.anchored < 0 or state.version - state.anchored >= self._policy.anchor_every:
+            if (
+                state.anchored < 0
+                or state.version - state.anchored >= self._saving.policy.anchor_every
+            ):
                 state.anchored = state.version
                 chosen.add(tracked.key)
         return chosen
-
-    def _save(
-        self, tracked: Tracked, state: bytes, positions: Mapping[str, int], *, is_anchor: bool
-    ) -> list[Emit]:
-        partition = self._fold.partition
-        saved = save(
-            tracked,
-            self.sequence,
-            [
-                {"topic": topic, "partition": partition, "offset": offset}
-                for topic, offset in sorted(positions.items())
-            ],
-            place=(self._fold.terms.definition.plant, partition),
-            signing=self._signing,
-            state=state,
-            chunk_bytes=self._policy.chunk_bytes,
-        )
-        topics = (SNAPSHOTS, ANCHORS) if is_anchor else (SNAPSHOTS,)
-        emits = [Emit(topic, partition, key, value) for topic in topics for key, value in saved]
-        key, before = tracked.key.encode(), tracked.chunks
-        tracked.chunks = len(saved)
-        unneeded = [chunk_key(key, chunk) for chunk in range(len(saved), before)]
-        return [*emits, *(Emit(SNAPSHOTS, partition, key, None) for key in unneeded)]
 
     def _changed(self) -> tuple[Changed, ...]:
         return tuple(

@@ -18,14 +18,16 @@ class Cursor:
     """Reads one input partition forward, from the first run asked for.
 
     Args:
-        stop: Offset before which all runs end.
+        stop: Offset before which all runs end; None follows the topic as it grows.
     """
 
-    def __init__(self, log: Log, topic: str, partition: int, stop: int) -> None:
+    def __init__(self, log: Log, topic: str, partition: int, stop: int | None) -> None:
         self._log = log
         self._topic = topic
         self._partition = partition
-        self._stop = stop
+        self._follows = stop is None
+        self._stop = -1 if stop is None else stop
+        self._next = 0
         self._batches: Iterator[list[Message]] | None = None
         self._ready: deque[Message] = deque()
 
@@ -36,18 +38,22 @@ class Cursor:
             InvariantError: One of them is missing, or a record stands before them that no run
                 names.
         """
-        if self._batches is None:
-            self._batches = self._log.read(self._topic, self._partition, first, self._stop)
+        if self._batches is None and not self._ready:
+            self._next = max(self._next, first)
+            self._read_on()
         taken: list[Message] = []
         while not taken or taken[-1].offset < last:
-            if not self._ready:
-                batch = next(self._batches, None)
-                yield
-                if batch is None:
-                    break
+            if self._ready:
+                taken.append(self._ready.popleft())
+                continue
+            batch = None if self._batches is None else next(self._batches, None)
+            yield
+            if batch is not None:
                 self._ready.extend(batch)
                 continue
-            taken.append(self._ready.popleft())
+            self._next = max(self._next, self._stop)
+            if not self._read_on():
+                break
         if not taken or taken[0].offset != first or taken[-1].offset != last:
             found = f"{taken[0].offset} to {taken[-1].offset}" if taken else "nothing"
             msg = (
@@ -56,3 +62,13 @@ class Cursor:
             )
             raise InvariantError(msg)
         return taken
+
+    def _read_on(self) -> bool:
+        """Open the topic where reading ended; return whether there is more."""
+        if self._follows:
+            _, self._stop = self._log.span(self._topic, self._partition)
+        if self._next >= self._stop:
+            self._batches = None
+            return False
+        self._batches = self._log.read(self._topic, self._partition, self._next, self._stop)
+        return True

@@ -9,6 +9,7 @@ from tidemill.contracts.prediction import Quality
 from tidemill.contracts.targets import AheadTarget, FieldTarget, LabelTarget
 from tidemill.fold.gate import Gate
 from tidemill.fold.senses import MICROS, MOST_WAITING, Ahead, Case, Senses
+from tidemill.models.means import take_note
 from tidemill.models.outputs import Anomaly, Answer, Binary, Multiclass, Regression
 from tidemill.models.pipelines import check_steps, nominal_problems
 from tidemill.models.refining import NO_REGION, Stored
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tidemill.contracts.definition import PlantDefinition
     from tidemill.contracts.events import Event
-    from tidemill.contracts.stream import StreamDefinition
+    from tidemill.contracts.stream import Explanations, StreamDefinition
     from tidemill.fold.gate import Checked
     from tidemill.models.outputs import Label, Task
     from tidemill.models.recent import Recent
@@ -38,6 +39,8 @@ class StreamPlan:
         label_field: Carries the label of its own event, or of an earlier one where it is ahead.
         repeats: How often a case is learned, by label; once where none is named.
         blueprints: Of its models, champion first.
+        explanations: Which predictions are explained.
+        alarm: The outcome that is an alarm; None where there is none.
     """
 
     name: str
@@ -49,6 +52,8 @@ class StreamPlan:
     repeats: Mapping[Label, int]
     blueprints: tuple[Blueprint, ...]
     budget_bytes: int
+    explanations: Explanations
+    alarm: str | None
 
     def read(self, values: dict[str, Any]) -> tuple[Checked, Label | None]:  # Any: Avro values
         """Return the features of an event and the label in it; a bad one is a fault of the event.
@@ -107,6 +112,8 @@ class StreamPlan:
         """
         x, y, weight, _, delay = case
         for _ in range(self.repeats.get(y, 1) if self.repeats else 1):
+            if state.means is not None:
+                take_note(state.means, state.pipeline, x)
             self.task.learn(state.pipeline, x, y, weight)
         if stored is None or y is None or state.refinement.is_idle:
             return None
@@ -136,7 +143,18 @@ def plan_stream(stream: StreamDefinition) -> StreamPlan:
         repeats=_repeats(task, stream.repeat),
         blueprints=blueprints,
         budget_bytes=int(stream.memory_mb * (1 << 20)),
+        explanations=stream.explanations,
+        alarm=_alarm(stream),
     )
+
+
+def _alarm(stream: StreamDefinition) -> str | None:
+    """Return what an alarm says: of a detector, or the positive class of two."""
+    target = stream.target
+    if target is None:
+        return "true"
+    classes = target.classes if isinstance(target, FieldTarget | LabelTarget) else None
+    return None if classes is None else classes[1]
 
 
 def _ahead(stream: StreamDefinition) -> Ahead | None:
@@ -173,6 +191,11 @@ def unsupported(definition: PlantDefinition) -> list[str]:
     for stream in definition.streams:
         path = f"streams.{stream.name}"
         target = stream.target
+        if stream.explanations.which == "on_alarm" and _alarm(stream) is None:
+            problems.append(
+                f"{path}.explanations.which: on_alarm must be for a binary target or none, whose "
+                "answers can be alarms; choose all, {every: N} or on_request"
+            )
         if isinstance(target, AheadTarget) and (target.after_events or 0) > MOST_WAITING:
             problems.append(
                 f"{path}.target.ahead.after: must be at most {MOST_WAITING} events, was "

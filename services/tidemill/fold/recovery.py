@@ -94,26 +94,30 @@ def recover(
     replica.check_states()
     for step in replica.doubts.values():
         raise _contradiction(partition, step, gone)
-    _check_standing(fold, tail.entry)
+    check_standing(fold, tail.entry)
     shelf.clear()
     fold.fleet.changed.clear()
     fold.is_replica = False
     return Recovered(fold, tail.entry, positions, tuple(shelf.refused), refolded)
 
 
-def _check_standing(fold: Fold, entry: Entry) -> None:
-    """Hold all models against the ledger: one that is quiet is in no entry that was folded."""
+def check_standing(fold: Fold, entry: Entry, topic: str = SNAPSHOTS) -> None:
+    """Hold all models against the ledger: one that is quiet is in no entry that was folded.
+
+    Args:
+        topic: Where their states come from.
+    """
     standing = fold.fleet.standing()
     if (standing.models, standing.digest) != (entry.learned, entry.fleet):
-        raise states_missing(entry, standing.models)
+        raise states_missing(entry, standing.models, topic)
 
 
-def states_missing(entry: Entry, found: int) -> DependencyUnavailableError:
+def states_missing(entry: Entry, found: int, topic: str = SNAPSHOTS) -> DependencyUnavailableError:
     """Return the error for models that are not all there, or not as the ledger says."""
     msg = (
         f"snapshots of all {entry.learned} models of partition {entry.partition} as ledger "
         f"entry {entry.sequence} says; found {found}, or older ones; restore the "
-        f"records of {SNAPSHOTS};"
+        f"records of {topic};"
     )
     return DependencyUnavailableError(msg, retry_after_s=1.0)
 
@@ -142,7 +146,7 @@ def gather_states(
     elif digest not in known:
         raise terms_missing(partition, digest)
     shelf = Shelf(signing, plant=known[digest].definition.plant, states=states)
-    yield from _fill(shelf, log, SNAPSHOTS, partition)
+    yield from fill(shelf, log, SNAPSHOTS, partition)
     _check_none_is_newer(shelf, tail.entry)
     fleet = Fold(known[digest], partition).fleet
     shelf.suspects = {key for key in shelf.suspects if fleet.blueprint(key) is not None}
@@ -152,7 +156,7 @@ def gather_states(
     start = tail.entry.resume
     if shelf.suspects:
         anchors = Shelf(signing, plant=known[digest].definition.plant)
-        yield from _fill(anchors, log, ANCHORS, partition)
+        yield from fill(anchors, log, ANCHORS, partition)
         start = _start_for_suspects(shelf, anchors, start)
     return shelf, start
 
@@ -231,7 +235,8 @@ def agreed_positions(
     return positions
 
 
-def _fill(shelf: Shelf, log: Log, topic: str, partition: int) -> Generator[None, None, None]:
+def fill(shelf: Shelf, log: Log, topic: str, partition: int) -> Generator[None, None, None]:
+    """Put all records of a topic on a shelf."""
     begin, end = log.span(topic, partition)
     for messages in log.read(topic, partition, begin, end):
         for message in messages:

@@ -19,6 +19,7 @@ from tidemill.models.state import ModelKey
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from tidemill.fold.applying import Witness
     from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger import Action, Entry, Run
     from tidemill.fold.ledger_log import Placed
@@ -63,6 +64,7 @@ class Replica:
         partition: The partition number, the same in every topic.
         known: Terms at hand, by digest; others are looked up in the ledger.
         idle: Where models go that are not needed for now.
+        witness: Is shown every prediction that is made again.
 
     Attributes:
         doubts: By model, and None for outputs, the first step that contradicts the ledger. A
@@ -76,12 +78,15 @@ class Replica:
         partition: int,
         known: Mapping[bytes, Terms],
         idle: IdleModels | None = None,
+        *,
+        witness: Witness | None = None,
     ) -> None:
         self.fold: Fold | None = None
         self._log = log
         self._partition = partition
         self._known = dict(known)
         self._idle = idle
+        self._witness = witness
         self.doubts: dict[ModelKey | None, Step] = {}
         self._states: dict[ModelKey, Restored] = {}
         self._unread: set[ModelKey] = set()
@@ -105,7 +110,7 @@ class Replica:
             terms = yield from find_terms(self._log, self._partition, digest, before)
             self._known[digest] = terms
         if self.fold is None:
-            self.fold = Fold(terms, self._partition, self._idle)
+            self.fold = Fold(terms, self._partition, self._idle, witness=self._witness)
             self.fold.is_replica = True
             self._load(self.fold, 0)
         else:
@@ -149,7 +154,8 @@ class Replica:
 
         Args:
             placed: The next entry, its chain already checked.
-            ends: Per input topic, up to which offset the inputs may be read.
+            ends: Per input topic, up to which offset the inputs may be read; one that is not
+                named is followed as it grows.
             begins: Per input topic, from which offset on inputs are retained. A run that begins
                 before is left out; the models must come out as the ledger says all the same.
 
@@ -206,7 +212,7 @@ class Replica:
     def _cursor(self, topic: str, ends: Mapping[str, int]) -> Cursor:
         cursor = self._cursors.get(topic)
         if cursor is None:
-            cursor = Cursor(self._log, topic, self._partition, ends[topic])
+            cursor = Cursor(self._log, topic, self._partition, ends.get(topic))
             self._cursors[topic] = cursor
         return cursor
 

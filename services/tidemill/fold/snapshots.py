@@ -12,7 +12,7 @@ from tidemill.contracts.topics import SNAPSHOTS
 from tidemill.kernel.errors import InvalidRecordError, SnapshotRefusal
 from tidemill.kernel.records import Emit
 from tidemill.kernel.reports import Refused
-from tidemill.models.pickles import CODEC, dump_state, load_state
+from tidemill.models.pickles import CODEC, load_state
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
@@ -96,33 +96,77 @@ def split_key(key: bytes) -> tuple[bytes, int]:
     return (base, int(number)) if is_chunk else (key, 0)
 
 
+class State(Protocol):
+    """A state as bytes, what it is the state of, and after which ledger entry."""
+
+    @property
+    def key(self) -> ModelKey:
+        """The model, or what is kept beside models under a name like theirs."""
+
+    @property
+    def sequence(self) -> int:
+        """The entry."""
+
+    @property
+    def state(self) -> bytes:
+        """The bytes."""
+
+    @property
+    def state_digest(self) -> bytes:
+        """Digest of the blueprint that it was made by."""
+
+    @property
+    def version(self) -> int:
+        """Learning steps."""
+
+    @property
+    def lineage(self) -> bytes:
+        """Chain digest of what was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A state to save; see `State`."""
+
+    key: ModelKey
+    sequence: int
+    state: bytes
+    state_digest: bytes
+    version: int = 0
+    lineage: bytes = b""
+
+    @classmethod
+    def of(cls, tracked: Tracked, sequence: int, state: bytes) -> Kept:
+        """Return a model's, `state` being its bytes."""
+        version, lineage = tracked.state.version, tracked.state.lineage
+        return cls(tracked.key, sequence, state, tracked.blueprint.digest, version, lineage)
+
+
 def save(
-    tracked: Tracked,
-    sequence: int,
+    kept: State,
     positions: Sequence[Mapping[str, object]],
     *,
     place: tuple[str, int],
     signing: SigningKey,
-    state: bytes | None = None,
     chunk_bytes: int,
 ) -> list[Saved]:
-    """Return the snapshot records of a model as it stands after ledger entry `sequence`.
+    """Return the snapshot records of a state.
 
     `place` names plant and partition: signed too, so that a record counts nowhere else.
     """
-    data = dump_state(tracked.state) if state is None else state
+    data = kept.state
     parts = [data[n : n + chunk_bytes] for n in range(0, len(data), chunk_bytes)]
-    key = tracked.key.encode()
+    key = kept.key.encode()
     records = []
     for n, part in enumerate(parts):
         record: dict[str, object] = {
-            "sequence": sequence,
+            "sequence": kept.sequence,
             "plant": place[0],
             "partition": place[1],
             "positions": positions,
-            "version": tracked.state.version,
-            "lineage": tracked.state.lineage,
-            "state_digest": tracked.blueprint.digest,
+            "version": kept.version,
+            "lineage": kept.lineage,
+            "state_digest": kept.state_digest,
             "codec": CODEC,
             "chunk": n,
             "chunks": len(parts),
@@ -148,10 +192,10 @@ class Removed(Protocol):
         """The records."""
 
 
-def tombstones(gone: Iterable[Removed], partition: int) -> list[Emit]:
+def tombstones(gone: Iterable[Removed], partition: int, *, topic: str = SNAPSHOTS) -> list[Emit]:
     """Return the records that delete the snapshots of models."""
     return [
-        Emit(SNAPSHOTS, partition, chunk_key(each.key.encode(), chunk), None)
+        Emit(topic, partition, chunk_key(each.key.encode(), chunk), None)
         for each in gone
         for chunk in range(each.chunks)
     ]

@@ -9,6 +9,7 @@ from tidemill.contracts.prediction import text
 from tidemill.models.state import splits, tree_of
 
 if TYPE_CHECKING:
+    from tidemill.attribution.explaining import Explainer
     from tidemill.models.recent import Recent
     from tidemill.models.state import Blueprint, ModelKey, ModelState
 
@@ -24,6 +25,7 @@ class Tracked:
         chunks: Records that its last snapshot took.
         mark: What it counts in `Fleet.standing`.
         is_stored: Whether the store of idle models holds this very state.
+        explainer: Takes its answers apart, once that was asked for.
         is_heir: Whether it starts from what others had seen: no re-fold may have to start it.
     """
 
@@ -37,6 +39,7 @@ class Tracked:
     mark: int = 0
     is_stored: bool = False
     is_heir: bool = False
+    explainer: Explainer | None = None
 
     def __post_init__(self) -> None:
         self.name = text(self.key.model)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.compiled import quicken, slow
+from tidemill.models.means import Means
 from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
@@ -254,6 +255,7 @@ def dump_state(state: ModelState) -> bytes:
         state.anchored,
         state.recent.dump(),
         state.refinement.dump(),
+        None if state.means is None else state.means.dump(),
     )
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
@@ -283,8 +285,9 @@ def load_state(data: bytes) -> ModelState:
     """
     try:
         with _without_collector():
-            pipeline, *rest, recent, refined = _StateUnpickler(io.BytesIO(data)).load()
-        parts = (*rest, Recent.load(recent), Refinement(refined))
+            pipeline, *rest, recent, refined, means = _StateUnpickler(io.BytesIO(data)).load()
+        measured = None if means is None else Means.load(means)
+        parts = (*rest, Recent.load(recent), Refinement(refined), measured)
         return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"

@@ -9,6 +9,7 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.models.compiled import quicken
+from tidemill.models.means import Means, keeps_means
 from tidemill.models.pipelines import build_pipeline, pipeline_text
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
@@ -55,6 +56,7 @@ class Blueprint:
     Attributes:
         repeats: How often it learns a case, by class key; no part of the digest.
         region: What comes with its answers; no part of it either.
+        keeps_means: Whether explanations need to know the mean of what it learned.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Blueprint:
     digest: bytes = b""
     repeats: Mapping[str, int] = field(default_factory=dict)
     region: RegionKind = "none"
+    keeps_means: bool = False
 
     @classmethod
     def of(
@@ -81,7 +84,15 @@ class Blueprint:
         river = version_of("river")
         text = json.dumps([pipeline_text(steps), layout, target, seed, river])
         digest = hashlib.sha256(text.encode()).digest()
-        return cls(name, tuple(steps), tuple(features), target, seed, digest)
+        return cls(
+            name,
+            tuple(steps),
+            tuple(features),
+            target,
+            seed,
+            digest,
+            keeps_means=keeps_means(steps),
+        )
 
 
 def _layout(feature: Feature) -> list[str]:
@@ -103,6 +114,7 @@ class ModelState:
         anchored: Version at the last anchor; -1 before the first.
         recent: What events are judged by; one and the same in all models of an asset.
         refinement: What the model learned of its own answers.
+        means: Of what it learned, where explanations measure from there; None where they do not.
     """
 
     pipeline: Any  # Any: River carries no types
@@ -114,6 +126,7 @@ class ModelState:
     anchored: int = -1
     recent: Recent = field(default_factory=Recent)
     refinement: Refinement = field(default_factory=Refinement)
+    means: Means | None = None
 
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:
@@ -121,7 +134,8 @@ class ModelState:
         origin = hashlib.sha256(key.encode() + b"\0" + blueprint.digest).digest()
         seed = int.from_bytes(hashlib.sha256(origin + blueprint.seed.to_bytes(8)).digest()[:4])
         pipeline = build_pipeline(blueprint.steps, features=blueprint.features, seed=seed)
-        return cls(quicken(pipeline), origin)
+        means = Means() if blueprint.keeps_means else None
+        return cls(quicken(pipeline), origin, means=means)
 
     def advance(self, value: bytes) -> None:
         """Count one learning step caused by the record `value`."""

@@ -16,12 +16,16 @@ POLL_S = 0.2
 RESTART_AFTER_S = 1.0
 END_WITHIN_S = 30.0
 
-# Halted and misconfigured: starting again would only repeat it.
-FINAL = frozenset({0, 70, 78})
+# Done, halted and misconfigured: starting again would only repeat it.
+MISCONFIGURED = 78
+FINAL = frozenset({0, 70, MISCONFIGURED})
 
 
 class Supervisor:
-    """Runs one process per command line; restarts what dies, ends all when one has to end.
+    """Runs one process per command line and restarts what dies.
+
+    What halts stays down, and the others go on: predictions do not wait for explanations. What is
+    misconfigured ends all.
 
     Args:
         commands: Command line by name.
@@ -57,7 +61,7 @@ class Supervisor:
                 continue
             del self._processes[name]
             if found in FINAL:
-                self._is_stopping = self._is_stopping or found != 0
+                self._is_stopping = self._is_stopping or found == MISCONFIGURED
                 code = code or found
             else:
                 time.sleep(RESTART_AFTER_S)

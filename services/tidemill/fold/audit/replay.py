@@ -10,6 +10,7 @@ from tidemill.fold.applying import INPUTS
 from tidemill.fold.audit.bounds import first_sequence, last_sequence
 from tidemill.fold.audit.chain import newest_sound, walk
 from tidemill.fold.audit.exam import Exam
+from tidemill.fold.audit.explanations import ExplanationAudit
 from tidemill.fold.audit.findings import Finding, Findings, Kind, Place
 from tidemill.fold.audit.judging import compare, disagreement, emitted_again, given_away, is_ours
 from tidemill.fold.audit.saved import SavedStates
@@ -121,7 +122,8 @@ class _Replaying:
         self._partition = partition
         self._start = start
         self._exam = exam
-        self._replica = Replica(log, partition, terms)
+        self._explanations = ExplanationAudit(log, partition)
+        self._replica = Replica(log, partition, terms, witness=self._explanations.witness)
         self._replica.start_from(start.states)
         self._ends = {topic: log.span(topic, partition)[1] for topic in INPUTS}
         self._lacks_states = lacks_states
@@ -161,7 +163,10 @@ class _Replaying:
             accused = self._given_away(examined, step)
             inputs = self._exam.judge_inputs(examined, accused)
             return [*inputs, *self._exam.judge_outputs(examined)]
-        return self._judge_fold(examined, step)
+        found = self._judge_fold(examined, step)
+        explained = self._explanations.judge(placed.entry, is_partial=step.is_partial)
+        report.counts["explanations"] = self._explanations.compared
+        return found or explained
 
     def _held(self, step: Step) -> Step:
         """Hold all models against the entry, the quiet ones too, once the fold has them all."""

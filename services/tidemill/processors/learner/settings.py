@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.ranges import instance_problems, range_problems
 from tidemill.kernel.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,22 +63,14 @@ class Settings:
         Raises:
             ConfigError: A value is out of its range.
         """
-        problems = [
-            f"{name}: must be from {low} to {high}, was {value}"
-            for name, value, low, high in (
-                ("--batch", self.batch, 1, MAX_BATCH),
-                ("--wait-ms", self.wait_ms, 1, MAX_WAIT_MS),
-                ("--probe-port", self.probe_port, 0, 65_535),
-                ("--snapshot-every", self.snapshot_every, 1, 10_000_000),
-                ("--anchor-every", self.anchor_every, 1, 1_000_000_000),
-                ("--live-models", self.live_models, 0, 1_000_000_000),
-            )
-            if not low <= value <= high
-        ]
-        if not self.instance or not all(c.isalnum() or c in "-_." for c in self.instance):
-            problems.append(
-                "--instance: must be letters, digits, dots, dashes and underscores, "
-                f"was {self.instance!r}"
-            )
+        ranged = (
+            ("--batch", self.batch, 1, MAX_BATCH),
+            ("--wait-ms", self.wait_ms, 1, MAX_WAIT_MS),
+            ("--probe-port", self.probe_port, 0, 65_535),
+            ("--snapshot-every", self.snapshot_every, 1, 10_000_000),
+            ("--anchor-every", self.anchor_every, 1, 1_000_000_000),
+            ("--live-models", self.live_models, 0, 1_000_000_000),
+        )
+        problems = [*range_problems(ranged), *instance_problems(self.instance)]
         if problems:
             raise ConfigError(problems)

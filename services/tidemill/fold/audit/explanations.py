@@ -1,0 +1,157 @@
+"""Explanations held against those that the models give when they are folded again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import EVENTS, EXPLANATIONS
+from tidemill.fold.audit.findings import Finding, Kind, Place
+from tidemill.fold.explaining import Explaining
+from tidemill.kernel.errors import InvalidRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.fold.applying import Seen
+    from tidemill.fold.ledger import Entry
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Emit, Message
+
+_MUST = "an explanation must be what the model that predicted says of its prediction"
+
+
+class _Stored(NamedTuple):
+    """One explanation and the offset of its event; None where it cannot be read."""
+
+    message: Message
+    source: int | None
+
+
+class ExplanationAudit:
+    """Compares the explanations of one partition, event by event, as a replay passes them.
+
+    What the explainer has not come to yet, and what it began after, is not missing.
+
+    Attributes:
+        witness: Explains what the replay predicts again.
+        compared: Explanations held against what stands in the topic.
+    """
+
+    def __init__(self, log: Log, partition: int) -> None:
+        self._log = log
+        self._partition = partition
+        begin, end = log.span(EXPLANATIONS, partition)
+        self._batches: Iterator[list[Message]] = log.read(EXPLANATIONS, partition, begin, end)
+        self._ready: deque[_Stored] = deque()
+        self._first = self._next_source()
+        self._last = _last_source(log, partition, begin, end)
+        self.witness = Explaining(choose=self._is_there)
+        self.compared = 0
+
+    def _is_there(self, seen: Seen, is_asked_for: bool) -> bool:
+        """Return whether an event is one that the topic must explain."""
+        return (
+            is_asked_for
+            and self._first is not None
+            and (self._first <= seen.message.offset <= self._last)
+        )
+
+    def judge(self, entry: Entry, *, is_partial: bool) -> list[Finding]:
+        """Return what differs in the explanations of one entry's events, and where."""
+        made = self.witness.take()
+        runs = [run for run in entry.runs if run.topic == EVENTS]
+        if not runs or self._first is None:
+            return []
+        stored = self._take(runs[-1].last)
+        if is_partial:
+            return []
+        return self._compare(entry, made, [each for each in stored if each.source is not None]) + [
+            self._finding(entry, Kind.OUTPUT_ALTERED, each.message, "it cannot be read")
+            for each in stored
+            if each.source is None
+        ]
+
+    def _compare(self, entry: Entry, made: list[Emit], stored: list[_Stored]) -> list[Finding]:
+        findings = []
+        by_source = {each.source: each.message for each in reversed(stored)}
+        first = min(run.first for run in entry.runs if run.topic == EVENTS)
+        for emit in made:
+            self.compared += 1
+            source = _source(emit.value)
+            message = by_source.pop(source, None)
+            if message is None:
+                place = Place(EXPLANATIONS, self._partition, None, None)
+                found = f"that of {EVENTS}-{self._partition}@{source} is not there"
+                findings.append(Finding(Kind.OUTPUT_MISSING, place, entry.sequence, _MUST, found))
+            elif message.value != emit.value:
+                found = "the model says something else"
+                findings.append(self._finding(entry, Kind.OUTPUT_ALTERED, message, found))
+        doubled = len(stored) - len({each.source for each in stored})
+        for source, message in by_source.items():
+            if source is not None and source >= first:
+                found = "no prediction of this entry asks for it"
+                findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, message, found))
+        if doubled:
+            last = stored[-1].message
+            found = f"{doubled} events of this entry are explained twice"
+            findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, last, found))
+        return findings
+
+    @staticmethod
+    def _finding(entry: Entry, kind: Kind, message: Message, found: str) -> Finding:
+        return Finding(kind, Place.of(message), entry.sequence, _MUST, found)
+
+    def _take(self, last: int) -> list[_Stored]:
+        """Return the explanations of events up to an offset."""
+        taken: list[_Stored] = []
+        while self._fill():
+            source = self._ready[0].source
+            if source is not None and source > last:
+                break
+            taken.append(self._ready.popleft())
+        return taken
+
+    def _next_source(self) -> int | None:
+        """Return the first source that can be read; None if there is none."""
+        while self._fill():
+            known = [each.source for each in self._ready if each.source is not None]
+            if known:
+                return known[0]
+            if not self._fill(more=True):
+                return None
+        return None
+
+    def _fill(self, *, more: bool = False) -> bool:
+        """Read on while nothing is ready, or once more; return whether something is."""
+        while more or not self._ready:
+            batch = next(self._batches, None)
+            if batch is None:
+                return bool(self._ready) and not more
+            self._ready.extend(_Stored(message, _source(message.value)) for message in batch)
+            more = more and not batch
+        return True
+
+
+def _last_source(log: Log, partition: int, begin: int, end: int) -> int:
+    """Return the last source that can be read; -1 if there is none."""
+    start = end
+    while start > begin:
+        start = max(begin, start - 64)
+        found = [
+            source
+            for messages in log.read(EXPLANATIONS, partition, start, end)
+            for message in messages
+            if (source := _source(message.value)) is not None
+        ]
+        if found:
+            return found[-1]
+    return -1
+
+
+def _source(value: bytes | None) -> int | None:
+    try:
+        return int(codec("Explanation").decode(value)["source"]["offset"])
+    except InvalidRecordError:
+        return None

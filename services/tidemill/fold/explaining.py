@@ -1,0 +1,156 @@
+"""Explanations of what a fold predicts: each by the very model that predicts, before it learns."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from tidemill.attribution.explained import Explained, Share
+from tidemill.attribution.explaining import explainer_of
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import EVENTS, EXPLANATIONS
+from tidemill.kernel.records import Emit, trace_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidemill.fold.applying import Seen
+    from tidemill.fold.gate import Checked
+    from tidemill.fold.plans import StreamPlan
+    from tidemill.fold.tracked import AssetModels, Tracked
+
+    # Told of every explanation: the event, its asset's models, and what was said.
+    Listener = Callable[[Seen, AssetModels, Explained], None]
+
+
+class Explaining:
+    """Explains predictions of one partition's fold, those that the definition asks for.
+
+    Args:
+        choose: Decides which, told whether the definition asks for it; None leaves it to that.
+        listener: Told of every explanation.
+
+    Attributes:
+        emits: Explanations since the last `take`, in the order of their predictions.
+    """
+
+    def __init__(
+        self,
+        *,
+        choose: Callable[[Seen, bool], bool] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.emits: list[Emit] = []
+        self._choose = choose
+        self._listener = listener
+        self._codec = codec("Explanation")
+
+    def __call__(
+        self,
+        seen: Seen,
+        asset: AssetModels,
+        x: dict[str, Any],  # Any: numbers and strings
+        *,
+        judged: Checked,
+        outcome: str | None,
+    ) -> None:
+        """Explain what the champion said of an event, if that is asked for."""
+        is_asked_for = _is_asked_for(seen.plan, asset, judged, outcome)
+        if not (is_asked_for if self._choose is None else self._choose(seen, is_asked_for)):
+            return
+        champion = asset.models[0]
+        if champion.explainer is None:
+            champion.explainer = explainer_of(
+                champion.state, champion.blueprint, seen.plan.task, champion.state.means
+            )
+        event_id = seen.event.event_id
+        if event_id is None:
+            event_id = f"{EVENTS}-{seen.message.partition}-{seen.message.offset}"
+        said = champion.explainer.explain(x, hashlib.sha256(event_id.encode()).digest())
+        explained = _nothing(champion) if said is None else said
+        value = self._codec.encode(
+            {**_about(seen, champion, event_id), **_taken_apart(explained, champion, x)}
+        )
+        headers = trace_headers(seen.message.headers)
+        self.emits.append(Emit(EXPLANATIONS, seen.message.partition, asset.key, value, headers))
+        if self._listener is not None:
+            self._listener(seen, asset, explained)
+
+    def take(self) -> list[Emit]:
+        """Return and forget the explanations made so far."""
+        taken, self.emits = self.emits, []
+        return taken
+
+
+def _is_asked_for(
+    plan: StreamPlan, asset: AssetModels, judged: Checked, outcome: str | None
+) -> bool:
+    """Return whether the definition wants a prediction explained: a function of the log alone."""
+    asked = plan.explanations
+    match asked.which:
+        case "all":
+            return True
+        case "every":
+            assert asked.every is not None
+            count = asset.models[0].state.recent.count
+            return judged.is_learnable and count % asked.every == 0
+        case "on_alarm":
+            return outcome is not None and outcome == plan.alarm
+        case "on_request":
+            return False
+
+
+def _nothing(champion: Tracked) -> Explained:
+    """Return the explanation of a model that says nothing yet: no sensor has added anything."""
+    shares = tuple(Share(feature.name, 0.0) for feature in champion.blueprint.features)
+    return Explained("SAMPLED", True, "value", 0.0, 0.0, shares, reference_kind="nothing learned")
+
+
+def _about(seen: Seen, champion: Tracked, event_id: str) -> dict[str, Any]:  # Any: Avro values
+    state, message = champion.state, seen.message
+    return {
+        "event_id": event_id,
+        "asset": seen.event.asset,
+        "stream": seen.plan.name,
+        "time": seen.event.time_us,
+        "source": {"topic": EVENTS, "partition": message.partition, "offset": message.offset},
+        "model": champion.key.model,
+        "version": state.version,
+        "lineage": state.lineage,
+    }
+
+
+def _taken_apart(
+    explained: Explained,
+    champion: Tracked,
+    x: dict[str, Any],  # Any: as above
+) -> dict[str, Any]:  # Any: Avro values
+    units = {feature.name: feature.unit for feature in champion.blueprint.features}
+    return {
+        "method": explained.method,
+        "exact": explained.exact,
+        "output_space": explained.output_space,
+        "target_class": explained.target_class,
+        "contrast_class": explained.contrast_class,
+        "reference": {"kind": explained.reference_kind, "n": explained.reference_n},
+        "base": explained.base,
+        "prediction": explained.prediction,
+        "attributions": [
+            {
+                "feature": share.feature,
+                "unit": units.get(share.feature),
+                "observed": x.get(share.feature),
+                "attribution": share.attribution,
+                "standard_error": share.standard_error,
+            }
+            for share in explained.shares
+        ],
+        "residual": explained.residual,
+        "additivity_error": explained.additivity_error,
+        "missing": list(explained.missing),
+        "support": explained.support,
+        "samples": explained.samples,
+        "neighbours": [
+            {"distance": near.distance, "label": near.label} for near in explained.neighbours
+        ],
+    }

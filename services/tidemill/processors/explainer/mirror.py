@@ -1,0 +1,240 @@
+"""The explainer's replica of one partition: follows the ledger, explains, and can be saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
+from tidemill.fold.audit.starting import drained
+from tidemill.fold.explaining import Explaining
+from tidemill.fold.ledger_log import read_entry
+from tidemill.fold.replica import Replica
+from tidemill.fold.retirement import KIND as RETIRE
+from tidemill.fold.saving import Saving
+from tidemill.fold.snapshots import Kept, tombstones
+from tidemill.fold.terms import KIND as TERMS
+from tidemill.fold.views import VIEW, Views
+from tidemill.models.state import ModelKey
+from tidemill.processors.explainer.mismatch import mismatch
+from tidemill.processors.explainer.place import KEY as PLACE
+from tidemill.processors.explainer.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from tidemill.attribution.explained import Explained
+    from tidemill.fold.applying import Fold, Seen
+    from tidemill.fold.books import Policy
+    from tidemill.fold.idle import IdleModels
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.replica import Step
+    from tidemill.fold.snapshots import Restored, SigningKey
+    from tidemill.fold.terms import Terms
+    from tidemill.fold.tracked import AssetModels, Tracked
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Emit, Message
+
+# Inputs are followed as they grow.
+FOLLOWED: Mapping[str, int] = {}
+
+
+class _Gone:
+    """A saved state whose model is no more."""
+
+    def __init__(self, key: ModelKey, chunks: int) -> None:
+        self.key = key
+        self.chunks = chunks
+
+
+class Mirror:
+    """One partition's models as the ledger says they were, and what their answers are made of.
+
+    Args:
+        log: The topics.
+        known: Terms at hand, by digest.
+
+    Attributes:
+        last: The last entry that was followed.
+        explained: Predictions explained since the mirror was made.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        known: Mapping[bytes, Terms],
+        idle: IdleModels,
+        *,
+        signing: SigningKey,
+        policy: Policy,
+    ) -> None:
+        self._log = log
+        self._partition = partition
+        self._signing = signing
+        self._policy = policy
+        self._saving: Saving | None = None
+        self._explaining = Explaining(listener=self._listen)
+        self._must_save_all = False
+        self._saved: dict[ModelKey, int] = {}
+        self._taken: dict[ModelKey, Restored] = {}
+        self.views = Views()
+        self.replica = Replica(log, partition, known, idle, witness=self._explaining)
+        self.last: Placed | None = None
+        self.explained = 0
+
+    def _listen(self, seen: Seen, asset: AssetModels, explained: Explained) -> None:
+        assert self.replica.fold is not None
+        self.views.add(seen, asset, explained, self.replica.fold.records)
+
+    def start_from(self, states: Mapping[ModelKey, Restored], place: Placed) -> None:
+        """Take over the states that were saved, and the views among them."""
+        models = {}
+        for key, restored in states.items():
+            if key == PLACE:
+                continue
+            self._saved[key] = restored.chunks
+            if key.model == VIEW:
+                self.views.restore(restored)
+            else:
+                models[key] = restored
+        self.replica.start_from(models)
+        self.last = place
+
+    def take_over(self, states: Mapping[ModelKey, Restored]) -> None:
+        """Start from states of the learner's; the first transaction saves them here."""
+        self._taken = dict(states)
+        self.replica.start_from(states)
+
+    def first_save(self) -> list[Emit]:
+        """Return what saves the states that were taken over, and where the mirror stands."""
+        if self.last is None:
+            return []
+        positions = {LEDGER: self.last.offset + 1}
+        assert self.replica.fold is not None
+        saving = self._saving_of(self.replica.fold)
+        emits = []
+        for key, restored in sorted(self._taken.items()):
+            kept = saving.keep(restored, positions, topic=EXPLAINER_SNAPSHOTS)
+            self._saved[key] = len(kept)
+            emits += kept
+        self._taken = {}
+        return [*emits, *self.save(positions)]
+
+    def fold_again(self, placed: Placed) -> Generator[None, None, Step]:
+        """Fold an entry whose explanations were committed before."""
+        step = yield from self.replica.step(placed, FOLLOWED)
+        self._explaining.take()
+        self.views.take()
+        self._check(step)
+        self.last = placed
+        return step
+
+    def follow(self, messages: Sequence[Message]) -> list[Emit]:
+        """Follow the ledger over its next entries; return what they are explained by.
+
+        Raises:
+            InvariantError: The ledger is not chained, or what it says is not what comes out.
+        """
+        emits = []
+        for message in messages:
+            placed = read_entry(message)
+            before = None if self.last is None else self.last.entry
+            placed.entry.check_follows(before, where=str(message.position))
+            step = drained(self.replica.step(placed, FOLLOWED))
+            self._check(step)
+            made = self._explaining.take()
+            self.explained += len(made)
+            emits += [*made, *self.views.take()]
+            self._note(placed.entry)
+            self.last = placed
+        return emits
+
+    def _check(self, step: Step) -> None:
+        """Hold that the models and what they said are those of the ledger, to the last bit."""
+        if step.differences:
+            raise mismatch(self._log, self._partition, step)
+
+    def _note(self, entry: Entry) -> None:
+        kinds = {action.kind for action in entry.actions}
+        if RETIRE in kinds or (TERMS in kinds and not entry.runs):
+            self._must_save_all = True
+
+    def save(self, positions: Mapping[str, int]) -> list[Emit]:
+        """Return the records that let another worker go on from here."""
+        assert self.last is not None
+        fold, entry = self.replica.fold, self.last.entry
+        assert fold is not None
+        is_all, self._must_save_all = self._must_save_all, False
+        saving = self._saving_of(fold)
+        due = saving.due(is_all)
+        emits = [
+            emit
+            for tracked in due
+            for emit in saving.save(
+                tracked, entry.sequence, positions, topics=(EXPLAINER_SNAPSHOTS,)
+            )
+        ]
+        self._saved.update({tracked.key: tracked.chunks for tracked in due})
+        emits += self._save_views(saving, due, positions, is_all=is_all)
+        if is_all:
+            emits += self._forget(fold)
+        fold.fleet.rest()
+        place = Place(entry.sequence, self.last.offset + 1, entry.hash.hex(), self._resume(fold))
+        kept = Kept(PLACE, entry.sequence, place.encode(), fold.terms.digest)
+        return [*emits, *saving.keep(kept, positions, topic=EXPLAINER_SNAPSHOTS)]
+
+    def _saving_of(self, fold: Fold) -> Saving:
+        if self._saving is None:
+            self._saving = Saving(fold, self._signing, self._policy)
+        return self._saving
+
+    def _save_views(
+        self,
+        saving: Saving,
+        due: Sequence[Tracked],
+        positions: Mapping[str, int],
+        *,
+        is_all: bool,
+    ) -> list[Emit]:
+        assert self.last is not None
+        assert self.replica.fold is not None
+        lag = 0 if is_all else self._policy.snapshot_every
+        models = [tracked.key for tracked in due]
+        emits = []
+        for key in self.views.due(models, records=self.replica.fold.records, lag=lag):
+            view = self.views[key]
+            kept = Kept(key, self.last.entry.sequence, view.importance.encode(), view.made_of)
+            emits += saving.keep(kept, positions, topic=EXPLAINER_SNAPSHOTS)
+            self._saved[key] = 1
+        return emits
+
+    def _forget(self, fold: Fold) -> list[Emit]:
+        """Return what deletes saved states of models that are no more."""
+        gone = []
+        for key, chunks in list(self._saved.items()):
+            is_there = self._has_view(fold, key) if key.model == VIEW else _has_model(fold, key)
+            if not is_there:
+                del self._saved[key]
+                self.views.drop(key)
+                gone.append(_Gone(key, chunks))
+        return tombstones(gone, self._partition, topic=EXPLAINER_SNAPSHOTS)
+
+    def _has_view(self, fold: Fold, key: ModelKey) -> bool:
+        """Return whether the models of a view are there; that of a stream while there is one."""
+        plan = fold.plans.get(key.stream)
+        if plan is None:
+            return False
+        if not key.asset:
+            return True
+        return _has_model(fold, ModelKey(key.stream, key.asset, plan.blueprints[0].name))
+
+    def _resume(self, fold: Fold) -> int:
+        """Return the entry after which a re-fold starts: before the oldest unsaved change."""
+        assert self.last is not None
+        dirty = [next(iter(d.values()))[0] for d in (fold.fleet.dirty, self.views.dirty) if d]
+        return min(dirty) - 1 if dirty else self.last.entry.sequence
+
+
+def _has_model(fold: Fold, key: ModelKey) -> bool:
+    return fold.fleet.since(key) is not None

@@ -1,0 +1,178 @@
+"""From topics and the committed offset to a mirror that stands exactly there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
+from tidemill.fold.audit.bounds import first_entry
+from tidemill.fold.audit.saved import SavedStates
+from tidemill.fold.audit.starting import Source, choose_start
+from tidemill.fold.ledger_log import entries_after, entry_before, read_entry
+from tidemill.fold.recovery import check_standing, fill
+from tidemill.fold.snapshots import Shelf
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.processors.explainer.mirror import Mirror
+from tidemill.processors.explainer.place import KEY as PLACE
+from tidemill.processors.explainer.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from tidemill.fold.books import Policy
+    from tidemill.fold.idle import IdleModels
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Emit
+    from tidemill.kernel.reports import Refused
+
+ANY_SEQUENCE = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A mirror, and what was found on the way.
+
+    Attributes:
+        offset: Of the next ledger record.
+        refused: Every saved record that was not accepted.
+        refolded: Records that were folded again.
+        first_emits: What must be committed before the first record.
+    """
+
+    mirror: Mirror
+    offset: int
+    refused: tuple[Refused, ...]
+    refolded: int
+    first_emits: Sequence[Emit] = ()
+
+
+def restore(
+    log: Log,
+    partition: int,
+    committed: int | None,
+    *,
+    terms: Terms,
+    signing: SigningKey,
+    policy: Policy,
+    from_end: bool,
+    idle: IdleModels,
+) -> Generator[None, None, Restored]:
+    """Rebuild a partition from the explainer's own states; from the learner's if it has none.
+
+    Raises:
+        InvariantError: Ledger, offset and states contradict one another.
+        DependencyUnavailableError: The broker has not yet shown all of what was committed.
+    """
+    mirror = Mirror(log, partition, {terms.digest: terms}, idle, signing=signing, policy=policy)
+    shelf = Shelf(signing, plant=terms.definition.plant, states=idle.store)
+    yield from fill(shelf, log, EXPLAINER_SNAPSHOTS, partition)
+    refused = tuple(shelf.refused)
+    kept = shelf.newest.get(PLACE)
+    if kept is None or shelf.suspects:
+        shelf.clear()
+        offset = log.span(LEDGER, partition)[int(from_end)] if committed is None else committed
+        states = SavedStates(log, partition, signing, until=ANY_SEQUENCE)
+        source = Source(log, partition, signing, states.claims, {terms.digest: terms})
+        offset, refolded = yield from _begin(mirror, source, offset)
+        return Restored(mirror, offset, refused, refolded, mirror.first_save())
+    place = Place.decode(kept.state)
+    yield from _check_offset(log, partition, place, committed)
+    tail = yield from entry_before(log, partition, place.offset)
+    if tail is None or tail.entry.hash.hex() != place.hash:
+        raise _other_ledger(partition, place)
+    mirror.start_from(shelf.newest, tail)
+    refolded = yield from _fold_again(mirror, log, place.resume, tail)
+    fold = yield from mirror.replica.become(
+        tail.entry.definition, tail.offset + 1, tail.entry.sequence
+    )
+    mirror.replica.check_states()
+    if all(state.sequence <= place.sequence for state in shelf.newest.values()):
+        check_standing(fold, tail.entry, EXPLAINER_SNAPSHOTS)
+    shelf.clear()
+    fold.fleet.changed.clear()
+    return Restored(mirror, place.offset, refused, refolded)
+
+
+def _fold_again(mirror: Mirror, log: Log, after: int, tail: Placed) -> Generator[None, None, int]:
+    refolded = 0
+    for placed in entries_after(log, tail.entry.partition, after, tail):
+        yield
+        if placed is not None:
+            step = yield from mirror.fold_again(placed)
+            refolded += len(step.inputs)
+    return refolded
+
+
+def _begin(mirror: Mirror, source: Source, offset: int) -> Generator[None, None, tuple[int, int]]:
+    """Bring a mirror to where explanations begin, by states of the learner's.
+
+    Returns:
+        The offset of the first ledger entry that can be explained, and the records folded again.
+
+    Raises:
+        InvariantError: There are no states from which to begin.
+    """
+    log, partition = source.log, source.partition
+    tail = yield from entry_before(log, partition, offset)
+    wanted = 1 if tail is None else tail.entry.sequence + 1
+    if first_entry(log, partition, lambda _: True) is None:
+        return offset, 0
+    start = choose_start(source, wanted)
+    if start.obstacle:
+        msg = (
+            f"{LEDGER}-{partition}: explanations from entry {wanted} on need states from which to "
+            f"fold: {start.obstacle}; begin at the end with --from-end"
+        )
+        raise InvariantError(msg)
+    offset = max(offset, start.offset)
+    mirror.take_over(start.states)
+    before = yield from entry_before(log, partition, offset)
+    refolded = 0
+    for messages in log.read(LEDGER, partition, start.offset, offset):
+        yield
+        for message in messages:
+            placed = read_entry(message)
+            step = yield from mirror.fold_again(placed)
+            refolded += len(step.inputs)
+    if before is not None:
+        entry = before.entry
+        yield from mirror.replica.become(entry.definition, before.offset + 1, entry.sequence)
+        mirror.last = before
+    return offset, refolded
+
+
+def _check_offset(
+    log: Log, partition: int, place: Place, committed: int | None
+) -> Generator[None, None, None]:
+    """Hold the group's offset against the place that was saved with it.
+
+    Raises:
+        InvariantError: The offset lies before it.
+        DependencyUnavailableError: The broker has not yet shown the place of what was committed.
+    """
+    if committed is None or committed == place.offset:
+        return
+    where = f"{LEDGER}-{partition}"
+    if committed < place.offset:
+        msg = (
+            f"{where}: the committed offset must not lie before what was explained, up to "
+            f"{place.offset}, was {committed}; someone reset the group's offsets: set them back"
+        )
+        raise InvariantError(msg)
+    for messages in log.read(LEDGER, partition, place.offset, committed):
+        yield
+        if messages:
+            msg = f"{EXPLAINER_SNAPSHOTS}-{partition}: the place of {where} at {committed}"
+            raise DependencyUnavailableError(msg, retry_after_s=0.1)
+
+
+def _other_ledger(partition: int, place: Place) -> InvariantError:
+    return InvariantError(
+        f"{LEDGER}-{partition}: the entry before offset {place.offset} must be {place.sequence} "
+        f"with hash {place.hash[:16]}, it is another or gone; restore the ledger topic, or begin "
+        f"anew: delete the records of {EXPLAINER_SNAPSHOTS} and the offsets of the group"
+    )

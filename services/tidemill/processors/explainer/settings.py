@@ -1,0 +1,70 @@
+"""How one explainer process runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.ranges import instance_problems, range_problems
+from tidemill.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# A ledger entry is a whole transaction of the learner's, of up to a thousand records.
+MAX_ENTRIES = 1_000
+MAX_WAIT_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One explainer process.
+
+    Attributes:
+        definition: The plant's definition file.
+        bootstrap: Brokers, `host:port,...`.
+        signing_key: The key that states are signed with, the learner's.
+        instance: Stable name of this worker.
+        extra: librdkafka settings.
+        from_end: Whether partitions that were never explained start at their end.
+        until_idle_s: End after so many seconds without input; None means never.
+        probe_host, probe_port: Where probes and metrics are served; port 0 takes a free one.
+        entries: Ledger entries per transaction, at most.
+        wait_ms: Longest wait for so many.
+        snapshot_every: Records by which a saved state may lag its partition.
+        live_models: Models that stay in memory, though there are more.
+        idle_folder: Where the states of the others are kept; None is with temporary files.
+    """
+
+    definition: Path
+    bootstrap: str
+    signing_key: bytes
+    instance: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+    from_end: bool = False
+    until_idle_s: float | None = None
+    probe_host: str = "127.0.0.1"
+    probe_port: int = 0
+    entries: int = 20
+    wait_ms: int = 50
+    snapshot_every: int = 10_000
+    live_models: int = 20_000
+    idle_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, every problem at once.
+
+        Raises:
+            ConfigError: A value is out of its range.
+        """
+        ranged = (
+            ("--entries", self.entries, 1, MAX_ENTRIES),
+            ("--wait-ms", self.wait_ms, 1, MAX_WAIT_MS),
+            ("--probe-port", self.probe_port, 0, 65_535),
+            ("--snapshot-every", self.snapshot_every, 1, 10_000_000),
+            ("--live-models", self.live_models, 0, 1_000_000_000),
+        )
+        problems = [*range_problems(ranged), *instance_problems(self.instance)]
+        if problems:
+            raise ConfigError(problems)

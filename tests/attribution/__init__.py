@@ -1,0 +1,1 @@
+"""Attribution: shares, references, and every class that is explained."""
