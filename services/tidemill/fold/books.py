@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
@@ -157,6 +158,8 @@ class Books:
         """Return the models to save now: heirs, and those that lag, or all when the terms change.
 
         A re-fold never has to cross a change of terms that dropped models, nor to start an heir.
+        Nor is a state of an asset ever newer than those of its type: what it taught them could not
+        be found out from there any more.
         """
         fleet, records = self._fold.fleet, self._fold.records
         lag = 0 if is_all else self._policy.snapshot_every
@@ -171,9 +174,21 @@ class Books:
             tracked = fleet.get(key)
             assert tracked is not None
             due.append(tracked)
+        due += self._of_types(due)
         for tracked in due:
             fleet.saved(tracked.key)
         return due
+
+    def _of_types(self, due: Sequence[Tracked]) -> list[Tracked]:
+        """Return the changed models of asset types to save beside those of their assets."""
+        fold, chosen = self._fold, {tracked.key for tracked in due}
+        streams = sorted({key.stream for key in chosen if fold.plans[key.stream].starts_from_type})
+        return [
+            tracked
+            for stream in streams
+            for tracked in fold.fleet.of(stream, ASSET_TYPE).models
+            if tracked.key in fold.fleet.dirty and tracked.key not in chosen
+        ]
 
     def _ahead(self, lag: int) -> int:
         """Return how many models to save at least, so that a crowd is not due all at once.

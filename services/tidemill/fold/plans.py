@@ -38,6 +38,7 @@ class StreamPlan:
         label_field: Carries the label of its own event, or of an earlier one where it is ahead.
         repeats: How often a case is learned, by label; once where none is named.
         blueprints: Of its models, champion first.
+        starts_from_type: Whether its asset type has models, and new ones start as those.
     """
 
     name: str
@@ -49,6 +50,7 @@ class StreamPlan:
     repeats: Mapping[Label, int]
     blueprints: tuple[Blueprint, ...]
     budget_bytes: int
+    starts_from_type: bool = False
 
     def read(self, values: dict[str, Any]) -> tuple[Checked, Label | None]:  # Any: Avro values
         """Return the features of an event and the label in it; a bad one is a fault of the event.
@@ -136,6 +138,7 @@ def plan_stream(stream: StreamDefinition) -> StreamPlan:
         repeats=_repeats(task, stream.repeat),
         blueprints=blueprints,
         budget_bytes=int(stream.memory_mb * (1 << 20)),
+        starts_from_type=stream.start_from == "stream",
     )
 
 

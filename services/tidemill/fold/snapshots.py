@@ -187,6 +187,12 @@ class Shelf:
         self.refused: list[Refused] = []
         self.suspects: set[ModelKey] = set()
 
+    def forget_stream(self, stream: str) -> None:
+        """Let go of all states of a stream."""
+        for key in [key for key in self.newest if key.stream == stream]:
+            del self.newest[key]
+            self._states.pop(SHELVED + key.encode(), None)
+
     def clear(self) -> None:
         """Let go of all states; what was taken over of them stays."""
         for key in self.newest:

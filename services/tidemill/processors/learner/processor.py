@@ -111,7 +111,8 @@ class Learner:
 
     def snapshot(self) -> bytes:
         """Return the state of all models of the partition."""
-        states = {tracked.key: dump_state(tracked.state) for tracked in self.fold.fleet}
+        held = [tracked for tracked in self.fold.fleet if not tracked.is_new]
+        states = {tracked.key: dump_state(tracked.state) for tracked in held}
         return pickle.dumps([(tuple(key), state) for key, state in sorted(states.items())])
 
     def restore(self, state: bytes) -> None:
