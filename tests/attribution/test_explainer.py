@@ -15,11 +15,11 @@ from attribution.oracle import NAMES, SEED, UP, built, cases, taught
 from models.cases import features_of, steps_of, stream, task_of
 from tidemill.attribution.explained import Explained, Share
 from tidemill.attribution.explaining import explainer_of, explainer_of_pipeline
-from tidemill.models.means import Means
 from tidemill.attribution.question import Question
 from tidemill.contracts.stream import Feature, Step
 from tidemill.models.compiled import quicken
 from tidemill.models.families import ALLOWED
+from tidemill.models.means import Means
 from tidemill.models.outputs import Anomaly, Multiclass, Regression
 from tidemill.models.pickles import dump_state, load_state
 from tidemill.models.pipelines import build_pipeline

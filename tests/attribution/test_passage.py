@@ -6,10 +6,10 @@ import pytest
 
 from attribution.oracle import NAMES, NUMBERS, built, cases
 from models.cases import PARAMETERS, features_of, steps_of, stream
-from tidemill.models.means import Means
 from tidemill.attribution.passage import Passage, is_filter, kind_of
 from tidemill.contracts.stream import Feature
 from tidemill.models.families import ALLOWED
+from tidemill.models.means import Means
 from tidemill.models.pipelines import build_pipeline
 
 RECIPE = Feature(name="recipe", kind="nominal")

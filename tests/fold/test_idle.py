@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fold.history import KEY, OUTPUTS, History, ListLog, some_event, some_update
@@ -24,7 +25,8 @@ from tidemill.fold.recovery import gather_states
 from tidemill.fold.replica import Replica
 from tidemill.fold.retiring import Leaving, prepare
 from tidemill.fold.retiring import retire as retire_asset
-from tidemill.fold.snapshots import SHELVED, split_key
+from tidemill.fold.shelf import SHELVED
+from tidemill.fold.snapshots import split_key
 from tidemill.kernel.errors import ConfigError, InvariantError
 from tidemill.models.outputs import Answer
 from tidemill.models.pickles import dump_state, load_state
@@ -33,7 +35,7 @@ from tidemill.runtime.idle_states import IdleStates, check_folder
 from tidemill.testing.plants import LOGISTIC, event_value, sample_terms, update_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from pathlib import Path
 
     from tidemill.fold.terms import Terms
@@ -108,11 +110,12 @@ class Life:
     rng: random.Random
     terms: Terms
     number: int = 0
+    known: Mapping[str, Terms] = field(default_factory=lambda: TERMS)
 
     def do(self, kind: str, what: str | int) -> None:
         history = self.history
         if kind == "open":
-            self.terms = TERMS[str(what)]
+            self.terms = self.known[str(what)]
             history.open(self.terms)
         elif kind == "restart":
             history.open(self.terms)
@@ -197,6 +200,15 @@ def folded(log: ListLog) -> list[object]:
     seed=st.integers(0, 99),
     most=st.integers(0, 3),
     first=st.sampled_from(["two", "two", "small"]),
+)
+@example(
+    done=[
+        *(("events", 1), ("events", 2), ("open", "linear"), ("open", "small")),
+        *(("updates", 3), ("events", 1), ("open", "linear")),
+    ],
+    seed=45,
+    most=0,
+    first="two",
 )
 def test_resting_changes_no_output_no_ledger_byte_and_no_state(
     done: list[tuple[str, str | int]], seed: int, most: int, first: str
@@ -293,10 +305,12 @@ def test_what_the_definition_says_now_holds_for_a_model_that_wakes() -> None:
 
 def test_a_model_that_never_learned_has_no_snapshot_to_delete() -> None:
     history = Lived(TERMS["two"], None)
+    touch(history, "b")
     x = {"vibration": 1.0, "temperature": 5000.0, "flow": 0.5}
-    history.commit([[history.event(event_value("a", 0, x, 1.0))]])
+    history.commit([[history.event(event_value("a", 9, x, 1.0))]])
     history.open(TERMS["linear"])
-    assert history.log.topics[SNAPSHOTS] == []
+    deleted = [m.key for m in history.log.topics[SNAPSHOTS] if m.value is None]
+    assert deleted == [b"pump|b|pump/tree"]
 
 
 def test_a_challenger_that_comes_later_is_saved_as_it_starts() -> None:
@@ -316,14 +330,16 @@ def test_a_challenger_that_comes_later_is_saved_as_it_starts() -> None:
 
 def test_a_challenger_that_starts_by_an_instruction_has_its_assets_past() -> None:
     history = Lived(TERMS["linear"], None)
+    history.learner.books._saving.policy = history._policy = Policy(snapshot_every=6)
     touch(history, "a")
     history.open(TERMS["two"])
-    update = update_value("a", 1, {"vibration": 1.0}, 2.0)
-    history.commit([[history.update(update)]])
+    for cause, model in enumerate(("pump/champion", "pump/tree")):
+        update = update_value("a", cause, {"vibration": 1.0}, 2.0, model=model)
+        history.commit([[history.update(update)]])
     touch(history, "a")
     for _ in range(6):
-        history.open(TERMS["two"])
         touch(history, "b")
+        history.open(TERMS["two"])
     assert {t.state.recent.count for t in history.learner.fold.fleet if t.key.asset == "a"} == {2}
 
 
@@ -419,6 +435,15 @@ def test_the_states_of_idle_models_outlive_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="--idle-folder: must be a folder"):
         check_folder(tmp_path / "missing")
+
+
+def test_where_no_file_may_be_written_states_stay_in_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    states = IdleStates()
+    states[b"a"] = b"1"
+    assert states[b"a"] == b"1"
 
 
 def test_a_disk_that_fails_halts_the_worker() -> None:

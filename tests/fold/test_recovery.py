@@ -13,7 +13,8 @@ from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
 from tidemill.fold.ledger_log import entries_after, read_entry
 from tidemill.fold.saving import CROWD
-from tidemill.fold.snapshots import Shelf, SigningKey, chunk_key, split_key
+from tidemill.fold.shelf import Shelf
+from tidemill.fold.snapshots import SigningKey, chunk_key, split_key
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError, SnapshotRefusal
 from tidemill.models.state import ModelKey
 from tidemill.testing.plants import event_value, sample_terms

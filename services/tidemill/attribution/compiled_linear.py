@@ -9,8 +9,8 @@ from tidemill.attribution.question import is_said
 
 if TYPE_CHECKING:
     from tidemill.attribution.explained import Explained
-    from tidemill.models.means import Means
     from tidemill.attribution.question import Question
+    from tidemill.models.means import Means
 
 
 class CompiledMethod:

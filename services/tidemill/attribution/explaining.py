@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.attribution.compiled_linear import CompiledMethod
 from tidemill.attribution.linear import LinearMethod, is_linear
-from tidemill.models.means import Means, take_note
 from tidemill.attribution.naive_bayes import NAIVE_BAYES, NaiveBayesMethod
 from tidemill.attribution.neighbours import NEIGHBOURS, NeighboursMethod
 from tidemill.attribution.passage import Passage, kind_of
 from tidemill.attribution.question import Question
 from tidemill.attribution.sampling import SamplingMethod
 from tidemill.models import compiled
+from tidemill.models.means import Means, take_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ from tidemill.attribution.question import is_said
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tidemill.models.means import Means
     from tidemill.attribution.passage import Passage
     from tidemill.attribution.question import Question
+    from tidemill.models.means import Means
 
 _GLM = frozenset({"LinearRegression", "LogisticRegression"})
 _AGGRESSIVE = frozenset({"PARegressor", "PAClassifier"})

@@ -14,8 +14,8 @@ from tidemill.attribution.playing import PERMUTATIONS, Table, play
 from tidemill.attribution.question import is_said
 
 if TYPE_CHECKING:
-    from tidemill.models.means import Means
     from tidemill.attribution.question import Question
+    from tidemill.models.means import Means
 
 _SPACES = {"regression": "value", "anomaly": "anomaly score"}
 

@@ -19,6 +19,7 @@ from tidemill.cli.options import (
     properties_of,
 )
 from tidemill.cli.skip import INPUTS, Actor, KeyFile, in_the_way
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import LEDGER, SNAPSHOTS, group_of
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
@@ -62,7 +63,8 @@ def list_(
 ) -> None:
     """List assets and their models, by snapshots and ledger; nothing is verified.
 
-    The time is when a snapshot or ledger entry of the model was last written.
+    The time is when a snapshot or ledger entry of the model was last written. Where new models
+    start from the stream, its asset type is listed too: one of each partition, without a name.
     """
     brokers, settings = bootstrap_of(bootstrap, directory), properties_of(properties)
     count = partition_counts(brokers, settings).get(LEDGER, 0)
@@ -73,6 +75,7 @@ def list_(
             "stream": key.stream,
             "asset": key.asset,
             "model": key.model,
+            "is_type": key.asset == ASSET_TYPE,
             "version": held.version,
             "entry": held.entry,
             "written": datetime.fromtimestamp(held.at_ms / 1000, UTC).isoformat(),
@@ -85,9 +88,13 @@ def list_(
         typer.echo(json.dumps({"models": rows}))
         return
     for row in rows:
-        typer.echo("{stream} {asset} {model} version {version}, {written}".format(**row))
-    names = {(row["stream"], row["asset"]) for row in rows}
-    typer.echo(f"{len(names)} assets, {len(rows)} models")
+        who = f"(asset type, partition {row['partition']})" if row["is_type"] else row["asset"]
+        said = "{stream} {who} {model} version {version}, {written}"
+        typer.echo(said.format(**row, who=who))
+    names = {(row["stream"], row["asset"]) for row in rows if not row["is_type"]}
+    of_types = sum(bool(row["is_type"]) for row in rows)
+    also = f", {of_types} of them of asset types" if of_types else ""
+    typer.echo(f"{len(names)} assets, {len(rows)} models{also}")
 
 
 @app.command()

@@ -62,9 +62,13 @@ class PlantDefinition(BaseModel):
     def canonical(self) -> str:
         """Return JSON that is equal exactly when the mesh would do the same; for the ledger.
 
-        Where the files lie (`schemas`) is left out: it differs between machines.
+        Where the files lie (`schemas`) is left out: it differs between machines. So is what a
+        ledger from before there was a key cannot have: it must mean what it meant.
         """
         value = self.model_dump(mode="json", exclude={"schemas"})
+        for stream in value["streams"]:
+            if stream["start_from"] == "nothing":
+                del stream["start_from"]
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -127,6 +131,7 @@ def _stream(plant: str, name: str, document: StreamDocument) -> StreamDefinition
         champion=_steps(model.champion or []),
         challengers={key: _steps(model.challengers[key]) for key in sorted(model.challengers)},
         repeat=dict(sorted(model.repeat.items())),
+        start_from=model.start_from,
         memory_mb=_memory_mb(model),
         seed=_seed(plant, name) if document.seed is None else document.seed,
         explanations=_explanations(document.explanations.which),

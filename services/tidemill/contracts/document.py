@@ -4,7 +4,14 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from tidemill.contracts.stream import DerivationKind, FeatureKind, FeedbackKind, Role, TimeUnit
+from tidemill.contracts.stream import (
+    DerivationKind,
+    FeatureKind,
+    FeedbackKind,
+    Role,
+    StartKind,
+    TimeUnit,
+)
 from tidemill.contracts.targets import TargetKind
 from tidemill.contracts.written import (
     Bytes,
@@ -98,7 +105,10 @@ class TargetDocument(_Document):
 
 
 class ModelDocument(_Document):
-    """Champion and challengers as River classes by name; memory is the budget of one model."""
+    """Champion and challengers as River classes by name; memory is the budget of one model.
+
+    `start_from: stream` lets new models begin as those that learned from all assets of the stream.
+    """
 
     model_config = ConfigDict(json_schema_extra={"required": ["champion"]})
 
@@ -106,6 +116,7 @@ class ModelDocument(_Document):
     challengers: dict[Name, Pipeline] = {}
     repeat: Repeat = {}
     memory: Bytes | None = None
+    start_from: StartKind = "nothing"
 
 
 class EveryDocument(_Document):

@@ -13,6 +13,10 @@ FeatureKind = Literal["numeric", "nominal"]
 DerivationKind = Literal["lag", "mean", "min", "max", "sd", "count", "slope"]
 Role = Literal["operator", "domain_expert"]
 FeedbackKind = Literal["inference", "explanation", "drift"]
+StartKind = Literal["nothing", "stream"]
+
+# Under this name stand the models of a stream's asset type: no event and no instruction names it.
+ASSET_TYPE = ""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,6 +103,7 @@ class StreamDefinition(BaseModel):
     """How the records of one event type are read, learned and predicted.
 
     `features` keep the order of the definition: it is the order in which they reach the models.
+    New models start from `nothing`, or from those that learned from all assets of the `stream`.
     Of every asset the last `duplicates_within` event ids are remembered. `memory_mb` is the budget
     of one model in units of 2**20 bytes, as River counts.
     """
@@ -117,6 +122,7 @@ class StreamDefinition(BaseModel):
     champion: tuple[Step, ...]
     challengers: dict[str, tuple[Step, ...]] = {}
     repeat: dict[str, int] = {}
+    start_from: StartKind = "nothing"
     memory_mb: float = 8.0
     seed: int
     explanations: Explanations = Explanations()

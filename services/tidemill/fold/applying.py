@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
-from tidemill.contracts.prediction import PredictionEncoder, Quality, Said
+from tidemill.contracts.prediction import PredictionEncoder, Quality
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
+from tidemill.fold.asset_type import learn_cases, learn_example
 from tidemill.fold.counts import Counts
 from tidemill.fold.fleet import Fleet
 from tidemill.fold.instructions import read_example
 from tidemill.fold.plans import plan_stream
+from tidemill.fold.seen import Seen
+from tidemill.fold.tracked import said
 from tidemill.kernel.deadletters import dead_letter
 from tidemill.kernel.errors import InvalidRecordError, InvariantError
 from tidemill.kernel.records import Emit, trace_headers
@@ -27,39 +31,15 @@ if TYPE_CHECKING:
     from tidemill.fold.instructions import Example
     from tidemill.fold.past import Retired
     from tidemill.fold.plans import StreamPlan
+    from tidemill.fold.seen import Witness
+    from tidemill.fold.senses import Case
     from tidemill.fold.terms import Terms
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.records import Message
-    from tidemill.models.outputs import Answer, Label
     from tidemill.models.refining import Stored
 
 PROCESSOR = "learner"
 INPUTS = (UPDATES, EVENTS)
-
-
-class Seen(NamedTuple):
-    """An event that was read, the label in it, and where the ledger will say that it was."""
-
-    plan: StreamPlan
-    event: Event
-    label: Label | None
-    message: Message
-    sequence: int
-
-
-class Witness(Protocol):
-    """Is shown predictions."""
-
-    def __call__(
-        self,
-        seen: Seen,
-        asset: AssetModels,
-        x: dict[str, Any],  # Any: numbers and strings
-        *,
-        judged: Checked,
-        outcome: str | None,
-    ) -> None:
-        """Look at the prediction on an event as `asset` makes it of `x`; change nothing."""
 
 
 class Fold:
@@ -72,8 +52,8 @@ class Fold:
         witness: Is shown every prediction before the models learn from its event.
 
     Attributes:
-        is_replica: Whether it folds what was folded before: states restored later than an entry
-            have it already. Nothing that is new may be passed over like that.
+        is_replica: Whether it folds what was folded before: later states have an entry already.
+            Nothing that is new may be passed over like that.
     """
 
     def __init__(
@@ -129,9 +109,8 @@ class Fold:
                 return self._apply_events(messages, sequence)
             case topic if topic == UPDATES:
                 return self._apply_updates(messages, sequence)
-            case topic:
-                msg = f"the fold reads {' and '.join(INPUTS)}, was given {topic}"
-                raise InvariantError(msg)
+        msg = f"the fold reads {' and '.join(INPUTS)}, was given {messages[0].topic}"
+        raise InvariantError(msg)
 
     def _apply_events(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         emits = []
@@ -154,6 +133,10 @@ class Fold:
         if asset.since >= sequence:
             self._apply_apart(seen, checked, asset)
             return None
+        if asset.young and (since := self.fleet.of(plan.name, ASSET_TYPE).since) >= sequence:
+            # It answered as its type did then, and learned nothing, or it would be saved.
+            self._pass_over(since, sequence)
+            return None
         recent = asset.recent or asset.align()
         judged = plan.senses.judge(recent, checked, event.time_us, event.event_id)
         x = plan.senses.derive(recent, judged, event.time_us)
@@ -162,7 +145,9 @@ class Fold:
         if self.witness is not None:
             self.witness(seen, asset, x, judged=judged, outcome=answers[0].answer.outcome)
         if judged.is_learnable:
-            self._learn(seen, x, asset.models, answers)
+            cases = self._learn(seen, x, asset.models, answers)
+            if plan.starts_from_type and cases:
+                self._teach_type(seen, cases)
         return emit
 
     def _apply_apart(self, seen: Seen, checked: Checked, asset: AssetModels) -> None:
@@ -183,22 +168,36 @@ class Fold:
         x: dict[str, Any],  # Any: numbers and strings
         models: Sequence[Tracked],
         answers: Sequence[Stored],
-    ) -> None:
+    ) -> Sequence[Case]:
         """Take an event without a fault into the recent past, and let models learn from it."""
         plan, event, label, message, sequence = seen
         assert message.value is not None
         cases = plan.cases(models[0].state.recent, event, x, label=label, stored=answers[0])
-        for tracked, said in zip(models, answers, strict=True):
-            if cases and is_sound(tracked, said.answer):
+        for tracked, stored in zip(models, answers, strict=True):
+            if cases and tracked.is_sound(stored.answer):
                 state = tracked.state
                 for case in cases:
-                    told = case.stored if plan.senses.looks_ahead else said
+                    told = case.stored if plan.senses.looks_ahead else stored
                     self.counts.score(plan.name, plan.teach(state, case, told))
                     if tracked.explainer is not None:
                         tracked.explainer.learned(case.x)
                     state.advance(message.value)
                     self.counts.learned += 1
             self.fleet.learned(tracked, sequence, self._before)
+        return cases
+
+    def _teach_type(self, seen: Seen, cases: Sequence[Case]) -> None:
+        """Let the models of the asset type learn what an event taught the asset."""
+        plan, _, _, message, sequence = seen
+        assert message.value is not None
+        models = self._of_type(plan, sequence)
+        for tracked in learn_cases(models, plan, cases, message.value):
+            self.fleet.learned(tracked, sequence, self._before)
+
+    def _of_type(self, plan: StreamPlan, sequence: int) -> list[Tracked]:
+        """Return those models of a stream's asset type that stand before an entry."""
+        models = self.fleet.of(plan.name, ASSET_TYPE).models
+        return [tracked for tracked in models if tracked.since < sequence]
 
     def _prediction(
         self,
@@ -213,20 +212,19 @@ class Fold:
         if champion.state.is_frozen:
             quality = (*quality, Quality.FROZEN)
         event_id = event.event_id
-        said = list(map(_said, asset.models, answers))
+        sayings = list(map(said, asset.models, answers))
         value = self._encoder.encode(
             f"{EVENTS}-{self.partition}-{message.offset}" if event_id is None else event_id,
             asset.about,
             time_us=event.time_us,
             offset=message.offset,
-            said=said[0],
+            said=sayings[0],
             structure=champion.structure,
             quality=quality,
-            shadows=said[1:],
+            shadows=sayings[1:],
         )
         self._count(message, asset, quality)
-        headers = trace_headers(message.headers)
-        return Emit(PREDICTIONS, self.partition, asset.key, value, headers)
+        return Emit(PREDICTIONS, self.partition, asset.key, value, trace_headers(message.headers))
 
     def _count(self, message: Message, asset: AssetModels, quality: tuple[Quality, ...]) -> None:
         counts = self.counts
@@ -255,6 +253,7 @@ class Fold:
         asset = self.fleet.of(example.plan.name, example.asset)
         if asset.recent is None and asset.since < sequence:
             asset.align()
+        applied = []
         for tracked in asset.models:
             state = tracked.state
             if example.model not in {None, tracked.key.model}:
@@ -266,7 +265,7 @@ class Fold:
                 self.counts.repeated += 1
                 continue
             state.applied[source] = cause
-            if is_sound(tracked, example.plan.ask(state, example.case.x).answer):
+            if tracked.is_sound(example.plan.ask(state, example.case.x).answer):
                 stored = example.case.stored if example.stored_model == tracked.key.model else None
                 score = example.plan.teach(state, example.case, stored)
                 self.counts.score(example.plan.name, score)
@@ -275,6 +274,11 @@ class Fold:
                 self.counts.examples += 1
             state.advance(message.value)
             self.fleet.learned(tracked, sequence, self._before)
+            applied.append(tracked.key.model)
+        if example.plan.starts_from_type and applied:
+            of_type = self._of_type(example.plan, sequence)
+            for tracked in learn_example(of_type, applied, example, message.value):
+                self.fleet.learned(tracked, sequence, self._before)
 
     def _pass_over(self, since: int, sequence: int) -> None:
         """Note that a model restored at `since` has this entry in its state already."""
@@ -295,16 +299,3 @@ class Fold:
 
 def _plans(terms: Terms) -> dict[str, StreamPlan]:
     return {stream.name: plan_stream(stream) for stream in terms.definition.streams}
-
-
-def _said(tracked: Tracked, stored: Stored) -> Said:
-    state = tracked.state
-    (value, probabilities, outcome), region, _ = stored
-    model = (tracked.name, state.version, state.lineage)
-    return Said(*model, value, probabilities or None, outcome, *region)
-
-
-def is_sound(tracked: Tracked, answer: Answer) -> bool:
-    """Return whether a model may learn: within its budget, and not diverged to no finite number."""
-    diverged = answer.value is None and answer.probabilities is None
-    return not tracked.state.is_frozen and not diverged

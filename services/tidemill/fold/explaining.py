@@ -14,9 +14,9 @@ from tidemill.kernel.records import Emit, trace_headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidemill.fold.applying import Seen
     from tidemill.fold.gate import Checked
     from tidemill.fold.plans import StreamPlan
+    from tidemill.fold.seen import Seen
     from tidemill.fold.tracked import AssetModels, Tracked
 
     # Told of every explanation: the event, its asset's models, and what was said.

@@ -7,9 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.prediction import about
+from tidemill.contracts.stream import ASSET_TYPE
+from tidemill.fold.asset_type import follow
 from tidemill.fold.idle import Idle, IdleModels
 from tidemill.fold.past import FIRST_TERMS, GROUND, Floor
-from tidemill.fold.standing import NONE_LEARNED, Standing, mark_of
+from tidemill.fold.standing import Roll, mark_in
 from tidemill.fold.tracked import AssetModels, Tracked
 from tidemill.models.outline import read_outline
 from tidemill.models.state import ModelKey, ModelState
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from tidemill.fold.past import Past
     from tidemill.fold.plans import StreamPlan
-    from tidemill.fold.snapshots import Restored
+    from tidemill.fold.shelf import Restored
+    from tidemill.fold.standing import Standing
     from tidemill.models.state import Blueprint
 
     Dropped = Tracked | Idle
@@ -55,8 +58,7 @@ class Fleet:
         self.dirty: OrderedDict[ModelKey, tuple[int, int]] = OrderedDict()
         self.heirs: dict[ModelKey, Tracked] = {}
         self._tired: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._unmarked: dict[ModelKey, Tracked] = {}
-        self._marks = NONE_LEARNED
+        self._roll = Roll()
 
     def __len__(self) -> int:
         return len(self._by_key) + len(self.idle)
@@ -81,7 +83,7 @@ class Fleet:
         """Return a model, if there is one; an idle one wakes."""
         found = self._by_key.get(key)
         if found is None and self.idle.get(key) is not None:
-            found = self._by_key[key] = self._unmarked[key] = self.idle.wake(key)
+            found = self._by_key[key] = self.idle.wake(key)
             self._tire((key.stream, key.asset))
         return found
 
@@ -94,12 +96,17 @@ class Fleet:
         """Return the models of an asset; the first call starts them, or wakes them."""
         found = self._assets.get((stream, asset))
         if found is not None:
+            if found.young:
+                follow(self, found)
             return found
         started = [self._track(stream, asset, b) for b in self._plans[stream].blueprints]
         since = max(tracked.since for tracked in started)
         models = AssetModels(about(asset, stream), asset.encode(), started, since)
         self._assets[stream, asset] = models
         self._tire((stream, asset))
+        if self._plans[stream].starts_from_type and asset != ASSET_TYPE:
+            models.young = tuple(started)
+            follow(self, models)
         return models
 
     def _track(self, stream: str, asset: str, blueprint: Blueprint) -> Tracked:
@@ -108,12 +115,15 @@ class Fleet:
         if tracked is None:
             tracked = Tracked(key, ModelState.fresh(key, blueprint), blueprint)
             tracked.state.version, tracked.state.structure = self.past.floor(*key)
+            tracked.is_new = True
             self._by_key[key] = tracked
         return tracked
 
     def blueprint(self, key: ModelKey) -> Blueprint | None:
         """Return what a model is built from, or None if the definition has no such model."""
         plan = self._plans.get(key.stream)
+        if plan and key.asset == ASSET_TYPE and not plan.starts_from_type:
+            return None
         matching = [b for b in plan.blueprints if b.name == key.model] if plan else []
         return matching[0] if matching else None
 
@@ -123,7 +133,7 @@ class Fleet:
         assert blueprint is not None
         tracked = Tracked(key, state, blueprint, since, chunks=chunks)
         tracked.mark = self._vacate(key)
-        self._by_key[key] = self._unmarked[key] = tracked
+        self._by_key[key] = self._roll.changed[key] = tracked
 
     def lay(self, restored: Restored) -> None:
         """Take over a verified snapshot of a model the definition has; it is loaded when needed."""
@@ -132,8 +142,8 @@ class Fleet:
         # Names shared by all models of a stream: what is kept of an idle one is counted.
         key = ModelKey(self._plans[restored.key.stream].name, restored.key.asset, blueprint.name)
         seen, is_frozen = read_outline(restored.state)
-        mark = self._mark(key, restored.version, restored.lineage, seen)
-        self._marks = self._marks.counting(self._vacate(key), mark)
+        mark = mark_in(self.past, key, restored.version, restored.lineage, seen=seen)
+        self._roll.replace(key, self._vacate(key), mark)
         since, chunks = restored.sequence, restored.chunks
         idle = Idle(key, blueprint, since, chunks, mark, is_frozen)
         self.idle.lay(idle, restored.state)
@@ -143,18 +153,17 @@ class Fleet:
         """Make room for another state of a model; return what the one before counts."""
         before = self._by_key.pop(key, None) or self.idle.get(key)
         self.idle.drop(key)
-        self._unmarked.pop(key, None)
         self._assets.pop((key.stream, key.asset), None)
         return 0 if before is None else before.mark
 
     def learned(self, tracked: Tracked, sequence: int, records: int) -> None:
         """Note that an entry changed a model's state, `records` having been applied before it."""
         key = tracked.key
-        self.changed[key] = self._unmarked[key] = tracked
+        self.changed[key] = self._roll.changed[key] = tracked
         if key not in self.dirty:
             self.dirty[key] = (sequence, records)
             self._tired.pop((key.stream, key.asset), None)
-            tracked.is_stored = False
+            tracked.is_stored = tracked.is_new = False
             if tracked.is_heir:
                 tracked.is_heir = False
                 self.heirs[key] = tracked
@@ -201,17 +210,7 @@ class Fleet:
 
     def standing(self) -> Standing:
         """Return what tells all models that have learned from any others; cheap if few changed."""
-        for key, tracked in self._unmarked.items():
-            state = tracked.state
-            mark = self._mark(key, state.version, state.lineage, state.recent.count)
-            self._marks = self._marks.counting(tracked.mark, mark)
-            tracked.mark = mark
-        self._unmarked.clear()
-        return self._marks
-
-    def _mark(self, key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
-        has_counted = seen > 0 or version > self.past.floor(*key).version
-        return mark_of(key, version, lineage, seen) if has_counted else 0
+        return self._roll.settle(self.past)
 
     def retired(self, models: Collection[tuple[str, str]]) -> dict[tuple[str, str], Floor]:
         """Return where names go on, should they come back, that are not among these models."""
@@ -230,7 +229,7 @@ class Fleet:
         """Let go of the models of an asset that ledger entry `sequence` finds; return them."""
         self.standing()
         found = [self.get(key) for key in self._keys((stream, asset))]
-        gone = [each for each in found if each is not None and each.since < sequence]
+        gone = [each for each in found if each and each.since < sequence]
         for tracked in gone:
             self._drop(tracked)
         self._assets.pop((stream, asset), None)
@@ -251,14 +250,13 @@ class Fleet:
         self._plans, self.past = plans, past
         self._assets.clear()
         self._tired.clear()
-        fits = {(p.name, each.name): each for p in plans.values() for each in p.blueprints}
         dropped = []
         for key in sorted([*self._by_key, *(each.key for each in self.idle)]):
-            blueprint = fits.get((key.stream, key.model))
+            blueprint = self.blueprint(key)
             found = self._by_key.get(key) or self.idle.get(key)
             assert found is not None
             if blueprint and found.mark and blueprint.digest == found.blueprint.digest:
-                self._keep(found, blueprint)
+                found.adopt(blueprint)
                 continue
             if blueprint and found.mark:
                 self._replace(key, blueprint, sequence, records)
@@ -270,16 +268,10 @@ class Fleet:
             self._tire((key.stream, key.asset))
         return dropped
 
-    @staticmethod
-    def _keep(found: Dropped, blueprint: Blueprint) -> None:
-        found.blueprint = blueprint
-        if isinstance(found, Tracked):
-            found.state.refinement.attach(blueprint.repeats, blueprint.region)
-
     def _drop(self, found: Dropped) -> None:
-        self._marks = self._marks.counting(found.mark, 0)
+        self._roll.replace(found.key, found.mark, 0)
         self.idle.drop(found.key)
-        for kept in (self._by_key, self.dirty, self.changed, self.heirs, self._unmarked):
+        for kept in (self._by_key, self.dirty, self.changed, self.heirs):
             kept.pop(found.key, None)
 
     def _replace(self, key: ModelKey, blueprint: Blueprint, sequence: int, records: int) -> None:

@@ -31,6 +31,10 @@ class Idle:
     mark: int
     is_frozen: bool
 
+    def adopt(self, blueprint: Blueprint) -> None:
+        """Go on under an equal blueprint; its terms hold when the model wakes."""
+        self.blueprint = blueprint
+
 
 class Room:
     """How many models all partitions of a worker may hold in memory.

@@ -41,6 +41,7 @@ class StreamPlan:
         blueprints: Of its models, champion first.
         explanations: Which predictions are explained.
         alarm: The outcome that is an alarm; None where there is none.
+        starts_from_type: Whether its asset type has models, and new ones start as those.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StreamPlan:
     budget_bytes: int
     explanations: Explanations
     alarm: str | None
+    starts_from_type: bool = False
 
     def read(self, values: dict[str, Any]) -> tuple[Checked, Label | None]:  # Any: Avro values
         """Return the features of an event and the label in it; a bad one is a fault of the event.
@@ -145,6 +147,7 @@ def plan_stream(stream: StreamDefinition) -> StreamPlan:
         budget_bytes=int(stream.memory_mb * (1 << 20)),
         explanations=stream.explanations,
         alarm=_alarm(stream),
+        starts_from_type=stream.start_from == "stream",
     )
 
 

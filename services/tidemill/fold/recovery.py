@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.applying import Fold
 from tidemill.fold.idle import IdleModels
 from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
 from tidemill.fold.replica import INPUTS_DIFFER, Replica
-from tidemill.fold.snapshots import Shelf
+from tidemill.fold.shelf import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def recover(
     shelf, start = yield from gather_states(
         log, tail, signing=signing, known=known, states=idle.store
     )
+    for stream in _spoiled(shelf, known[tail.entry.definition]):
+        start = 0
+        shelf.forget_stream(stream)
     begins = {topic: log.span(topic, partition)[0] for topic in positions}
     replica = Replica(log, partition, known, idle)
     replica.start_from(shelf.newest)
@@ -159,6 +163,20 @@ def gather_states(
         yield from fill(anchors, log, ANCHORS, partition)
         start = _start_for_suspects(shelf, anchors, start)
     return shelf, start
+
+
+def _spoiled(shelf: Shelf, terms: Terms) -> set[str]:
+    """Return streams to fold from their beginning, as what their asset type learned was refused.
+
+    Older models of the type would need every asset as it was then, and a model without any state
+    needs those of its type as they were when it started.
+    """
+    return {
+        key.stream
+        for key in shelf.suspects
+        if terms.has(key.stream, ASSET_TYPE, key.model)
+        and (key.asset == ASSET_TYPE or key not in shelf.newest)
+    }
 
 
 def _check_none_is_newer(shelf: Shelf, entry: Entry) -> None:

@@ -19,11 +19,11 @@ from tidemill.models.state import ModelKey
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from tidemill.fold.applying import Witness
     from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger import Action, Entry, Run
     from tidemill.fold.ledger_log import Placed
-    from tidemill.fold.snapshots import Restored
+    from tidemill.fold.seen import Witness
+    from tidemill.fold.shelf import Restored
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.codec import codec
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import LEDGER, SNAPSHOTS
 from tidemill.fold.books import Books, Policy
 from tidemill.fold.ledger_log import entries_after, last_entry, read_entry
@@ -137,6 +138,10 @@ def prepare(
         InvariantError: Topics and ledger contradict one another.
         DependencyUnavailableError: The broker has not yet shown the end of what was committed.
     """
+    if leaving.asset == ASSET_TYPE:
+        raise ConfigError(
+            ["ASSET: must not be empty; the models of an asset type go when start_from goes"]
+        )
     recovered = yield from recover(log, partition, committed, signing=signing)
     stream, asset = leaving.stream, leaving.asset
     names = {} if recovered is None else recovered.fold.plans

@@ -6,6 +6,7 @@ from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.fold.snapshots import Kept, chunk_key, save
 from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
@@ -41,6 +42,8 @@ class Saving:
         """Return the models to save now: heirs, and those that lag, or all when the terms change.
 
         A re-fold never has to cross a change of terms that dropped models, nor to start an heir.
+        Nor is a state of an asset ever newer than those of its type: what it taught them could not
+        be found out from there any more.
         """
         fleet, records = self._fold.fleet, self._fold.records
         lag = 0 if is_all else self.policy.snapshot_every
@@ -55,9 +58,21 @@ class Saving:
             tracked = fleet.get(key)
             assert tracked is not None
             due.append(tracked)
+        due += self._of_types(due)
         for tracked in due:
             fleet.saved(tracked.key)
         return due
+
+    def _of_types(self, due: Sequence[Tracked]) -> list[Tracked]:
+        """Return the changed models of asset types to save beside those of their assets."""
+        fold, chosen = self._fold, {tracked.key for tracked in due}
+        streams = sorted({key.stream for key in chosen if fold.plans[key.stream].starts_from_type})
+        return [
+            tracked
+            for stream in streams
+            for tracked in fold.fleet.of(stream, ASSET_TYPE).models
+            if tracked.key in fold.fleet.dirty and tracked.key not in chosen
+        ]
 
     def _ahead(self, lag: int) -> int:
         """Return how many models to save at least, so that a crowd is not due all at once.

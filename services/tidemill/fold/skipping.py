@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from tidemill.fold.applying import Fold
     from tidemill.fold.ledger import Changed, Run
     from tidemill.fold.ledger_log import Placed
-    from tidemill.fold.snapshots import Restored, SigningKey
+    from tidemill.fold.shelf import Restored
+    from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
 

@@ -6,6 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from tidemill.fold.past import Past
+    from tidemill.fold.tracked import Tracked
     from tidemill.models.state import ModelKey
 
 MODULUS = 1 << 256
@@ -35,3 +37,36 @@ def mark_of(key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
     """Return what a model counts in `Fleet.standing` once anything has changed it."""
     text = key.encode() + b"\0" + version.to_bytes(8) + seen.to_bytes(8) + lineage
     return int.from_bytes(hashlib.sha256(text).digest())
+
+
+class Roll:
+    """The standing of a fleet.
+
+    Attributes:
+        changed: Models whose part in it may not be that of now.
+    """
+
+    def __init__(self) -> None:
+        self.changed: dict[ModelKey, Tracked] = {}
+        self._standing = NONE_LEARNED
+
+    def replace(self, key: ModelKey, before: int, after: int) -> None:
+        """Let a model count `after` in place of `before`, whatever it was noted for."""
+        self.changed.pop(key, None)
+        self._standing = self._standing.counting(before, after)
+
+    def settle(self, past: Past) -> Standing:
+        """Return the standing of now."""
+        for key, tracked in self.changed.items():
+            state = tracked.state
+            mark = mark_in(past, key, state.version, state.lineage, seen=state.recent.count)
+            self._standing = self._standing.counting(tracked.mark, mark)
+            tracked.mark = mark
+        self.changed.clear()
+        return self._standing
+
+
+def mark_in(past: Past, key: ModelKey, version: int, lineage: bytes, *, seen: int) -> int:
+    """Return what a model counts: nothing before anything has changed it."""
+    has_counted = seen > 0 or version > past.floor(*key).version
+    return mark_of(key, version, lineage, seen) if has_counted else 0

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.definition import PlantDefinition
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.fold.ledger import Action
 from tidemill.fold.past import FIRST_TERMS, Past
 
@@ -55,6 +56,13 @@ class Terms:
         return {
             (stream.name, name) for stream in self.definition.streams for name in stream.pipelines
         }
+
+    def has(self, stream: str, asset: str, model: str) -> bool:
+        """Return whether there is such a model; those of asset types where new ones start so."""
+        if (stream, model) not in self.models:
+            return False
+        starts = {each.name: each.start_from for each in self.definition.streams}
+        return asset != ASSET_TYPE or starts[stream] == "stream"
 
     def reads_all_of(self, other: Terms) -> bool:
         """Return whether these are the same definition with every schema of `other`."""

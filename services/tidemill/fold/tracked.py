@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidemill.contracts.prediction import text
+from tidemill.contracts.prediction import Said, text
 from tidemill.models.state import splits, tree_of
 
 if TYPE_CHECKING:
     from tidemill.attribution.explaining import Explainer
+    from tidemill.models.outputs import Answer
     from tidemill.models.recent import Recent
+    from tidemill.models.refining import Stored
     from tidemill.models.state import Blueprint, ModelKey, ModelState
 
 
@@ -26,6 +28,7 @@ class Tracked:
         mark: What it counts in `Fleet.standing`.
         is_stored: Whether the store of idle models holds this very state.
         explainer: Takes its answers apart, once that was asked for.
+        is_new: Whether it has learned nothing of its own yet.
         is_heir: Whether it starts from what others had seen: no re-fold may have to start it.
     """
 
@@ -38,13 +41,29 @@ class Tracked:
     chunks: int = 1
     mark: int = 0
     is_stored: bool = False
+    is_new: bool = False
     is_heir: bool = False
     explainer: Explainer | None = None
 
     def __post_init__(self) -> None:
         self.name = text(self.key.model)
-        self.tree = tree_of(self.state.pipeline)
-        self.state.refinement.attach(self.blueprint.repeats, self.blueprint.region)
+        self.become(self.state)
+
+    def become(self, state: ModelState) -> None:
+        """Take another state."""
+        self.state, self.explainer = state, None
+        self.tree = tree_of(state.pipeline)
+        self.adopt(self.blueprint)
+
+    def adopt(self, blueprint: Blueprint) -> None:
+        """Go on under an equal blueprint, as its terms say."""
+        self.blueprint = blueprint
+        self.state.refinement.attach(blueprint.repeats, blueprint.region)
+
+    def is_sound(self, answer: Answer) -> bool:
+        """Return whether it may learn: within its budget, and not diverged to no finite number."""
+        diverged = answer.value is None and answer.probabilities is None
+        return not self.state.is_frozen and not diverged
 
     @property
     def structure(self) -> int:
@@ -62,6 +81,7 @@ class AssetModels:
         key: The asset as a Kafka key.
         since: Newest ledger sequence that one of the models was restored at.
         recent: The recent past that all models share; None until they are known to stand alike.
+        young: Those that have learned nothing yet, where such follow the stream's own models.
     """
 
     about: bytes
@@ -69,6 +89,7 @@ class AssetModels:
     models: list[Tracked]
     since: int
     recent: Recent | None = None
+    young: tuple[Tracked, ...] = ()
 
     def align(self) -> Recent:
         """Let all models share one recent past: the champion's, or what a new champion finds.
@@ -81,3 +102,11 @@ class AssetModels:
             tracked.state.recent = recent
         self.recent = recent
         return recent
+
+
+def said(tracked: Tracked, stored: Stored) -> Said:
+    """Return what a model says now as a prediction has it."""
+    state = tracked.state
+    (value, probabilities, outcome), region, _ = stored
+    model = (tracked.name, state.version, state.lineage)
+    return Said(*model, value, probabilities or None, outcome, *region)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.attribution.importance import Importance
 from tidemill.contracts.codec import codec
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, IMPORTANCES
 from tidemill.kernel.records import Emit
 from tidemill.models.state import ModelKey
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tidemill.attribution.explained import Explained
-    from tidemill.fold.applying import Seen
-    from tidemill.fold.snapshots import Restored
+    from tidemill.fold.seen import Seen
+    from tidemill.fold.shelf import Restored
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.models.state import Blueprint
 
 VIEW = "view"
-# Stands for all assets of a stream on the partition: no event can name it.
-EVERY_ASSET = ""
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Views:
             records: Applied before it.
         """
         champion = asset.models[0]
-        for name in (seen.event.asset, EVERY_ASSET):
+        for name in (seen.event.asset, ASSET_TYPE):
             key = ModelKey(seen.plan.name, name, VIEW)
             view = self._view(key, champion.blueprint)
             if view.since >= seen.sequence:
@@ -93,7 +92,7 @@ class Views:
         message, state = seen.message, champion.state
         importance = self._held[key].importance
         before, weights = importance.tell(state.version)
-        is_whole = key.asset == EVERY_ASSET
+        is_whole = key.asset == ASSET_TYPE
         value = self._codec.encode(
             {
                 "stream": key.stream,
@@ -131,7 +130,7 @@ class Views:
         """
         wanted: dict[ModelKey, None] = {}
         for key in saved:
-            for name in (key.asset, EVERY_ASSET):
+            for name in (key.asset, ASSET_TYPE):
                 wanted[ModelKey(key.stream, name, VIEW)] = None
         for key, (_, before) in self.dirty.items():
             if records - before < lag:

@@ -42,7 +42,7 @@ def keeps_means(steps: Sequence[Step]) -> bool:
 
 
 def take_note(means: Means, pipeline: Any, x: Mapping[str, Any]) -> None:  # Any: River's, and x
-    """Add a case before its pipeline learns it, but one that a filter will keep from its detector."""
+    """Add a case before its pipeline learns it, unless a filter will keep it from its detector."""
     is_filter = hasattr(pipeline, "classify")
     if not (is_filter and pipeline.classify(pipeline.score_one(x))):
         means.learn(x)

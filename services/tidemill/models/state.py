@@ -131,7 +131,7 @@ class ModelState:
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:
         """Return the state before the first event; its lineage names what it starts from."""
-        origin = hashlib.sha256(key.encode() + b"\0" + blueprint.digest).digest()
+        origin = origin_of(key, blueprint)
         seed = int.from_bytes(hashlib.sha256(origin + blueprint.seed.to_bytes(8)).digest()[:4])
         pipeline = build_pipeline(blueprint.steps, features=blueprint.features, seed=seed)
         means = Means() if blueprint.keeps_means else None
@@ -154,6 +154,11 @@ class ModelState:
         """
         self.at_budget = True
         self.structure += 1
+
+
+def origin_of(key: ModelKey, blueprint: Blueprint) -> bytes:
+    """Return the lineage of a model that has learned nothing."""
+    return hashlib.sha256(key.encode() + b"\0" + blueprint.digest).digest()
 
 
 def tree_of(pipeline: Any) -> Any:  # Any: River carries no types

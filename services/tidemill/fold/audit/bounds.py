@@ -143,3 +143,20 @@ def _at(log: Log, partition: int, ms: int) -> list[tuple[str, int]]:
         end = log.span(topic, partition)[1]
         offsets.append((topic, end if message is None else message.offset))
     return offsets
+
+
+def first_with_inputs(log: Log, partition: int, oldest: Placed) -> int:
+    """Return the first entry from which on all inputs are retained."""
+    lost = 0
+    for topic in INPUTS:
+        begin, _ = log.span(topic, partition)
+        at_start = (oldest.entry.positions or {}).get(topic, 0) if not oldest.entry.runs else 0
+        if begin <= at_start:
+            continue
+        placed = first_entry(log, partition, _having_read(topic, begin))
+        lost = max(lost, 1 + (oldest.entry.sequence if placed is None else placed.entry.sequence))
+    return lost
+
+
+def _having_read(topic: str, offset: int) -> Callable[[Entry], bool]:
+    return lambda entry: (entry.positions or {}).get(topic, 0) >= offset

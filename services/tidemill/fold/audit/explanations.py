@@ -14,8 +14,8 @@ from tidemill.kernel.errors import InvalidRecordError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tidemill.fold.applying import Seen
     from tidemill.fold.ledger import Entry
+    from tidemill.fold.seen import Seen
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
 

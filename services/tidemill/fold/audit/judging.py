@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, LEDGER, PREDICTIONS, UPDATES
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.audit.findings import Finding, Kind, Place
@@ -52,6 +53,7 @@ def given_away(
     }
     accused = set()
     disturbed: set[tuple[str, str]] = set()
+    types = {(m.stream, m.asset) for m in examined.entry.models if m.asset == ASSET_TYPE}
     for message in step.inputs:
         again = folded.get((message.topic, message.offset))
         before = stored.get((message.topic, message.offset))
@@ -60,6 +62,7 @@ def given_away(
         if _differs(again, before, disturbed):
             accused.add(message.position)
             disturbed |= {about for each in (again, before) if (about := _about(each)) is not None}
+            disturbed |= {(stream, ASSET_TYPE) for stream, _ in disturbed} & types
     return accused | _newcomers(examined, step, changed)
 
 
@@ -76,7 +79,8 @@ def _differs(
 ) -> bool:
     """Return whether two answers to one record show that it was another record.
 
-    Answers about a disturbed asset do not: its recent past is another one.
+    Answers about a disturbed asset do not: its recent past is another one; nor do those about an
+    asset that may start as its disturbed type.
     """
     if again is None or before is None:
         return again is not None or before is not None
@@ -88,7 +92,7 @@ def _differs(
         return True
     one, other = codec("Prediction").decode(again.value), codec("Prediction").decode(before.value)
     about = _about(before)
-    if about in disturbed:
+    if about in disturbed or (about is not None and (about[0], ASSET_TYPE) in disturbed):
         return False
     return about != _about(again) or said(one) == said(other)
 

@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.codec import codec
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
 from tidemill.fold.instructions import NOT_OURS
 from tidemill.kernel.deadletters import SUFFIX
@@ -71,6 +72,7 @@ class LineageReader:
     def __init__(self, entry: Entry, answers: Answers, before: Mapping[ModelKey, bytes]) -> None:
         self._entry = entry
         self._before = before
+        self._learning_types = {m.stream for m in entry.models if m.asset == ASSET_TYPE}
         self._threads: dict[ModelKey, _Thread] = {}
         self._seen: list[Message] = []
         self._evidence = Evidence()
@@ -91,6 +93,8 @@ class LineageReader:
             for message in run:
                 self._observe(message)
         for changed in self._entry.models:
+            if changed.asset == ASSET_TYPE:
+                continue  # what taught it does not name it
             key = ModelKey(changed.stream, changed.asset, changed.model)
             self._hold(key, changed.lineage)
         return self._evidence
@@ -148,9 +152,13 @@ class LineageReader:
             learned = None if options is None else chained(thread.lineage, options, lineage)
             if learned is not None:
                 self._evidence.cleared.update(message.position for message in learned)
-            elif options is not None:
+            elif options is not None and not self._follows_its_type(key):
                 self._accuse(thread)
         self._threads[key] = _Thread(lineage, len(self._seen))
+
+    def _follows_its_type(self, key: ModelKey) -> bool:
+        """Return whether a model may be a copy of another one until it learns."""
+        return key not in self._before and key.stream in self._learning_types
 
     def _accuse(self, thread: _Thread) -> None:
         """Note whoever may have broken the chain: also an update that now names another asset."""

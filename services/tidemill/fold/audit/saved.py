@@ -9,7 +9,8 @@ from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.snapshots import Shelf, split_key
+from tidemill.fold.shelf import Shelf
+from tidemill.fold.snapshots import split_key
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.state import ModelKey

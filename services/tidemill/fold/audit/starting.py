@@ -6,31 +6,35 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import LEDGER
-from tidemill.fold.applying import INPUTS, Fold
-from tidemill.fold.audit.beginnings import differing, names_in
-from tidemill.fold.audit.bounds import first_entry
+from tidemill.fold.applying import Fold
+from tidemill.fold.audit.beginnings import beginnings_after, differing, name_of, names_in
+from tidemill.fold.audit.bounds import first_entry, first_with_inputs
 from tidemill.fold.audit.chain import walk
 from tidemill.fold.ledger_log import retained_terms, terms_missing
-from tidemill.fold.snapshots import Restored, Shelf
+from tidemill.fold.shelf import Restored, Shelf
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+    from collections.abc import Collection, Generator, Iterable, Mapping
     from typing import TypeVar
 
-    from tidemill.fold.audit.beginnings import Names
+    from tidemill.fold.audit.beginnings import Name, Names
     from tidemill.fold.audit.findings import Place
     from tidemill.fold.audit.saved import Claim
-    from tidemill.fold.ledger import Entry
+    from tidemill.fold.fleet import Fleet
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.past import Retired
     from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.processor import Log
+    from tidemill.models.state import Blueprint
 
     T = TypeVar("T")
+    # By model and entry, the chunks of a state.
+    States = Mapping[ModelKey, Mapping[int, list[Claim]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def choose_start(source: Source, wanted: int) -> Start:
     oldest = first_entry(source.log, source.partition, lambda _: True)
     if oldest is None:
         return Start(0, obstacle="the ledger holds no entry that can be read")
-    lost = _first_with_inputs(source, oldest)
+    lost = first_with_inputs(source.log, source.partition, oldest)
     is_whole = oldest.entry.sequence == 0 and lost == 0
     if is_whole and (wanted <= 1 or source.signing is None):
         return Start(oldest.offset)
@@ -84,23 +88,6 @@ def choose_start(source: Source, wanted: int) -> Start:
     floor = max(wanted, lost, oldest.entry.sequence + 1)
     found = _Candidates(source, oldest, floor, max(lost, oldest.entry.sequence)).start()
     return Start(oldest.offset) if found.obstacle and is_whole else found
-
-
-def _first_with_inputs(source: Source, oldest: Placed) -> int:
-    """Return the first entry from which on all inputs are retained."""
-    lost = 0
-    for topic in INPUTS:
-        begin, _ = source.log.span(topic, source.partition)
-        at_start = (oldest.entry.positions or {}).get(topic, 0) if not oldest.entry.runs else 0
-        if begin <= at_start:
-            continue
-        placed = first_entry(source.log, source.partition, _reaching(topic, begin))
-        lost = max(lost, 1 + (oldest.entry.sequence if placed is None else placed.entry.sequence))
-    return lost
-
-
-def _reaching(topic: str, offset: int) -> Callable[[Entry], bool]:
-    return lambda entry: (entry.positions or {}).get(topic, 0) >= offset
 
 
 class _Candidates:
@@ -119,7 +106,7 @@ class _Candidates:
         self._changes: dict[ModelKey, list[int]] = {}
         self._base: Placed | None = None
         self._names: Names | None = None
-        self._begun: dict[tuple[str, str], int] = {}
+        self._begun: dict[Name, int] = {}
         self._retired: Mapping[tuple[str, str], Retired] = {}
         self._read_changes(oldest.offset)
 
@@ -152,22 +139,12 @@ class _Candidates:
         self._names = names
 
     @cached_property
-    def _ends(self) -> dict[tuple[str, str], int]:
+    def _ends(self) -> Mapping[Name, int]:
         """By model, the first entry wanted or later with which it begins anew."""
-        log, partition, base = self._source.log, self._source.partition, self._base
+        base = self._base
         assert base is not None
-        ends: dict[tuple[str, str], int] = {}
         names = names_in(self._fold(base))
-        for walked in walk(log, partition, base.offset + 1, log.span(LEDGER, partition)[1]):
-            if walked.placed is None:
-                continue
-            entry = walked.placed.entry
-            for action in entry.actions:
-                if action.kind == TERMS:
-                    before, names = names, names_in(Fold(Terms.of(action), partition))
-                    for name in differing(before, names):
-                        ends.setdefault(name, entry.sequence)
-        return ends
+        return beginnings_after(base.offset, names, self._source.log, self._source.partition)
 
     def start(self) -> Start:
         base = self._base
@@ -179,21 +156,22 @@ class _Candidates:
         chosen: dict[ModelKey, list[Claim]] = {}
         notes: list[str] = []
         states = self._states()
+        caps = self._caps(fleet, states)
+        types: dict[str, int] = {}
         for key in sorted({*states, *self._changes}):
             blueprint = fleet.blueprint(key)
             if blueprint is None:
                 continue
-            begun = self._begin_of(key)
-            fitting = {
-                sequence
-                for sequence, chunks in states.get(key, {}).items()
-                if chunks[0].state_digest == blueprint.digest and sequence >= begun
-            }
-            if not fitting and begun > self._changes.get(key, [-1])[-1]:
+            fitting = self._fitting(key, blueprint, states)
+            if not fitting and self._begin_of(key) > self._changes.get(key, [-1])[-1]:
                 continue
-            usable, until = self._newest(key, fitting)
-            if until + 1 < self._lowest:
-                usable = self._later(key, fitting)
+            usable, until = self._newest(key, fitting, caps.get(key.stream, self._floor - 1))
+            if key.asset == ASSET_TYPE and usable is not None:
+                types[key.stream] = max(types.get(key.stream, -1), usable)
+            # A model must start behind the states of its type that it starts as.
+            starts_too_early = usable is None and until < types.get(key.stream, -1)
+            if until + 1 < self._lowest or (starts_too_early and key.asset != ASSET_TYPE):
+                usable = None if key.stream in caps else self._later(key, fitting)
                 if usable is None:
                     name = key.encode().decode()
                     return Start(0, obstacle=f"no state of {name} is retained from which to fold")
@@ -211,9 +189,36 @@ class _Candidates:
         places = {key: chunks[0].place for key, chunks in chosen.items()}
         return Start(first.offset, self._load(chosen.values()), places, tuple(notes))
 
-    def _newest(self, key: ModelKey, fitting: Collection[int]) -> tuple[int | None, int]:
-        """Return the newest state before the first entry wanted, and up to where it holds."""
-        newest = max((sequence for sequence in fitting if sequence < self._floor), default=None)
+    def _fitting(self, key: ModelKey, blueprint: Blueprint, states: States) -> set[int]:
+        """Return the entries with a state of a model that is one of now."""
+        digest, begun = blueprint.digest, self._begin_of(key)
+        found = states.get(key, {}).items()
+        return {
+            sequence
+            for sequence, chunks in found
+            if chunks[0].state_digest == digest and sequence >= begun
+        }
+
+    def _caps(self, fleet: Fleet, states: States) -> dict[str, int]:
+        """Return the newest entries after which states of streams may be, where types have models.
+
+        To go on from its states, a type needs each asset as it was then, or before.
+        """
+        types: dict[str, list[tuple[ModelKey, set[int]]]] = {}
+        for key in {*states, *self._changes}:
+            blueprint = fleet.blueprint(key)
+            if key.asset == ASSET_TYPE and blueprint is not None:
+                fitting = self._fitting(key, blueprint, states)
+                types.setdefault(key.stream, []).append((key, fitting))
+        caps = dict.fromkeys(types, self._floor - 1)
+        for stream, models in types.items():
+            while (until := min(self._newest(*m, caps[stream])[1] for m in models)) < caps[stream]:
+                caps[stream] = until
+        return caps
+
+    def _newest(self, key: ModelKey, fitting: Collection[int], cap: int) -> tuple[int | None, int]:
+        """Return the newest state up to an entry, and up to where it holds."""
+        newest = max((sequence for sequence in fitting if sequence <= cap), default=None)
         begun = self._begin_of(key)
         since = begun - 1 if newest is None else newest
         later = [sequence for sequence in self._changes.get(key, ()) if sequence > since]
@@ -221,17 +226,20 @@ class _Candidates:
         return newest, until if self._is_known_since(since, max(fitting, default=-1)) else -1
 
     def _later(self, key: ModelKey, fitting: Collection[int]) -> int | None:
-        """Return the oldest state from the first entry wanted on, before the model begins anew."""
+        """Return the oldest state from the first entry wanted on, before the model begins anew.
+
+        Nor may its type have begun to learn before that: it would lack what the model taught it.
+        """
         oldest = min((sequence for sequence in fitting if sequence >= self._floor), default=None)
         if oldest is None:
             return None
-        end = self._ends.get((key.stream, key.model))
-        return oldest if end is None or oldest < end else None
+        names = (name_of(key), name_of(key._replace(asset=ASSET_TYPE)))
+        return oldest if all(oldest < self._ends.get(name, oldest + 1) for name in names) else None
 
     def _begin_of(self, key: ModelKey) -> int:
         """Return the newest entry with which a model had to begin anew; 0 if it never had."""
         retired = self._retired.get((key.stream, key.asset))
-        return max(self._begun.get((key.stream, key.model), 0), retired.entry if retired else 0)
+        return max(self._begun.get(name_of(key), 0), retired.entry if retired else 0)
 
     def _is_known_since(self, since: int, last: int) -> bool:
         """Return whether every change after a state is known.
@@ -243,7 +251,7 @@ class _Candidates:
         assert self._base is not None
         return 0 <= since == last and self._base.entry.resume >= self._oldest - 1
 
-    def _states(self) -> dict[ModelKey, dict[int, list[Claim]]]:
+    def _states(self) -> States:
         """Return the chunks of every complete state; where compaction took some, of its anchor."""
         found: dict[ModelKey, dict[int, dict[int, Claim]]] = {}
         for claim in self._source.claims:

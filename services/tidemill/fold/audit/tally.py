@@ -53,8 +53,8 @@ class Tally:
     def _add(self, entry: Entry) -> None:
         for action in entry.actions:
             if action.kind == TERMS:
-                names = Terms.of(action).models
-                for key in [key for key in self._marks if (key.stream, key.model) not in names]:
+                terms = Terms.of(action)
+                for key in [key for key in self._marks if not terms.has(*key)]:
                     self._sum = self._sum.counting(self._marks.pop(key), 0)
         gone = assets_retired(entry)
         for key in [key for key in self._marks if gone and (key.stream, key.asset) in gone]:

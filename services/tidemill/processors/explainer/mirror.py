@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from tidemill.attribution.explained import Explained
-    from tidemill.fold.applying import Fold, Seen
+    from tidemill.fold.applying import Fold
     from tidemill.fold.books import Policy
     from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger import Entry
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.replica import Step
-    from tidemill.fold.snapshots import Restored, SigningKey
+    from tidemill.fold.seen import Seen
+    from tidemill.fold.shelf import Restored
+    from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.terms import Terms
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.processor import Log

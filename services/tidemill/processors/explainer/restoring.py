@@ -11,7 +11,7 @@ from tidemill.fold.audit.saved import SavedStates
 from tidemill.fold.audit.starting import Source, choose_start
 from tidemill.fold.ledger_log import entries_after, entry_before, read_entry
 from tidemill.fold.recovery import check_standing, fill
-from tidemill.fold.snapshots import Shelf
+from tidemill.fold.shelf import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.processors.explainer.mirror import Mirror
 from tidemill.processors.explainer.place import KEY as PLACE

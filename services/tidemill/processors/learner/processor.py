@@ -14,7 +14,8 @@ from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books
 from tidemill.fold.idle import IdleModels
 from tidemill.fold.recovery import recover
-from tidemill.fold.snapshots import Shelf, tombstones
+from tidemill.fold.shelf import Shelf
+from tidemill.fold.snapshots import tombstones
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.processor import Opened
@@ -111,7 +112,8 @@ class Learner:
 
     def snapshot(self) -> bytes:
         """Return the state of all models of the partition."""
-        states = {tracked.key: dump_state(tracked.state) for tracked in self.fold.fleet}
+        held = [tracked for tracked in self.fold.fleet if not tracked.is_new]
+        states = {tracked.key: dump_state(tracked.state) for tracked in held}
         return pickle.dumps([(tuple(key), state) for key, state in sorted(states.items())])
 
     def restore(self, state: bytes) -> None:
