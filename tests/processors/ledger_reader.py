@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 class Reader:
     """One partition's explainer."""
 
-    def __init__(self, log: ListLog, terms: Terms = TERMS, *, from_end: bool = False) -> None:
+    def __init__(
+        self,
+        log: ListLog,
+        terms: Terms = TERMS,
+        *,
+        from_end: bool = False,
+        committed: int | None = None,
+    ) -> None:
         self.log = log
-        self.committed: int | None = None
+        self.committed = committed
         self._factory = ExplainerFactory(terms, KEY, POLICY, from_end=from_end)
         self.open()
 

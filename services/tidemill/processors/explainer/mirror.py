@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
@@ -15,6 +16,7 @@ from tidemill.fold.snapshots import Kept, tombstones
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.views import VIEW, Views
 from tidemill.models.state import ModelKey
+from tidemill.processors.explainer.falling import fallen
 from tidemill.processors.explainer.mismatch import mismatch
 from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
@@ -58,7 +60,7 @@ class Mirror:
 
     Attributes:
         last: The last entry that was followed.
-        explained: Predictions explained since the mirror was made.
+        explained: Explanations made since the mirror was, by whether they are exact.
     """
 
     def __init__(
@@ -83,10 +85,11 @@ class Mirror:
         self.views = Views()
         self.replica = Replica(log, partition, known, idle, witness=self._explaining)
         self.last: Placed | None = None
-        self.explained = 0
+        self.explained: Counter[bool] = Counter()
 
     def _listen(self, seen: Seen, asset: AssetModels, explained: Explained) -> None:
         assert self.replica.fold is not None
+        self.explained[explained.exact] += 1
         self.views.add(seen, asset, explained, self.replica.fold.records)
 
     def start_from(self, states: Mapping[ModelKey, Restored], place: Placed) -> None:
@@ -103,9 +106,17 @@ class Mirror:
         self.replica.start_from(models)
         self.last = place
 
-    def take_over(self, states: Mapping[ModelKey, Restored]) -> None:
-        """Start from states of the learner's; the first transaction saves them here."""
+    def take_over(
+        self, states: Mapping[ModelKey, Restored], leftover: Mapping[ModelKey, Restored]
+    ) -> None:
+        """Start from states of the learner's; the first transaction saves them here.
+
+        Args:
+            leftover: Saved here before, and worth nothing any more.
+        """
         self._taken = dict(states)
+        self._saved = {key: state.chunks for key, state in leftover.items() if key != PLACE}
+        self._must_save_all = True
         self.replica.start_from(states)
 
     def first_save(self) -> list[Emit]:
@@ -125,7 +136,7 @@ class Mirror:
 
     def fold_again(self, placed: Placed) -> Generator[None, None, Step]:
         """Fold an entry whose explanations were committed before."""
-        step = yield from self.replica.step(placed, FOLLOWED)
+        step = yield from self._step(placed)
         self._explaining.take()
         self.views.take()
         self._check(step)
@@ -143,14 +154,30 @@ class Mirror:
             placed = read_entry(message)
             before = None if self.last is None else self.last.entry
             placed.entry.check_follows(before, where=str(message.position))
-            step = drained(self.replica.step(placed, FOLLOWED))
+            step = drained(self._step(placed))
             self._check(step)
-            made = self._explaining.take()
-            self.explained += len(made)
-            emits += [*made, *self.views.take()]
+            emits += [*self._explaining.take(), *self.views.take()]
             self._note(placed.entry)
             self.last = placed
         return emits
+
+    def _step(self, placed: Placed) -> Generator[None, None, Step]:
+        """Fold an entry; models that went back with it stand there at once."""
+        entry = placed.entry
+        states = yield from fallen(self._log, entry, self._signing)
+        if states:
+            fold = yield from self.replica.become(
+                entry.definition, placed.offset + 1, entry.sequence
+            )
+            for state in states:
+                fold.fleet.restore(state.key, state.load(), entry.sequence)
+            step = yield from self.replica.step(placed, FOLLOWED)
+            for state in states:
+                tracked = fold.fleet.get(state.key)
+                assert tracked is not None
+                fold.fleet.learned(tracked, entry.sequence, fold.records)
+            return step
+        return (yield from self.replica.step(placed, FOLLOWED))
 
     def _check(self, step: Step) -> None:
         """Hold that the models and what they said are those of the ledger, to the last bit."""

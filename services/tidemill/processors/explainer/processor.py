@@ -58,6 +58,7 @@ class Explainer:
         return Report(
             models=0 if fold is None else len(fold.fleet),
             at_budget=0 if fold is None else fold.fleet.frozen,
+            explained=dict(self.mirror.explained),
             refused=self.refused,
             refolded=self.refolded,
             code=code_digest(),

@@ -18,16 +18,18 @@ from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from tidemill.fold.books import Policy
     from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.shelf import Restored as Shelved
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit
     from tidemill.kernel.reports import Refused
+    from tidemill.models.state import ModelKey
 
 ANY_SEQUENCE = 1 << 62
 
@@ -71,15 +73,19 @@ def restore(
     shelf = Shelf(signing, plant=terms.definition.plant, states=idle.store)
     yield from fill(shelf, log, EXPLAINER_SNAPSHOTS, partition)
     refused = tuple(shelf.refused)
-    kept = shelf.newest.get(PLACE)
-    if kept is None or shelf.suspects:
-        shelf.clear()
+    kept = None if shelf.suspects else shelf.newest.get(PLACE)
+    place = None if kept is None else Place.decode(kept.state)
+    if place is not None and _has_lost_inputs(log, partition, place):
+        if not from_end:
+            raise _too_late(partition, place)
+        place, committed = None, None
+    if place is None:
         offset = log.span(LEDGER, partition)[int(from_end)] if committed is None else committed
         states = SavedStates(log, partition, signing, until=ANY_SEQUENCE)
         source = Source(log, partition, signing, states.claims, {terms.digest: terms})
-        offset, refolded = yield from _begin(mirror, source, offset)
+        offset, refolded = yield from _begin(mirror, source, offset, leftover=shelf.newest)
+        shelf.clear()
         return Restored(mirror, offset, refused, refolded, mirror.first_save())
-    place = Place.decode(kept.state)
     yield from _check_offset(log, partition, place, committed)
     tail = yield from entry_before(log, partition, place.offset)
     if tail is None or tail.entry.hash.hex() != place.hash:
@@ -107,7 +113,18 @@ def _fold_again(mirror: Mirror, log: Log, after: int, tail: Placed) -> Generator
     return refolded
 
 
-def _begin(mirror: Mirror, source: Source, offset: int) -> Generator[None, None, tuple[int, int]]:
+def _has_lost_inputs(log: Log, partition: int, place: Place) -> bool:
+    """Return whether records are no longer retained that a mirror from its place would need."""
+    known = first_entry(log, partition, lambda entry: entry.sequence >= place.resume)
+    if known is None or known.entry.sequence > place.resume:
+        return True
+    reached = (known.entry.positions or {}).items()
+    return any(log.span(topic, partition)[0] > offset for topic, offset in reached)
+
+
+def _begin(
+    mirror: Mirror, source: Source, offset: int, *, leftover: Mapping[ModelKey, Shelved]
+) -> Generator[None, None, tuple[int, int]]:
     """Bring a mirror to where explanations begin, by states of the learner's.
 
     Returns:
@@ -118,7 +135,8 @@ def _begin(mirror: Mirror, source: Source, offset: int) -> Generator[None, None,
     """
     log, partition = source.log, source.partition
     tail = yield from entry_before(log, partition, offset)
-    wanted = 1 if tail is None else tail.entry.sequence + 1
+    # The entry before is folded too: from states alone nothing could be held against the ledger.
+    wanted = 1 if tail is None else max(1, tail.entry.sequence)
     if first_entry(log, partition, lambda _: True) is None:
         return offset, 0
     start = choose_start(source, wanted)
@@ -129,7 +147,7 @@ def _begin(mirror: Mirror, source: Source, offset: int) -> Generator[None, None,
         )
         raise InvariantError(msg)
     offset = max(offset, start.offset)
-    mirror.take_over(start.states)
+    mirror.take_over(start.states, leftover)
     before = yield from entry_before(log, partition, offset)
     refolded = 0
     for messages in log.read(LEDGER, partition, start.offset, offset):
@@ -168,6 +186,14 @@ def _check_offset(
         if messages:
             msg = f"{EXPLAINER_SNAPSHOTS}-{partition}: the place of {where} at {committed}"
             raise DependencyUnavailableError(msg, retry_after_s=0.1)
+
+
+def _too_late(partition: int, place: Place) -> InvariantError:
+    return InvariantError(
+        f"{LEDGER}-{partition}: what was applied after entry {place.resume} must be retained to be "
+        "explained, it is not any more. Choose: restore the records; or start once with --from-end "
+        "to leave the gap unexplained and go on from the models as they are now"
+    )
 
 
 def _other_ledger(partition: int, place: Place) -> InvariantError:
