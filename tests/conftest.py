@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.quick_java import quick_java
 from tidemill.local.kafka import running
 from tidemill.local.registry import registry_running
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.local.kafka import EmbeddedKafka
+
+
+@pytest.fixture(scope="session", autouse=True)
+def java(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have brokers start quickly, if a test of this run may start one."""
+    if any(item.get_closest_marker("broker") for item in request.session.items):
+        with quick_java():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,8 +35,8 @@ class DataSet(NamedTuple):
     features: tuple[Feature, ...]
     task: Task
 
-    def rows(self, count: int) -> Iterator[Labelled]:
-        """Yield the first rows, now and then without a reading."""
+    def rows(self, count: int | None) -> Iterator[Labelled]:
+        """Yield the first rows or all, now and then without a reading."""
         chance = random.Random(self.name)
         for x, y in islice(_RAW[self.name](), count):
             kept = {name: value for name, value in x.items() if chance.random() >= GAPS}
@@ -58,15 +59,15 @@ def _flows() -> Iterator[Labelled]:
         yield Labelled(dict(zip(LOOP_FEATURES, row.x, strict=True)), row.y)
 
 
-def _failures() -> Iterator[Labelled]:
+def _failures(calm_every: int = CALM_EVERY) -> Iterator[Labelled]:
     for number, row in enumerate(machine_rows()):
-        if row.failed or number % CALM_EVERY == 0:
+        if row.failed or number % calm_every == 0:
             yield Labelled({**row.x, GRADE: row.grade}, row.failed)
 
 
-def _modes() -> Iterator[Labelled]:
+def _modes(calm_every: int = CALM_EVERY) -> Iterator[Labelled]:
     for number, row in enumerate(machine_rows()):
-        if row.failed or number % CALM_EVERY == 0:
+        if row.failed or number % calm_every == 0:
             yield Labelled({**row.x, GRADE: row.grade}, row.mode)
 
 
@@ -78,6 +79,8 @@ _RAW = {
     "skab": _flows,
     "ai4i failure": _failures,
     "ai4i mode": _modes,
+    "ai4i failure, all products": partial(_failures, 1),
+    "ai4i mode, all products": partial(_modes, 1),
 }
 
 _POWER = tuple(Feature(name=name) for name in POWER_FEATURES)
@@ -93,4 +96,10 @@ DATA_SETS = (
     DataSet("ai4i mode", _MACHINE, Multiclass()),
     DataSet("elec", _POWER, Anomaly()),
     DataSet("skab", _LOOP, Anomaly()),
+)
+
+WHOLE_SETS = (
+    *(data for data in DATA_SETS if not data.name.startswith("ai4i")),
+    DataSet("ai4i failure, all products", _MACHINE, Binary("false", "true")),
+    DataSet("ai4i mode, all products", _MACHINE, Multiclass()),
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from river import ensemble, forest, linear_model, tree
+from river.stats import Var
 
 from attribution.tree_cases import BINARY, CASES, NUMBERS, OWNER, RECIPES, Row, learn, stream
-from attribution.tree_reference import Game
+from attribution.tree_reference import Game, root_of
 from tidemill.attribution.trees import explainer_of_trees
 from tidemill.models import steady
 from tidemill.models.outputs import Answer, Multiclass, Regression
@@ -138,16 +140,69 @@ def test_a_leaf_that_has_seen_nothing_answers_nothing() -> None:
 
 
 def test_what_weighs_nothing_is_shared_out_evenly() -> None:
-    case, model, _ = case_of("tree")
-    for leaf in model._root.iter_leaves():
-        leaf.stats = {True: 0.0, False: 0.0}
-    heavy = next(iter(model._root.iter_leaves()))
-    heavy.stats = {True: 3.0, False: 1.0}
-    z: dict[str, Any] = dict.fromkeys(NUMBERS, 0.9)
-    said = made(model).explain(z, OWNER, case.task)
+    case, model, _ = case_of("linear leaves")
+    branch = next(node for node in model._root.iter_branches() if node is not model._root)
+    for leaf in branch.iter_leaves():
+        leaf.stats = Var()
+    for row in stream(40, seed=3):
+        said = made(model).explain(row.x, OWNER, case.task)
+        shares = Game(model, row.x, OWNER).shares()
+        assert attributions(said) == pytest.approx(shares, abs=BOUND)
 
-    shares = Game(model, z, OWNER, label=True).shares()
-    assert attributions(said) == pytest.approx(shares, abs=BOUND)
+
+def test_where_nobody_votes_there_is_nothing_to_share_out() -> None:
+    model: Any = ensemble.BaggingClassifier(BY_NAME["tree"].build(), n_models=2, seed=1)
+    for row in stream(300):
+        learn(model, row, BINARY)
+    z = dict.fromkeys(NUMBERS, 0.1)
+    for one in model:
+        one._root.traverse(z).stats = {}
+    said = made(model).explain(z, OWNER, BINARY)
+
+    assert said is not None
+    assert (said.base, said.prediction) == (0.0, 0.0)
+    assert set(attributions(said).values()) == {0.0}
+
+
+@pytest.mark.parametrize("name", ["number tree", "mondrian number forest", "half-space trees"])
+def test_a_number_on_a_threshold_goes_where_the_model_sends_it(name: str) -> None:
+    case, model, explainer = case_of(name)
+    roots = [root_of(tree) for tree, _ in Game(model, {}, OWNER).members()]
+    branches = [node for root in roots for node in root.iter_branches()]
+    for node in branches[:60]:
+        z = {**dict.fromkeys(NUMBERS, 0.4), node.feature: node.threshold}
+        shares = Game(model, z, OWNER).shares()
+        assert attributions(explainer.explain(z, OWNER, case.task)) == pytest.approx(
+            shares, abs=BOUND
+        )
+
+
+@pytest.mark.parametrize("name", ["number tree", "number forest"])
+def test_a_value_that_is_no_number_goes_where_the_model_sends_it(name: str) -> None:
+    case, model, explainer = case_of(name)
+    for feature in NUMBERS:
+        z = {**dict.fromkeys(NUMBERS, 0.4), feature: math.nan}
+        said = explainer.explain(z, OWNER, case.task)
+        assert attributions(said) == pytest.approx(Game(model, z, OWNER).shares(), abs=BOUND)
+
+
+@pytest.mark.parametrize("x", [{}, {"recipe": "unheard of"}], ids=["missing", "unknown"])
+def test_what_stands_beside_the_leaves_answers_twice_to_a_case_that_was_lost(x: Any) -> None:
+    model: Any = BY_NAME["adaptive tree of texts"].build()
+    for row in stream(2_000, has_texts=True):
+        model.learn_one({"recipe": row.x.get("recipe", "slow"), **row.x}, row.label(BINARY))
+        lost = [node for node in model._root.iter_branches() if node.feature == "recipe"]
+        under = [node.most_common_path()[1] for node in lost]
+        found = [node for node in under if hasattr(node, "feature")]
+        if found:
+            break
+    found[0]._alternate_tree = model._new_leaf({True: 9.0, False: 1.0}, found[0])
+    z = {**dict.fromkeys(NUMBERS, 0.4), **x}
+    said = made(model).explain(z, OWNER, BINARY)
+
+    assert said is not None
+    assert said.additivity_error <= BOUND
+    assert attributions(said) == pytest.approx(Game(model, z, OWNER, True).shares(), abs=BOUND)
 
 
 @pytest.mark.parametrize("name", ["linear leaves", "number forest", "half-space trees"])

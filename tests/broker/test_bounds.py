@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from chaos.fleet import Size
+from chaos.fleet_budget import BUFFERS, KNOWN, LIVE, MEBIBYTE, STARTED, TREE, prove_fleet
 from chaos.long_input import prove_level
 from chaos.quiet_assets import prove_bounded_refold
 
-if TYPE_CHECKING:
-    from pathlib import Path
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @pytest.mark.broker
@@ -25,3 +26,20 @@ def test_a_refold_stays_under_its_bound_beside_a_thousand_quiet_assets(tmp_path:
     figures = prove_bounded_refold(tmp_path, bound=1_000, kills=2)
 
     assert figures["models"].startswith("2,002 ")
+
+
+@pytest.mark.broker
+def test_a_fleet_stays_in_its_memory_budget_when_most_of_its_models_rest(tmp_path: Path) -> None:
+    size = Size(assets=1_500, busy=50, each=15, snapshot_every=100, kills=1, seed=1)
+
+    found = prove_fleet(tmp_path, size, {TREE: [150]})
+
+    assert found.figures["answers of models compared"].startswith("24,001,")
+
+
+def test_operators_are_told_the_memory_budget_that_is_proved() -> None:
+    text = OPERATIONS.read_text("utf-8")
+
+    assert f"{BUFFERS // MEBIBYTE} MiB" in text
+    assert f"{KNOWN // 1024} KiB x models + {LIVE} x saved state x models in memory" in text
+    assert f"{STARTED // 1024} KiB" in text

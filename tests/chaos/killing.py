@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chaos.feeding import Feed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from chaos.feeding import Outgoing
     from chaos.mesh import Mesh
     from chaos.reading import Arrivals
+    from chaos.workers import WorkerProcess
 
 REACHED_WITHIN_S = 3_600.0
 BACK_WITHIN_S = 250.0
@@ -46,7 +48,7 @@ class Killer:
         for before, now, then in zip(cuts, cuts[1:], cuts[2:], strict=False):
             self._await_share(int(SURE * (before + now) / 2))
             worker = self._random.choice(self._mesh.up())
-            owned = worker.assigned()
+            owned = await_value(partial(_owned, worker), worker.said, BACK_WITHIN_S)
             worker.kill()
             wall_ms = time.time() * 1000
             worker.start()
@@ -73,13 +75,16 @@ class Killer:
             moments = [moment for moment in found if moment is not None]
             return min(moments, default=None)
 
-        if owned:
-            back = await_value(
-                seen, lambda: f"a prediction in {sorted(owned)} after a kill", BACK_WITHIN_S
-            )
-            self.restarts.append(back - started)
+        back = await_value(
+            seen, lambda: f"a prediction in {sorted(owned)} after a kill", BACK_WITHIN_S
+        )
+        self.restarts.append(back - started)
 
     @property
     def killed(self) -> int:
         """How many kills were followed by a prediction."""
         return len(self.restarts)
+
+
+def _owned(worker: WorkerProcess) -> set[int] | None:
+    return worker.assigned() or None

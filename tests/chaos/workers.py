@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -125,9 +126,22 @@ class WorkerProcess:
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the present life, as the kernel accounts it."""
+        return self._memory("VmRSS")
+
+    def peak_bytes(self) -> int:
+        """Return the most resident memory that the present life ever had."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace")
-        kibibytes = next(line.split()[1] for line in status.splitlines() if "VmRSS" in line)
+        kibibytes = next(line.split()[1] for line in status.splitlines() if name in line)
         return int(kibibytes) * 1024
+
+    def processor_s(self) -> float:
+        """Return the processor time of the present life so far, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("ascii", "replace").rpartition(")")[2]
+        user, system = fields.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _parsed(line: bytes) -> dict[str, Any]:  # Any: JSON

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fold.history import ListLog
+    from tidemill.fold.books import Policy
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Emit
 
@@ -28,10 +29,11 @@ class Reader:
         *,
         from_end: bool = False,
         committed: int | None = None,
+        policy: Policy = POLICY,
     ) -> None:
         self.log = log
         self.committed = committed
-        self._factory = ExplainerFactory(terms, KEY, POLICY, from_end=from_end)
+        self._factory = ExplainerFactory(terms, KEY, policy, from_end=from_end)
         self.open()
 
     def open(self) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fold.history import TERMS, History, make_history, with_flipped_bit
+from fold.history import TERMS, History, with_flipped_bit
 from processors.ledger_reader import Reader, small_history, x_of
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, EXPLAINER_SNAPSHOTS, LEDGER, PREDICTIONS, SNAPSHOTS
 from tidemill.kernel.errors import InvariantError
-from tidemill.kernel.records import Message
 from tidemill.models.outputs import Regression
 from tidemill.testing.plants import event_value, sample_terms
 
@@ -85,19 +84,6 @@ def test_offsets_that_were_set_back_are_refused() -> None:
     reader.committed = 2
     with pytest.raises(InvariantError, match="must not lie before what was explained, up to"):
         reader.open()
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_a_restart_after_any_entry_goes_on_to_the_same_bits(seed: int) -> None:
-    log = make_history(seed)
-    calm = Reader(log.copy())
-    expected = calm.read()
-    reader, found = Reader(log), []
-    while made := reader.read(1) or reader.at < log.ends[LEDGER] - 1:
-        found += made if isinstance(made, list) else []
-        reader.open()
-    assert found == expected
-    assert not any(isinstance(m, Message) and m.value is None for m in log.topics[SNAPSHOTS])
 
 
 def test_an_explainer_from_the_end_begins_with_the_models_as_they_are() -> None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fold.history import KEY, TERMS, History
-from processors.ledger_reader import Reader, x_of
+from processors.ledger_reader import Reader, small_history, x_of
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import EVENTS, EXPLAINER_SNAPSHOTS, EXPLANATIONS, LEDGER
+from tidemill.contracts.topics import (
+    EVENTS,
+    EXPLAINER_SNAPSHOTS,
+    EXPLANATIONS,
+    IMPORTANCES,
+    LEDGER,
+)
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.skipping import choose, falling_skip, rebuild_what_remains, survey
-from tidemill.kernel.errors import InvariantError
-from tidemill.testing.plants import event_value
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.models.state import ModelKey
+from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
+    from fold.history import ListLog
+    from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Emit
 
 NEVER = Policy(snapshot_every=1000, anchor_every=1000)
@@ -43,21 +53,151 @@ def fall(history: History) -> None:
     history.open(TERMS)
 
 
+TREE = [{"tree.HoeffdingTreeRegressor": {"leaf_prediction": "mean", "grace_period": 8}}]
+CHAMPIONS = {
+    "scaled": ["preprocessing.StandardScaler", "linear_model.LinearRegression"],
+    "from means": ["linear_model.LinearRegression"],
+    "tree": TREE,
+}
+
+
+@pytest.fixture
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.attribution.importance.LOOK_EVERY", 3)
+
+
+def some_entries(terms: Terms, seed: int) -> ListLog:
+    """Return a history of assets busy and quiet, whose sensors matter in turn."""
+    rng = random.Random(seed)
+    history = History(terms)
+    number = 0
+    for entry in range(14):
+        batch = []
+        for _ in range(rng.randint(1, 9)):
+            number += 1
+            asset = f"north/{min(rng.randint(0, 3 + entry), 6)}"
+            x = {"vibration": rng.random(), "temperature": rng.gauss(0, 1), "flow": rng.random()}
+            if rng.random() < 0.4:  # flagged, so that a new asset goes on following its type
+                x["temperature"] = 5000.0
+            y = 9 * x["flow" if entry % 4 < 2 else "vibration"] + rng.random()
+            label = None if rng.random() < 0.3 else y
+            batch.append(history.event(event_value(asset, number, x, label)))
+        history.commit([batch])
+    return history.log
+
+
+@pytest.mark.usefixtures("_looks_often")
+@pytest.mark.parametrize("lag", [1, 17, 1000])
+@pytest.mark.parametrize("champion", CHAMPIONS)
+@pytest.mark.parametrize("start", ["nothing", "stream"])
+def test_a_restart_after_any_entry_goes_on_to_the_same_bits(
+    champion: str, lag: int, start: str
+) -> None:
+    model = {"champion": CHAMPIONS[champion], "start_from": start}
+    terms = sample_terms(CHAMPIONS[champion], stream={"model": model})
+    log = some_entries(terms, lag)
+    calm = Reader(log.copy(), terms, policy=Policy(snapshot_every=lag))
+    expected = calm.read()
+    reader = Reader(log, terms, policy=Policy(snapshot_every=lag))
+    found: list[Emit] = []
+    while reader.at < log.ends[LEDGER] - 1:
+        found += reader.read(1)
+        reader.open()
+    told = [emit for emit in expected if emit.topic == IMPORTANCES]
+    assert len(told) > 2
+    assert [e for e in found if e.topic == EXPLANATIONS] == [
+        e for e in expected if e.topic == EXPLANATIONS
+    ]
+    assert [e for e in found if e.topic == IMPORTANCES] == told
+    if champion == "from means" and start == "nothing":
+        assert all(each["reference"]["n"] == each["version"] for each in explained(found))
+
+
+@pytest.mark.usefixtures("_looks_often")
+def test_views_of_models_that_never_learn_go_on_through_restarts() -> None:
+    history = History()
+    reader = Reader(history.log, policy=NEVER)
+    told = []
+    for number in range(12):
+        values = [event_value("north/1", 2 * number + n, x_of(n)) for n in range(2)]
+        history.commit([[history.event(value) for value in values]])
+        told += [e for e in reader.read() if e.topic == IMPORTANCES]
+        reader.open()
+    view = reader.task.mirror.views[ModelKey("pump", "north/1", "view")]
+    assert view.importance.explanations == 24
+    assert len(told) == 2
+
+
+def test_models_that_learn_unexplained_go_on_through_restarts() -> None:
+    terms = sample_terms(stream={"explanations": {"which": "on_request"}})
+    history = History(terms)
+    reader = Reader(history.log, terms, policy=NEVER)
+    for number in range(0, 24, 3):
+        learn(history, range(number, number + 3))
+        assert reader.read() == []
+        reader.open()
+    champion = ModelKey("pump", "north/1", "pump/champion")
+    fold = reader.task.mirror.replica.fold
+    assert fold is not None
+    tracked = fold.fleet.get(champion)
+    assert tracked is not None
+    assert tracked.state.version == 24
+
+
+def test_the_models_an_explainer_began_with_are_saved_the_quiet_ones_too() -> None:
+    history = History()
+    learn(history, range(4), "north/2")
+    for first in range(4, 34, 6):
+        learn(history, range(first, first + 6))
+    reader = Reader(history.log, from_end=True)
+    reader.open()
+    learn(history, range(40, 42), "north/2")
+    assert [each["version"] for each in explained(reader.read())] == [4, 5]
+
+
+def test_a_saved_state_that_is_missing_is_missed() -> None:
+    history = History()
+    reader = Reader(history.log)
+    learn(history, range(8), "north/2")
+    learn(history, range(8, 16))
+    reader.read()
+    topic = history.log.topics[EXPLAINER_SNAPSHOTS]
+    quiet = [m for m in topic if m.key == b"pump|north/2|pump/champion"]
+    assert quiet
+    for message in quiet:
+        history.log.remove(message)
+    with pytest.raises(DependencyUnavailableError, match=r"records of explainer\.snapshots"):
+        reader.open()
+
+
+def test_another_ledger_in_the_place_of_the_one_followed_is_refused() -> None:
+    reader, other = Reader(small_history().log), History()
+    reader.read()
+    for first in (6, 12, 18, 0):
+        learn(other, range(first, first + 6))
+    reader.log.topics[LEDGER] = other.log.topics[LEDGER]
+    with pytest.raises(InvariantError, match="it is another or gone"):
+        reader.open()
+
+
 def test_models_that_went_back_are_followed_there() -> None:
     history = History(policy=NEVER)
-    reader = Reader(history.log)
+    reader = Reader(history.log, policy=NEVER)
     learn(history, range(12))
     assert len(explained(reader.read())) == 12
     learn(history, range(12, 20))
     before = len(explained(reader.read()))
     history.log.forget_before(EVENTS, 15)
     fall(history)
+    assert reader.read() == []
+    reader.open()
     learn(history, range(20, 26))
     made = explained(reader.read())
     assert (before, [each["event_id"] for each in made]) == (8, [f"e{n}" for n in range(20, 26)])
     reader.open()
     learn(history, range(26, 30))
     assert len(explained(reader.read())) == 4
+    reader.open()
 
 
 def test_an_explainer_too_late_for_its_inputs_halts_and_may_begin_at_the_end() -> None:

@@ -11,6 +11,8 @@ from chaos.calibrated import prove_calibrated
 from chaos.data import LOOP, POWER
 from chaos.disorder import Disturbances
 from chaos.disturbed import prove_undisturbed
+from chaos.fleet import Size as FleetSize
+from chaos.fleet_budget import LINE, TREE, prove_fleet
 from chaos.fuzz_proof import prove_fuzz
 from chaos.long_input import prove_level
 from chaos.many_models import Size, prove_families
@@ -80,6 +82,23 @@ def _quiet_assets(context: Context) -> Figures:
     return prove_bounded_refold(context.folder, bound=bound, kills=kills)
 
 
+def _fleet(context: Context) -> Found:
+    if context.is_quick:
+        size = FleetSize(
+            assets=1_500, busy=50, each=15, snapshot_every=100, kills=1, seed=context.seed
+        )
+        return prove_fleet(context.folder, size, {TREE: [150]})
+    size = FleetSize(
+        assets=10_000,
+        busy=250,
+        each=20,
+        snapshot_every=500,
+        kills=5,
+        seed=context.seed,
+    )
+    return prove_fleet(context.folder, size, {LINE: [None, 1_000], TREE: [None, 1_000]})
+
+
 def _families(context: Context) -> Found:
     if context.is_quick:
         size = Size(rows=300, assets=2, kills=2, snapshot_every=300, batch=100, seed=context.seed)
@@ -145,6 +164,14 @@ PROOFS = {
             "partition; the worker is killed well after its last snapshot, and tells how many "
             "records it folded again.",
             _quiet_assets,
+        ),
+        Proof(
+            "fleet",
+            "Ten thousand assets on one worker: memory stays in its budget",
+            "Assets take turns, few of them busy at a time, then every one once; one worker "
+            "predicts and learns, is killed by `kill -9`, and starts again with all models out of "
+            "memory. Resident memory is what the kernel accounts.",
+            _fleet,
         ),
         Proof(
             "families",

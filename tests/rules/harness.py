@@ -106,6 +106,7 @@ class Bench:
                 "group.id": "looker",
                 "isolation.level": isolation,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
                 "log_level": 0,
             }
         )
@@ -113,7 +114,7 @@ class Bench:
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            for message in reader.consume(1000, 0.2):
+            for message in reader.consume(1000, 0.02):
                 if message.error() is not None:
                     reader.close()
                     return found

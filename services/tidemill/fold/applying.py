@@ -178,9 +178,8 @@ class Fold:
                 state = tracked.state
                 for case in cases:
                     told = case.stored if plan.senses.looks_ahead else stored
-                    self.counts.score(plan.name, plan.teach(state, case, told))
-                    if tracked.explainer is not None:
-                        tracked.explainer.learned(case.x)
+                    score = plan.teach(state, case, told, tracked.told)
+                    self.counts.score(plan.name, score)
                     state.advance(message.value)
                     self.counts.learned += 1
             self.fleet.learned(tracked, sequence, self._before)
@@ -267,10 +266,8 @@ class Fold:
             state.applied[source] = cause
             if tracked.is_sound(example.plan.ask(state, example.case.x).answer):
                 stored = example.case.stored if example.stored_model == tracked.key.model else None
-                score = example.plan.teach(state, example.case, stored)
+                score = example.plan.teach(state, example.case, stored, tracked.told)
                 self.counts.score(example.plan.name, score)
-                if tracked.explainer is not None:
-                    tracked.explainer.learned(example.case.x)
                 self.counts.examples += 1
             state.advance(message.value)
             self.fleet.learned(tracked, sequence, self._before)

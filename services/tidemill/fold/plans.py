@@ -16,7 +16,7 @@ from tidemill.models.refining import NO_REGION, Stored
 from tidemill.models.state import Blueprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.contracts.definition import PlantDefinition
     from tidemill.contracts.events import Event
@@ -103,11 +103,18 @@ class StreamPlan:
             return ripe
         return (Case(x, label),) if label is not None or self.task.name == "anomaly" else ()
 
-    def teach(self, state: ModelState, case: Case, stored: Stored | None) -> Score | None:
+    def teach(
+        self,
+        state: ModelState,
+        case: Case,
+        stored: Stored | None,
+        told: Callable[[dict[str, Any]], None] | None = None,  # Any: as above
+    ) -> Score | None:
         """Let a model learn a case, as often as its class is repeated, and from what it had said.
 
         Args:
             stored: What the model said of the case, where that is known.
+            told: Is told of the case each time that the model has learned it.
 
         Returns:
             What became of it, where that is the champion's.
@@ -117,6 +124,8 @@ class StreamPlan:
             if state.means is not None:
                 take_note(state.means, state.pipeline, x)
             self.task.learn(state.pipeline, x, y, weight)
+            if told is not None:
+                told(x)
         if stored is None or y is None or state.refinement.is_idle:
             return None
         return state.refinement.observe(stored, self.task.key(y), delay=delay)

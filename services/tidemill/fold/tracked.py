@@ -9,6 +9,8 @@ from tidemill.contracts.prediction import Said, text
 from tidemill.models.state import splits, tree_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidemill.attribution.explaining import Explainer
     from tidemill.models.outputs import Answer
     from tidemill.models.recent import Recent
@@ -48,6 +50,11 @@ class Tracked:
     def __post_init__(self) -> None:
         self.name = text(self.key.model)
         self.become(self.state)
+
+    @property
+    def told(self) -> Callable[[dict[str, Any]], None] | None:  # Any: numbers and strings
+        """Who must know of every case that it learns."""
+        return None if self.explainer is None else self.explainer.learned
 
     def become(self, state: ModelState) -> None:
         """Take another state."""

@@ -14,7 +14,7 @@ from tidemill.kernel.records import Emit
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from tidemill.attribution.explained import Explained
     from tidemill.fold.seen import Seen
@@ -117,11 +117,12 @@ class Views:
         name = key.stream if is_whole else key.asset
         return Emit(IMPORTANCES, message.partition, name.encode(), value)
 
-    def due(self, saved: Iterable[ModelKey], *, records: int, lag: int) -> list[ModelKey]:
+    def due(self, saved: Collection[ModelKey], *, records: int, lag: int) -> list[ModelKey]:
         """Return the views to save, and take them for saved.
 
         A view is saved with its asset's models, so that it is never older than they: what it has
-        not seen could not be explained again from a newer state.
+        not seen could not be explained again from a newer state. All views of a stream are saved
+        with its asset type, as which assets without models of their own answer.
 
         Args:
             saved: Models that are saved now.
@@ -129,6 +130,8 @@ class Views:
             lag: By how many a saved view may lag.
         """
         wanted: dict[ModelKey, None] = {}
+        types = {key.stream for key in saved if key.asset == ASSET_TYPE}
+        wanted.update((key, None) for key in self.dirty if key.stream in types)
         for key in saved:
             for name in (key.asset, ASSET_TYPE):
                 wanted[ModelKey(key.stream, name, VIEW)] = None

@@ -203,7 +203,13 @@ class KafkaClients:
     def reader(self) -> GroupConsumer:
         """Return a reader by position; its group is never joined and nothing is committed."""
         reader: GroupConsumer = Consumer(  # type: ignore[assignment]  # untyped in confluent_kafka
-            {**self._common, **_READ_COMMITTED, "group.id": "tidemill.reader"}
+            {
+                **self._common,
+                **_READ_COMMITTED,
+                "group.id": "tidemill.reader",
+                # Most reads end behind a control marker, where a broker waits for more.
+                "fetch.wait.max.ms": 5,
+            }
         )
         return reader
 

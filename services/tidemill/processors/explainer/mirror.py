@@ -9,7 +9,7 @@ from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.explaining import Explaining
 from tidemill.fold.ledger_log import read_entry
-from tidemill.fold.replica import Replica
+from tidemill.fold.replica import ROLLBACK, SKIP, Replica
 from tidemill.fold.retirement import KIND as RETIRE
 from tidemill.fold.saving import Saving
 from tidemill.fold.snapshots import Kept, tombstones
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
 
+_CROSSED_ONCE = frozenset({RETIRE, ROLLBACK, SKIP})
 # Inputs are followed as they grow.
 FOLLOWED: Mapping[str, int] = {}
 
@@ -185,8 +186,9 @@ class Mirror:
             raise mismatch(self._log, self._partition, step)
 
     def _note(self, entry: Entry) -> None:
+        """Save all models with what no re-fold should have to cross: inputs may be gone there."""
         kinds = {action.kind for action in entry.actions}
-        if RETIRE in kinds or (TERMS in kinds and not entry.runs):
+        if kinds & _CROSSED_ONCE or (TERMS in kinds and not entry.runs):
             self._must_save_all = True
 
     def save(self, positions: Mapping[str, int]) -> list[Emit]:

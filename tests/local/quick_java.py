@@ -1,0 +1,73 @@
+"""Brokers that start in two seconds: Java with a cache of Kafka's classes, made once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tidemill.local.jars import cache_directory
+from tidemill.local.java import FLAGS, Java
+from tidemill.local.kafka import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Read by every Java that is started, those of the commands under test too.
+VARIABLE = "JAVA_TOOL_OPTIONS"
+# A broker of a test ends before the second compiler pays; where a cache is of no use, it says
+# nothing and goes on without.
+QUICK = ("-XX:TieredStopAtLevel=1", "-Xlog:disable", "-Xlog:all=error:stderr")
+ANSWER_S = 60.0
+
+
+@contextmanager
+def quick_java() -> Iterator[None]:
+    """Have every Java of the block start quickly."""
+    before = os.environ.get(VARIABLE)
+    own = [*QUICK, f"-XX:AOTCache={_class_cache()}"]
+    os.environ[VARIABLE] = " ".join([*own, before or ""]).strip()
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
+def _class_cache() -> Path:
+    """Return the cache of the classes of this Kafka under this Java; made if there is none."""
+    java = Java.provide(os.environ)
+    release = (java.program.parents[1] / "release").read_text("utf-8")
+    about = "\n".join([str(java.program), release, java.class_path, *FLAGS])
+    folder = cache_directory(os.environ) / "classes"
+    path = folder / f"{hashlib.sha256(about.encode()).hexdigest()[:16]}.aot"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            made = _make(Path(own))
+            made.replace(path)  # at once, whoever else makes one
+    return path
+
+
+def _make(folder: Path) -> Path:
+    """Let a broker work for a moment; when it ends, it writes down what it had loaded."""
+    made = folder / "classes.aot"
+    os.environ[VARIABLE] = f"-XX:AOTCacheOutput={made}"
+    with running(folder / "broker") as kafka:
+        client = {"bootstrap.servers": kafka.bootstrap, "transactional.id": "classes"}
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        admin.create_topics([NewTopic("classes", 1, 1)])["classes"].result(ANSWER_S)
+        producer = Producer(client)
+        producer.init_transactions(ANSWER_S)
+        producer.begin_transaction()
+        producer.produce("classes", b"value")
+        producer.commit_transaction(ANSWER_S)
+    return made
