@@ -56,13 +56,14 @@ class Importance:
         """Add one explanation; return whether the order of the sensors is to be told."""
         self.explanations += 1
         self.weight = 1.0 + FADING * self.weight
-        for sums in (self.absolute, self.signed):
-            for feature in sums:
-                sums[feature] *= FADING
-        for share in explained.shares:
-            name, value = share.feature, share.attribution
-            self.absolute[name] = self.absolute.get(name, 0.0) + abs(value)
-            self.signed[name] = self.signed.get(name, 0.0) + value
+        absolute, signed = self.absolute, self.signed
+        values = {share.feature: share.attribution for share in explained.shares}
+        for feature in absolute.keys() - values.keys():
+            absolute[feature] *= FADING
+            signed[feature] *= FADING
+        for feature, value in values.items():
+            absolute[feature] = abs(value) + FADING * absolute.get(feature, 0.0)
+            signed[feature] = value + FADING * signed.get(feature, 0.0)
         return self.explanations % LOOK_EVERY == 0 and self._has_changed()
 
     def _has_changed(self) -> bool:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.attribution.explained import Explained, Share
 from tidemill.attribution.explaining import explainer_of
-from tidemill.contracts.codec import codec
+from tidemill.contracts.explanation import (
+    Content,
+    Explains,
+    ExplanationEncoder,
+    Method,
+    Part,
+    named,
+)
 from tidemill.contracts.topics import EVENTS, EXPLANATIONS
 from tidemill.kernel.records import Emit, trace_headers
 
@@ -43,7 +50,8 @@ class Explaining:
         self.emits: list[Emit] = []
         self._choose = choose
         self._listener = listener
-        self._codec = codec("Explanation")
+        self._encoder: ExplanationEncoder | None = None
+        self._names: dict[bytes, dict[str, bytes]] = {}
 
     def __call__(
         self,
@@ -68,13 +76,67 @@ class Explaining:
             event_id = f"{EVENTS}-{seen.message.partition}-{seen.message.offset}"
         said = champion.explainer.explain(x, hashlib.sha256(event_id.encode()).digest())
         explained = _nothing(champion) if said is None else said
-        value = self._codec.encode(
-            {**_about(seen, champion, event_id), **_taken_apart(explained, champion, x)}
+        state, message = champion.state, seen.message
+        explains = Explains(
+            event_id,
+            asset.about,
+            seen.event.time_us,
+            message.offset,
+            champion.name,
+            state.version,
+            state.lineage,
         )
-        headers = trace_headers(seen.message.headers)
-        self.emits.append(Emit(EXPLANATIONS, seen.message.partition, asset.key, value, headers))
+        value = self._encode(
+            message.partition, explains, self._parts(champion, x, explained), explained
+        )
+        headers = trace_headers(message.headers)
+        self.emits.append(Emit(EXPLANATIONS, message.partition, asset.key, value, headers))
         if self._listener is not None:
             self._listener(seen, asset, explained)
+
+    def _parts(
+        self,
+        champion: Tracked,
+        x: dict[str, Any],  # Any: as above
+        explained: Explained,
+    ) -> list[Part]:
+        blueprint = champion.blueprint
+        names = self._names.get(blueprint.digest)
+        if names is None:
+            names = {
+                feature.name: named(feature.name, feature.unit) for feature in blueprint.features
+            }
+            self._names[blueprint.digest] = names
+        return [
+            Part(
+                names[share.feature], x.get(share.feature), share.attribution, share.standard_error
+            )
+            for share in explained.shares
+        ]
+
+    def _encode(
+        self, partition: int, explains: Explains, parts: list[Part], explained: Explained
+    ) -> bytes:
+        if self._encoder is None:
+            self._encoder = ExplanationEncoder(EVENTS, partition)
+        content = Content(
+            method=Method[explained.method],
+            exact=explained.exact,
+            output_space=explained.output_space,
+            base=explained.base,
+            prediction=explained.prediction,
+            residual=explained.residual,
+            additivity_error=explained.additivity_error,
+            target_class=explained.target_class,
+            contrast_class=explained.contrast_class,
+            reference_kind=explained.reference_kind,
+            reference_n=explained.reference_n,
+            missing=explained.missing,
+            support=explained.support,
+            samples=explained.samples,
+            neighbours=[(near.distance, near.label) for near in explained.neighbours],
+        )
+        return self._encoder.encode(explains, parts, content)
 
     def take(self) -> list[Emit]:
         """Return and forget the explanations made so far."""
@@ -104,53 +166,3 @@ def _nothing(champion: Tracked) -> Explained:
     """Return the explanation of a model that says nothing yet: no sensor has added anything."""
     shares = tuple(Share(feature.name, 0.0) for feature in champion.blueprint.features)
     return Explained("SAMPLED", True, "value", 0.0, 0.0, shares, reference_kind="nothing learned")
-
-
-def _about(seen: Seen, champion: Tracked, event_id: str) -> dict[str, Any]:  # Any: Avro values
-    state, message = champion.state, seen.message
-    return {
-        "event_id": event_id,
-        "asset": seen.event.asset,
-        "stream": seen.plan.name,
-        "time": seen.event.time_us,
-        "source": {"topic": EVENTS, "partition": message.partition, "offset": message.offset},
-        "model": champion.key.model,
-        "version": state.version,
-        "lineage": state.lineage,
-    }
-
-
-def _taken_apart(
-    explained: Explained,
-    champion: Tracked,
-    x: dict[str, Any],  # Any: as above
-) -> dict[str, Any]:  # Any: Avro values
-    units = {feature.name: feature.unit for feature in champion.blueprint.features}
-    return {
-        "method": explained.method,
-        "exact": explained.exact,
-        "output_space": explained.output_space,
-        "target_class": explained.target_class,
-        "contrast_class": explained.contrast_class,
-        "reference": {"kind": explained.reference_kind, "n": explained.reference_n},
-        "base": explained.base,
-        "prediction": explained.prediction,
-        "attributions": [
-            {
-                "feature": share.feature,
-                "unit": units.get(share.feature),
-                "observed": x.get(share.feature),
-                "attribution": share.attribution,
-                "standard_error": share.standard_error,
-            }
-            for share in explained.shares
-        ],
-        "residual": explained.residual,
-        "additivity_error": explained.additivity_error,
-        "missing": list(explained.missing),
-        "support": explained.support,
-        "samples": explained.samples,
-        "neighbours": [
-            {"distance": near.distance, "label": near.label} for near in explained.neighbours
-        ],
-    }
