@@ -11,11 +11,13 @@ from tidemill.contracts.topics import EVENTS, LABELS, PREDICTIONS, UPDATES
 from tidemill.demo.encoding import Encoder
 from tidemill.demo.happenings import Reading, Timeline
 from tidemill.demo.joining import Joiner
+from tidemill.demo.reasons import ExplanationTally
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import SCORES
 from tidemill.demo.tally import Tally
 from tidemill.demo.truths import truths_of
 from tidemill.fold.applying import Fold
+from tidemill.fold.explaining import Explaining
 from tidemill.fold.terms import Terms
 from tidemill.kernel.deadletters import REASON_HEADER
 from tidemill.kernel.records import Message
@@ -54,14 +56,21 @@ def readings(name: str, count: int = READINGS) -> list[Reading]:
 class Play:
     """Plays a scenario; `tally` and `set_aside` say what came of it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, explains: bool = False) -> None:
         plant = SCENARIOS[name].read()
         (self.stream,) = plant.definition.streams
-        self.tally = Tally(SCORES[self.stream.kind], truths_of(self.stream))
+        self._explaining = Explaining() if explains else None
+        self.tally = Tally(
+            SCORES[self.stream.kind],
+            truths_of(self.stream),
+            ExplanationTally() if explains else None,
+        )
         self.set_aside: list[str] = []
         self.predictions: list[dict[str, Any]] = []
+        self.explanations: list[dict[str, Any]] = []
         self._encoder = Encoder(plant)
-        self._fold = Fold(Terms(plant.definition, plant.writer_schemas), 0)
+        terms = Terms(plant.definition, plant.writer_schemas)
+        self._fold = Fold(terms, 0, witness=self._explaining)
         self._offsets = dict.fromkeys((EVENTS, UPDATES, LABELS), 0)
         self._decode = codec("Prediction").decode
         target = self.stream.target
@@ -113,3 +122,8 @@ class Play:
             self.tally.note_prediction(record)
             if self._joiner is not None:
                 self._joiner.note_prediction(record)
+        if self._explaining is not None and self.tally.explanations is not None:
+            for emit in self._explaining.take():
+                reason = codec("Explanation").decode(emit.value)
+                self.explanations.append(reason)
+                self.tally.explanations.note_explanation(reason)

@@ -16,7 +16,7 @@ from tidemill.contracts.events import EventReader
 from tidemill.contracts.prediction import Quality
 from tidemill.demo.encoding import Encoder
 from tidemill.demo.happenings import DAY_US, HOUR_US, LabResult, Reading
-from tidemill.demo.mesh import WORKERS
+from tidemill.demo.mesh import LEARNERS
 from tidemill.demo.scenario import DEFAULT, FOLDER, SCENARIOS, scenario_named
 from tidemill.demo.simulators import condition, inspection, load, soft_sensor
 from tidemill.fold.gate import Gate
@@ -119,10 +119,10 @@ def test_some_sensors_are_missing_not_finite_or_out_of_range_but_few(name: str) 
 def test_both_learners_have_assets(name: str) -> None:
     definition = SCENARIOS[name].read().definition
     assets = {reading.asset for reading in readings(name, 200)}
-    share = definition.partitions // len(WORKERS)
+    share = definition.partitions // len(LEARNERS)
 
     owners = {murmur2(asset.encode()) % definition.partitions // share for asset in assets}
-    assert owners == set(range(len(WORKERS)))
+    assert owners == set(range(len(LEARNERS)))
 
 
 def murmur2(key: bytes) -> int:

@@ -83,7 +83,7 @@ def test_a_scenario_marks_the_assets_in_which_something_is_planted(name: str) ->
     for asset in filter(None, (scenario.drift, scenario.fault)):
         books.assets[asset.asset] = RegressionScore()
 
-    shown = text(render(scenario, books, 1.0, 2.0))
+    shown = text(render(scenario, books, summary(books, 1.0, 2.0)))
     assert f"{scenario.drift.asset} (drifts)" in shown
     assert scenario.answer in shown
     assert scenario.fault is None or f"{scenario.fault.asset} (faulty)" in shown

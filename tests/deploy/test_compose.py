@@ -30,7 +30,7 @@ def test_the_signing_key_has_no_default_and_is_no_variable_of_a_container() -> N
     document = compose({**GIVEN, "TIDEMILL_SIGNING_KEY_FILE": "/keys/mine"})
     assert document["secrets"] == {"signing_key": {"file": "/keys/mine"}}
     for name, each in document["services"].items():
-        if name.startswith("learner-"):
+        if name.startswith(("learner-", "explainer-")):
             assert each["secrets"] == ["signing_key"]
             assert each["environment"]["TIDEMILL_SIGNING_KEY_FILE"] == "/run/secrets/signing_key"
         else:
@@ -68,7 +68,7 @@ def test_each_starts_after_what_it_needs() -> None:
     assert "healthcheck" in SERVICES["kafka"]
     assert after("topics") == {"kafka": "service_healthy"}
     assert after("check") == {"topics": "service_completed_successfully"}
-    for name in ("learner-0", "learner-1"):
+    for name in ("learner-0", "learner-1", "explainer-0"):
         assert after(name) == {"check": "service_completed_successfully"}
 
 

@@ -13,7 +13,9 @@ from urllib.error import HTTPError
 import pytest
 import yaml
 
-from tidemill.processors.learner.settings import Settings
+from tidemill.cli.run import PROCESSORS as RUNNABLE
+from tidemill.processors.explainer.settings import Settings as ExplainerSettings
+from tidemill.processors.learner.settings import Settings as LearnerSettings
 from tidemill.runtime.clients import TRANSACTION_TIMEOUT_MS
 from tidemill.runtime.environment import PREFIX, VARIABLES
 from tidemill.runtime.probes import LIVE_WITHIN_S, serve_probes
@@ -21,14 +23,15 @@ from tidemill.runtime.transactions import CALL_TIMEOUT_S
 
 from .compose import compose, references
 from .kustomize import OVERLAYS, RENDERERS, ROOT
-from .workloads import Container, all_containers, of_compose, parse, pod_specs
+from .workloads import PROCESSORS, Container, all_containers, of_compose, parse, pod_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 CONTAINERS = all_containers()
-LEARNERS = [each for each in CONTAINERS if each.argv[:2] == ("run", "learner")]
+RUNNING = [each for each in CONTAINERS if each.argv[0] == "run"]
+SETTINGS = {"learner": LearnerSettings, "explainer": ExplainerSettings}
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 NOT_OURS = {"POD_NAME"}
 END_WITHIN_S = TRANSACTION_TIMEOUT_MS / 1000 + CALL_TIMEOUT_S
@@ -63,11 +66,13 @@ def status(address: str, path: str) -> int:
     return int(HTTPStatus.NOT_FOUND)
 
 
-def test_every_place_runs_topics_check_and_learner() -> None:
+def test_every_place_runs_topics_check_and_every_processor() -> None:
     places = [f"{overlay} by {how}" for overlay in OVERLAYS for how in RENDERERS]
     for place in ("compose", *places):
         ours = {each.argv[0] for each in CONTAINERS if each.where.startswith(place)}
         assert ours == {"topics", "check", "run"}, place
+        run = {each.argv[1] for each in RUNNING if each.where.startswith(place)}
+        assert run == set(PROCESSORS) == set(RUNNABLE), place
 
 
 @pytest.mark.parametrize("container", CONTAINERS, ids=named)
@@ -109,10 +114,10 @@ def test_production_reaches_its_broker_encrypted_and_no_secret_is_an_argument(
     assert all(name.endswith((".location", ".protocol")) for name in pairs)
 
 
-@pytest.mark.parametrize("container", LEARNERS, ids=named)
-def test_the_settings_take_what_the_learner_is_given(container: Container, tmp_path: Path) -> None:
+@pytest.mark.parametrize("container", RUNNING, ids=named)
+def test_the_settings_take_what_the_worker_is_given(container: Container, tmp_path: Path) -> None:
     given = container.options
-    settings = Settings(
+    settings = SETTINGS[given["name"]](
         tmp_path / "plant.yaml", "kafka:9092", bytes(32), given["instance"],
         probe_host=given["probe_host"], probe_port=given["probe_port"],
     )  # fmt: skip
@@ -124,12 +129,12 @@ def test_no_two_workers_of_one_place_share_a_name() -> None:
     names = [each.options["instance"] for each in of_compose() if each.argv[0] == "run"]
     assert len(names) == len(set(names)) > 1
     for overlay in OVERLAYS:
-        for each in LEARNERS:
+        for each in RUNNING:
             if each.where.startswith(overlay):
                 assert "--instance=$(POD_NAME)" in each.spec["args"]
 
 
-@pytest.mark.parametrize("container", LEARNERS, ids=named)
+@pytest.mark.parametrize("container", RUNNING, ids=named)
 def test_probes_and_metrics_are_served_where_they_are_asked(
     container: Container, probes: str
 ) -> None:
@@ -155,13 +160,14 @@ def test_probes_and_metrics_are_served_where_they_are_asked(
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_worker_has_the_time_to_end_its_transaction(overlay: str, how: str) -> None:
     pods = dict(pod_specs(RENDERERS[how](overlay)))
-    assert pods["StatefulSet learner"]["terminationGracePeriodSeconds"] > END_WITHIN_S
+    for name in PROCESSORS:
+        assert pods[f"StatefulSet {name}"]["terminationGracePeriodSeconds"] > END_WITHIN_S
     for name, service in compose()["services"].items():
-        if name.startswith("learner-"):
+        if name.startswith(tuple(f"{processor}-" for processor in PROCESSORS)):
             assert int(service["stop_grace_period"].removesuffix("s")) > END_WITHIN_S
 
 
-@pytest.mark.parametrize("container", LEARNERS, ids=named)
+@pytest.mark.parametrize("container", RUNNING, ids=named)
 def test_a_live_probe_asks_often_enough_to_see_what_the_code_says(container: Container) -> None:
     if container.where != "compose":
         probe = container.spec["livenessProbe"]

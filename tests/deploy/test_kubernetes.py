@@ -11,7 +11,7 @@ import yaml
 from cli.command import run
 
 from .kustomize import OVERLAYS, RENDERERS, ROOT
-from .workloads import containers_of, pod_specs
+from .workloads import PROCESSORS, containers_of, pod_specs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,7 @@ MADE_BEFORE = {
     },
 }
 
+each_processor = pytest.mark.parametrize("processor", PROCESSORS)
 each_rendering = pytest.mark.parametrize(
     ("overlay", "objects"), RENDERED.values(), ids=RENDERED.keys()
 )
@@ -119,36 +120,39 @@ def test_every_mount_has_its_volume(overlay: str, objects: list[Object]) -> None
             assert mounts <= volumes, name
 
 
+@each_processor
 @each_rendering
-def test_the_key_is_closed_to_others_and_lies_where_the_learner_looks(
-    overlay: str, objects: list[Object]
+def test_the_key_is_closed_to_others_and_lies_where_the_worker_looks(
+    overlay: str, objects: list[Object], processor: str
 ) -> None:
-    pod = dict(pod_specs(objects))["StatefulSet learner"]
+    pod = dict(pod_specs(objects))[f"StatefulSet {processor}"]
     (volume,) = (each["secret"] for each in pod["volumes"] if each["name"] == "signing")
     assert volume["defaultMode"] == 0o440
-    (learner,) = pod["containers"]
-    (mount,) = (each for each in learner["volumeMounts"] if each["name"] == "signing")
-    variables = {each["name"]: each.get("value") for each in learner["env"]}
+    (worker,) = pod["containers"]
+    (mount,) = (each for each in worker["volumeMounts"] if each["name"] == "signing")
+    variables = {each["name"]: each.get("value") for each in worker["env"]}
     path = f"{mount['mountPath']}/{volume['items'][0]['path']}"
     assert variables["TIDEMILL_SIGNING_KEY_FILE"] == path
 
 
+@each_processor
 @each_rendering
 def test_workers_keep_their_names_and_are_not_all_taken_at_once(
-    overlay: str, objects: list[Object]
+    overlay: str, objects: list[Object], processor: str
 ) -> None:
-    learner = find(objects, "StatefulSet", "learner")["spec"]
-    (container,) = learner["template"]["spec"]["containers"]
+    worker = find(objects, "StatefulSet", processor)["spec"]
+    (container,) = worker["template"]["spec"]["containers"]
     (name,) = (each for each in container["env"] if each["name"] == "POD_NAME")
     assert name["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-    budget = find(objects, "PodDisruptionBudget", "learner")["spec"]
+    budget = find(objects, "PodDisruptionBudget", processor)["spec"]
     assert budget["maxUnavailable"] == 1
-    labels = learner["template"]["metadata"]["labels"]
+    labels = worker["template"]["metadata"]["labels"]
     assert budget["selector"]["matchLabels"].items() <= labels.items()
-    service = find(objects, "Service", learner["serviceName"])["spec"]
+    service = find(objects, "Service", worker["serviceName"])["spec"]
     assert service["selector"].items() <= labels.items()
     definition = yaml.safe_load((EXAMPLE / "plant.yaml").read_text("utf-8"))
-    assert 1 < learner["replicas"] <= definition["partitions"]
+    assert 1 <= worker["replicas"] <= definition["partitions"]
+    assert worker["replicas"] > 1 or processor != "learner", "predictions wait for no one pod"
 
 
 @each_rendering
@@ -164,7 +168,7 @@ def test_the_mounted_plant_passes_the_check(
             mounted(folder, {item["path"]: data[item["key"]] for item in plant["items"]})
             ran = run("check", "-f", folder / "plant.yaml", "--dir", tmp_path)
             assert (ran.code, ran.said) == (0, "")
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 1 + len(PROCESSORS)
 
 
 def mounted(folder: Path, files: dict[str, str]) -> None:

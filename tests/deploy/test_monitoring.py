@@ -8,14 +8,18 @@ from fnmatch import fnmatch
 import pytest
 import yaml
 
+from tidemill.contracts.topics import LEDGER
+
 from .compose import compose
 from .kustomize import OVERLAYS, RENDERERS, ROOT
-from .workloads import of_compose, of_kubernetes
+from .workloads import PROCESSORS, of_compose, of_kubernetes
 
 CONFIGURATION = yaml.safe_load((ROOT / "docs" / "prometheus.yml").read_text("utf-8"))
 RULES = (ROOT / "docs" / "alerts.yml").read_text("utf-8")
-(JOB,) = CONFIGURATION["scrape_configs"]
-TARGETS = {target for each in JOB["static_configs"] for target in each["targets"]}
+JOBS = {job["job_name"]: job for job in CONFIGURATION["scrape_configs"]}
+TARGETS = {
+    target for job in JOBS.values() for each in job["static_configs"] for target in each["targets"]
+}
 
 
 def test_every_worker_under_compose_is_scraped() -> None:
@@ -32,30 +36,50 @@ def test_every_worker_under_compose_is_scraped() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_worker_under_kubernetes_is_scraped(overlay: str, how: str) -> None:
     objects = RENDERERS[how](overlay)
-    (learner,) = (
-        each
-        for each in objects
-        if (each["kind"], each["metadata"]["name"]) == ("StatefulSet", "learner")
-    )
-    (port,) = {
-        each.options["probe_port"]
+    ports = {
+        each.argv[1]: each.options["probe_port"]
         for each in of_kubernetes(objects, overlay)
         if each.argv[0] == "run"
     }
-    service = learner["spec"]["serviceName"]
-    pods = [f"learner-{number}.{service}" for number in range(learner["spec"]["replicas"])]
-    assert {f"{pod}:{port}" for pod in pods} == TARGETS
+    found = set()
+    for each in objects:
+        name = each["metadata"]["name"]
+        if each["kind"] == "StatefulSet" and name in ports:
+            pods = [f"{name}-{number}" for number in range(each["spec"]["replicas"])]
+            found |= {f"{pod}.{each['spec']['serviceName']}:{ports[name]}" for pod in pods}
+    assert found == TARGETS
+
+
+def test_each_processor_is_a_job_of_its_own() -> None:
+    assert set(JOBS) == {f"tidemill-{name}" for name in PROCESSORS}
+    for name, job in JOBS.items():
+        (targets,) = job["static_configs"]
+        processor = name.removeprefix("tidemill-")
+        assert all(f".{processor}:" in target for target in targets["targets"])
 
 
 def test_the_default_path_of_prometheus_is_that_of_the_metrics() -> None:
-    assert "metrics_path" not in JOB
+    assert all("metrics_path" not in job for job in JOBS.values())
 
 
 def test_the_rules_are_loaded_and_watch_the_job_that_is_scraped() -> None:
     assert CONFIGURATION["rule_files"] == ["alerts.yml"]
     for pattern in re.findall(r'job=~"([^"]+)"', RULES):
-        assert fnmatch(JOB["job_name"], pattern.replace(".*", "*"))
+        assert all(fnmatch(name, pattern.replace(".*", "*")) for name in JOBS)
+    assert set(re.findall(r'job!?="([^"]+)"', RULES)) <= set(JOBS)
     assert 'up{job=~"' in RULES
+
+
+def test_an_explainer_that_is_down_or_behind_alarms_apart_from_the_learners() -> None:
+    (group,) = yaml.safe_load(RULES)["groups"]
+    rules = {rule["alert"]: rule for rule in group["rules"]}
+
+    assert 'job!="tidemill-explainer"' in rules["TidemillDown"]["expr"]
+    assert rules["TidemillExplainerDown"]["expr"] == 'up{job="tidemill-explainer"} == 0'
+    assert f'topic!="{LEDGER}"' in rules["TidemillLagging"]["expr"]
+    assert f'topic="{LEDGER}"' in rules["TidemillExplanationsLagging"]["expr"]
+    for name in ("TidemillExplainerDown", "TidemillExplanationsLagging"):
+        assert rules[name]["labels"] == {"severity": "warning"}
 
 
 def test_the_rules_lie_beside_the_configuration_in_every_container() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .kustomize import Object
 
 OURS = "tidemill:"
+PROCESSORS = ("learner", "explainer")
 _VARIABLE = re.compile(r"\$\((\w+)\)")
 
 
@@ -72,16 +73,17 @@ def of_kubernetes(objects: Sequence[Object], where: str) -> list[Container]:
             if not spec["image"].startswith(OURS):
                 continue
             environ = {each["name"]: str(each.get("value", "")) for each in spec.get("env", ())}
-            argv = tuple(_expanded(text, environ) for text in spec["args"])
+            pod_name = f"{name.split()[-1]}-0"
+            argv = tuple(_expanded(text, environ, pod_name) for text in spec["args"])
             found.append(Container(f"{where} {name}", spec["name"], argv, environ, spec))
     return found
 
 
-def _expanded(text: str, environ: Mapping[str, str]) -> str:
+def _expanded(text: str, environ: Mapping[str, str], pod_name: str) -> str:
     """Return an argument as a kubelet expands it; whatever comes from the pod is its name."""
     for variable in _VARIABLE.findall(text):
         assert variable in environ, f"{variable} must be among the container's variables"
-    return _VARIABLE.sub("learner-0", text)
+    return _VARIABLE.sub(pod_name, text)
 
 
 def of_compose() -> list[Container]:

@@ -22,6 +22,7 @@ from tidemill.fold.books import Policy
 from tidemill.fold.skipping import choose, falling_skip, rebuild_what_remains, survey
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.models.state import ModelKey
+from tidemill.processors.explainer.processor import ExplainerFactory
 from tidemill.testing.plants import event_value, sample_terms
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def fall(history: History) -> None:
 
 
 TREE = [{"tree.HoeffdingTreeRegressor": {"leaf_prediction": "mean", "grace_period": 8}}]
-CHAMPIONS = {
+CHAMPIONS: dict[str, list[Any]] = {  # Any: steps as `plant.yaml` writes them
     "scaled": ["preprocessing.StandardScaler", "linear_model.LinearRegression"],
     "from means": ["linear_model.LinearRegression"],
     "tree": TREE,
@@ -242,3 +243,12 @@ def test_states_of_a_retired_asset_are_forgotten() -> None:
     late = Reader(history.log, committed=reader.committed)
     assert late.task.refused == ()
     assert late.at == history.log.topics[LEDGER][-1].offset + 1
+
+
+def test_a_breath_is_taken_after_each_explanation() -> None:
+    history, breaths = History(), []
+    learn(history, range(7))
+    factory = ExplainerFactory(TERMS, KEY, NEVER, breathe=lambda: breaths.append(1))
+    task = drained(factory.open(0, {LEDGER: None}, history.log)).task
+    task.process_batch(history.log.topics[LEDGER])
+    assert len(breaths) == 7

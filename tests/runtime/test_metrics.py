@@ -203,6 +203,21 @@ def test_what_a_restore_folded_again_does_not_count_as_learned() -> None:
     assert value(metrics, "restore_seconds_sum") == 0.3
 
 
+def test_explanations_count_by_whether_they_are_exact_but_for_those_folded_again() -> None:
+    metrics = WorkerMetrics("explainer")
+    task = ReportingTask(Report(explained={True: 40}))
+    metrics.restored(0, task, 0.3)
+    task.current = Report(explained={True: 43, False: 2})
+
+    metrics.committed(transaction([Message(LEDGER, 0, 0, b"0", b"v")], tasks={0: task}))
+    metrics.committed(transaction(tasks={0: task}))
+
+    assert value(metrics, "records_total", LEDGER) == 1.0
+    assert value(metrics, "explanations_total", "true") == 3.0
+    assert value(metrics, "explanations_total", "false") == 2.0
+    assert value(metrics, "balance_records") == 0.0
+
+
 def test_refused_snapshots_count_by_kind() -> None:
     metrics = WorkerMetrics("learner")
     altered = Refused("learner.snapshots-0@7", "it was altered", SnapshotRefusal.ALTERED)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidemill.runtime.supervision import Supervisor
+from deploy.workloads import parse
+from tidemill.runtime.supervision import Supervisor, command_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,3 +58,20 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
     )
     assert Supervisor({"one": python(dies_once)}).run() == 0
     assert (tmp_path / "seen").exists()
+
+
+@pytest.mark.parametrize("given", [["--probe-port=9464"], ["--probe-port", "9464"]])
+def test_processes_under_one_fixed_port_listen_on_the_ports_after_it(given: list[str]) -> None:
+    lines = command_lines(("learner", "explainer"), [*given, "--instance=w"], 9464)
+
+    assert {name: parse(line[3:])["probe_port"] for name, line in lines.items()} == {
+        "learner": 9464,
+        "explainer": 9465,
+    }
+    assert {parse(line[3:])["instance"] for line in lines.values()} == {"w"}
+
+
+def test_processes_that_take_free_ports_all_do() -> None:
+    lines = command_lines(("learner", "explainer"), [], 0)
+
+    assert {parse(line[3:])["probe_port"] for line in lines.values()} == {0}

@@ -11,6 +11,7 @@ from tidemill.cli.demo import demo
 from tidemill.cli.dlq import app as dlq
 from tidemill.cli.down import down
 from tidemill.cli.env import env
+from tidemill.cli.explain import explain
 from tidemill.cli.init import init
 from tidemill.cli.keygen import keygen
 from tidemill.cli.produce import produce
@@ -30,7 +31,7 @@ app = typer.Typer(
     help="A mesh of stream processors for plants: predict and learn on every event, exactly once.",
 )
 COMMANDS = (
-    demo, up, down, status, env, init, check, topics, produce, run, tail, skip, keygen,
+    demo, up, down, status, env, init, check, topics, produce, run, tail, explain, skip, keygen,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -37,7 +37,12 @@ def run(  # noqa: PLR0913 - one parameter per flag
         str, typer.Option(help="Stable name of this worker; two never share one.")
     ] = "0",
     probe_host: Annotated[str, typer.Option(help="Where probes are served.")] = "127.0.0.1",
-    probe_port: Annotated[int, typer.Option(help="Port for probes; 0 takes a free one.")] = 0,
+    probe_port: Annotated[
+        int,
+        typer.Option(
+            help="Port for probes; 0 takes a free one. With all, of the first; others the next."
+        ),
+    ] = 0,
     from_end: Annotated[
         bool, typer.Option("--from-end", help="Start partitions without history at their end.")
     ] = False,
@@ -53,7 +58,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     batch: Annotated[int, typer.Option(help="Records per transaction, at most.")] = 1000,
     entries: Annotated[
         int, typer.Option(help="Ledger entries per transaction of the explainer, at most.")
-    ] = 20,
+    ] = 4,
     wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
     snapshot_every: Annotated[
         int, typer.Option(help="Records by which a saved state may lag its partition.")
@@ -76,7 +81,8 @@ def run(  # noqa: PLR0913 - one parameter per flag
     check_environment(os.environ)
     if name == "all":
         at = sys.argv.index("all")
-        raise typer.Exit(supervise(PROCESSORS, [*sys.argv[2:at], *sys.argv[at + 1 :]]))
+        flags = [*sys.argv[2:at], *sys.argv[at + 1 :]]
+        raise typer.Exit(supervise(PROCESSORS, flags, probe_port))
     if name not in PROCESSORS:
         raise ConfigError([f"NAME: must be one of {', '.join(PROCESSORS)} or all, was {name!r}"])
     shared: dict[str, Any] = {  # Any: values of many settings

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidemill.contracts.prediction import Quality
-from tidemill.contracts.topics import ANCHORS, EVENTS, SNAPSHOTS, UPDATES
+from tidemill.contracts.topics import (
+    ANCHORS,
+    EVENTS,
+    EXPLAINER_SNAPSHOTS,
+    LEDGER,
+    SNAPSHOTS,
+    UPDATES,
+)
 from tidemill.kernel.errors import DeadLetterReason, SnapshotRefusal
 
 OTHER = "other"
@@ -70,7 +77,8 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-INPUT = Label("topic", (EVENTS, UPDATES))
+SOURCE = Label("topic", (EVENTS, UPDATES))
+INPUT = Label("topic", (EVENTS, UPDATES, LEDGER))
 PARTITION = Label("partition", about="partition number, assigned ones only")
 
 BUILD = Metric(
@@ -78,21 +86,24 @@ BUILD = Metric(
     Kind.GAUGE,
     "1; what runs: release, digests of code and arithmetic as the ledger names them",
     (
-        Label("processor", ("learner",)),
+        Label("processor", ("learner", "explainer")),
         Label("version", about="the release"),
         Label("code", about="first 16 hex digits of the digest"),
         Label("arithmetic", about="first 16 hex digits of the digest"),
     ),
 )
 RECORDS = Metric(
-    "tidemill_records_total", Kind.COUNTER, "records applied, by input topic", (INPUT,)
+    "tidemill_records_total",
+    Kind.COUNTER,
+    "records applied, by input topic; of model.ledger entries followed",
+    (INPUT,),
 )
 PREDICTIONS = Metric("tidemill_predictions_total", Kind.COUNTER, "predictions written")
 DEAD_LETTERS = Metric(
     "tidemill_dead_letters_total",
     Kind.COUNTER,
     "records set aside, by the topic they came from and why",
-    (INPUT, Label("reason", tuple(reason.value for reason in DeadLetterReason))),
+    (SOURCE, Label("reason", tuple(reason.value for reason in DeadLetterReason))),
 )
 BALANCE = Metric(
     "tidemill_balance_records",
@@ -134,6 +145,12 @@ ERRORS = Metric(
     "both champion and naive model had said something",
     (STREAM, Label("model", ("champion", "champion_compared", "naive"))),
 )
+EXPLANATIONS = Metric(
+    "tidemill_explanations_total",
+    Kind.COUNTER,
+    "explanations written, by whether their attributions are exact",
+    (Label("exact", ("true", "false")),),
+)
 TRANSACTIONS = Metric("tidemill_transactions_total", Kind.COUNTER, "transactions committed")
 ABORTS = Metric(
     "tidemill_aborts_total",
@@ -166,7 +183,7 @@ SNAPSHOT_BYTES = Metric(
     "tidemill_snapshot_bytes_total",
     Kind.COUNTER,
     "bytes of model state written",
-    (Label("topic", (SNAPSHOTS, ANCHORS)),),
+    (Label("topic", (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS)),),
 )
 MODELS = Metric("tidemill_models", Kind.GAUGE, "models held")
 MODELS_AT_BUDGET = Metric(
@@ -208,6 +225,7 @@ METRICS: tuple[Metric, ...] = (
     FOREIGN_KEYS,
     SCORED,
     ERRORS,
+    EXPLANATIONS,
     TRANSACTIONS,
     ABORTS,
     TRANSACTION_SECONDS,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from tidemill.demo.scenario import Scenario
 
-WORKERS = ("demo-1", "demo-2")
+LEARNERS = ("demo-1", "demo-2")
+EXPLAINER = "demo-explainer"
 END_WITHIN_S = 30.0
 READY_WITHIN_S = 60.0
 READY_POLL_S = 0.2
@@ -58,7 +59,7 @@ class Mesh:
         ensure_signing_key(signing_key_path(self.directory))
         shutil.copytree(self._folder, self.directory, dirs_exist_ok=True)
         self._command("topics", "--execute", "--short-retention")
-        for name in WORKERS:
+        for name in (*LEARNERS, EXPLAINER):
             self.start_worker(name)
 
     def _prepare_directory(self) -> None:
@@ -91,23 +92,24 @@ class Mesh:
         raise InvariantError(msg)
 
     def start_worker(self, name: str) -> None:
-        """Start one learner; its log goes to a file in the directory."""
+        """Start one worker; its log goes to a file in the directory."""
+        processor = "explainer" if name == EXPLAINER else "learner"
         with (self.directory / f"{name}.log").open("ab") as log:
             self._workers[name] = subprocess.Popen(
-                [*self._base("run"), "learner", *self._where(), "--instance", name],
+                [*self._base("run"), processor, *self._where(), "--instance", name],
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
             )
 
     def kill_worker(self, name: str) -> None:
-        """End one learner as a power cut would."""
+        """End one worker as a power cut would."""
         process = self._workers.pop(name)
         process.kill()
         process.wait()
 
     def check_workers(self) -> None:
-        """Hold that every learner runs.
+        """Hold that every worker runs.
 
         Raises:
             InvariantError: One has ended; its log says why.
@@ -117,7 +119,7 @@ class Mesh:
             if code is not None:
                 log = self.directory / f"{name}.log"
                 tail = log.read_text("utf-8", errors="replace").splitlines()[-5:]
-                msg = f"learner {name} must run, it ended with {code}: " + "\n".join(tail)
+                msg = f"worker {name} must run, it ended with {code}: " + "\n".join(tail)
                 raise InvariantError(msg)
 
     def replay(self) -> tuple[int, str]:
@@ -132,7 +134,7 @@ class Mesh:
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def stop(self) -> None:
-        """End the learners in good order, then the broker."""
+        """End the workers in good order."""
         for process in self._workers.values():
             process.terminate()
         for process in self._workers.values():
@@ -180,4 +182,4 @@ def _is_shared(described: Future[Any]) -> bool:  # Any: untyped client
     except (KafkaException, TimeoutError):
         return False  # the group is not there yet, or the broker busy
     members = [member for member in found.members if member.assignment.topic_partitions]
-    return found.state == ConsumerGroupState.STABLE and len(members) == len(WORKERS)
+    return found.state == ConsumerGroupState.STABLE and len(members) == len(LEARNERS)

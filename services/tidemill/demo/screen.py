@@ -9,19 +9,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tidemill.demo.reasons import ranking_text, reason_text
 from tidemill.demo.truths import NO_LABEL_YET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
     from rich.live import Live
 
     from tidemill.demo.cases import Case
+    from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.scenario import Scenario
     from tidemill.demo.tally import LabelTally, Tally
 
 LINE_EVERY_S = 2.0
+REASON_EVERY_S = 5.0
 
 
 class Rate:
@@ -40,6 +43,26 @@ class Rate:
         return self._rate
 
 
+class Reasons:
+    """One explanation now and then, and the order of the sensors where it is a new one."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._next = 0.0
+        self._told: object = None
+
+    def at(self, elapsed_s: float, tally: ExplanationTally | None) -> bool:
+        """Return whether there is something new to read."""
+        if tally is None or tally.last is None or elapsed_s < self._next:
+            return False
+        self._next = elapsed_s + REASON_EVERY_S
+        self.lines = [f"why {reason_text(tally.last)}"]
+        if tally.ranking is not None and tally.ranking is not self._told:
+            self._told = tally.ranking
+            self.lines.append(ranking_text(tally.ranking))
+        return True
+
+
 class Screen:
     """Shows the tally as tables that renew themselves."""
 
@@ -48,11 +71,15 @@ class Screen:
         self._scenario = scenario
         self._tally = tally
         self._rate = Rate()
+        self._reasons = Reasons()
 
     def __call__(self, elapsed_s: float) -> None:
         """Show the tally as it is now."""
         rate = self._rate.at(elapsed_s, self._tally.predicted)
-        self._live.update(render(self._scenario, self._tally, elapsed_s, rate), refresh=True)
+        self._reasons.at(elapsed_s, self._tally.explanations)
+        head = summary(self._tally, elapsed_s, rate)
+        shown = render(self._scenario, self._tally, head, self._reasons.lines)
+        self._live.update(shown, refresh=True)
 
 
 class Lines:
@@ -62,6 +89,7 @@ class Lines:
         self._console = console
         self._tally = tally
         self._rate = Rate()
+        self._reasons = Reasons()
         self._next = 0.0
         self._noted = 0
 
@@ -74,23 +102,30 @@ class Lines:
         if elapsed_s >= self._next:
             self._next = elapsed_s + LINE_EVERY_S
             self._console.print(summary(self._tally, elapsed_s, rate), highlight=False)
+        if self._reasons.at(elapsed_s, self._tally.explanations):
+            for line in self._reasons.lines:
+                self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def summary(tally: Tally, elapsed_s: float, rate: float) -> str:
     """Return the state of the demo in one line."""
     labels = tally.labels
     late = f"  labels {labels.sent}, learned {labels.learned}" if labels.sent else ""
+    reasons = tally.explanations
+    explained = "" if reasons is None else f"  explained {reasons.explained}"
     return (
-        f"{elapsed_s:5.0f} s  in {tally.sent}  predicted {tally.predicted}  "
-        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f} predictions/s{late}"
+        f"{elapsed_s:5.0f} s  in {tally.sent}  predicted {tally.predicted}{explained}  "
+        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f}/s{late}"
     )
 
 
-def render(scenario: Scenario, tally: Tally, elapsed_s: float, rate: float) -> Group:
+def render(scenario: Scenario, tally: Tally, head: str, reasons: Sequence[str] = ()) -> Group:
     """Return the whole screen."""
     notes = Text("\n".join(tally.notes[-3:]), style="yellow")
-    head = Text(summary(tally, elapsed_s, rate), style="bold")
-    panel = Panel(Group(head, notes), title=f"Tidemill demo: {scenario.name}")
+    why = Text("\n".join(reasons), style="cyan")
+    panel = Panel(
+        Group(Text(head, style="bold"), notes, why), title=f"Tidemill demo: {scenario.name}"
+    )
     return Group(panel, scores_table(scenario, tally), last_table(tally))
 
 
@@ -142,7 +177,18 @@ def balance_sheet(tally: Tally) -> str:
         f"  predicted                 {tally.predicted:10}\n"
         f"  dead-lettered             {tally.dead_letters:10}{_reasons(tally.dead)}\n"
         f"  without an answer         {tally.open:10}\n"
-        f"  predicted twice           {tally.doubled:10}{_labels(tally.labels)}"
+        f"  predicted twice           {tally.doubled:10}"
+        f"{_explanations(tally.explanations)}{_labels(tally.labels)}"
+    )
+
+
+def _explanations(reasons: ExplanationTally | None) -> str:
+    if reasons is None:
+        return ""
+    return (
+        f"\n  explained                 {reasons.explained:10}\n"
+        f"  not explained             {reasons.missing:10}\n"
+        f"  explained too often       {reasons.surplus:10}"
     )
 
 

@@ -14,7 +14,8 @@ from tidemill.contracts.targets import LabelTarget
 from tidemill.demo.feeding import Feed
 from tidemill.demo.happenings import Timeline
 from tidemill.demo.joining import Joiner
-from tidemill.demo.mesh import WORKERS, Mesh
+from tidemill.demo.mesh import EXPLAINER, LEARNERS, Mesh
+from tidemill.demo.reasons import ExplanationTally
 from tidemill.demo.scores import SCORES
 from tidemill.demo.screen import Lines, Screen, balance_sheet, scores_table
 from tidemill.demo.tally import Tally
@@ -34,7 +35,7 @@ DRAIN_WITHIN_S = 60.0
 TURN_S = 0.05
 # Where no end is given, what is planted comes as in a demo of this length.
 USUAL_LENGTH_S = 60.0
-FAULT_FROM, FAULT_TO, KILL_AT, DRIFT_AT = 0.2, 0.3, 0.4, 0.6
+FAULT_FROM, FAULT_TO, KILL_AT, KILL_EXPLAINER_AT, DRIFT_AT = 0.2, 0.3, 0.4, 0.5, 0.6
 
 
 class Show:
@@ -67,7 +68,12 @@ class Show:
         self._rate = rate
         self._mesh = Mesh(directory, scenario, self._plant.definition.plant)
         (self._stream,) = self._plant.definition.streams
-        self._tally = Tally(SCORES[self._stream.kind], truths_of(self._stream))
+        is_explained = self._stream.explanations.which == "all"
+        self._tally = Tally(
+            SCORES[self._stream.kind],
+            truths_of(self._stream),
+            ExplanationTally() if is_explained else None,
+        )
         self._console = Console(stderr=True)
         self._is_stopping = False
         length_s = seconds or USUAL_LENGTH_S
@@ -86,7 +92,7 @@ class Show:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         try:
-            self._console.print("Starting Kafka, topics and two learners ...")
+            self._console.print("Starting Kafka, topics, two learners and an explainer ...")
             self._mesh.start()
             self._mesh.await_workers()
             self._send_and_watch()
@@ -100,16 +106,20 @@ class Show:
     def _acts(self, length_s: float) -> list[tuple[float, Callable[[], str]]]:
         """Return what happens when, in order, each with what is then noted."""
         fault, drift = self._scenario.fault, self._scenario.drift
-        acts = [(KILL_AT * length_s, self._kill), (DRIFT_AT * length_s, _noted(drift))]
+        acts: list[tuple[float, Callable[[], str]]] = [
+            (KILL_AT * length_s, lambda: self._kill(LEARNERS[0], "a learner")),
+            (KILL_EXPLAINER_AT * length_s, lambda: self._kill(EXPLAINER, "the explainer")),
+            (DRIFT_AT * length_s, _noted(drift)),
+        ]
         if fault is not None:
             acts.append((FAULT_FROM * length_s, _noted(fault)))
             acts.append((FAULT_TO * length_s, lambda: f"{fault.asset} is mended"))
         return sorted(acts, key=lambda act: act[0])
 
-    def _kill(self) -> str:
-        self._mesh.kill_worker(WORKERS[0])
-        self._mesh.start_worker(WORKERS[0])
-        return "kill -9 of a learner; started again"
+    def _kill(self, worker: str, what: str) -> str:
+        self._mesh.kill_worker(worker)
+        self._mesh.start_worker(worker)
+        return f"kill -9 of {what}; started again"
 
     def _send_and_watch(self) -> None:
         bootstrap = self._mesh.broker.bootstrap
@@ -125,8 +135,8 @@ class Show:
                     self._happen(elapsed)
                     watcher.poll(TURN_S)
                     show(elapsed)
-                self._drain(sender, watcher)
-                show(time.monotonic() - started)
+                for _ in self._drain(sender, watcher):
+                    show(time.monotonic() - started)
         finally:
             watcher.close()
 
@@ -146,14 +156,21 @@ class Show:
             _, act = self._due.pop(0)
             self._tally.notes.append(f"{elapsed:.0f} s: {act()}")
 
-    def _drain(self, sender: Sender, watcher: Watcher) -> None:
-        """Wait until every event has its answer, and every label is learned or turned away."""
+    def _drain(self, sender: Sender, watcher: Watcher) -> Iterator[None]:
+        """Wait until every event has its answer and why, every label is learned or turned away.
+
+        Gives up where nothing comes for a minute.
+        """
         sender.finish()
-        deadline = time.monotonic() + DRAIN_WITHIN_S
+        progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
         while not self._tally.is_settled and time.monotonic() < deadline:
             self._mesh.check_workers()
             watcher.poll(TURN_S)
             sender.finish()
+            if self._tally.progress != progress:
+                progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
+            yield
+        yield
 
     @contextmanager
     def _screen(self) -> Iterator[Callable[[float], None]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.demo.happenings import Reading, Truth
+    from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.scores import Score
     from tidemill.demo.truths import Truths
 
@@ -57,10 +58,14 @@ class Tally:
     Args:
         score: Made for each asset.
         truths: When the truth of an event becomes known.
+        explanations: Where every prediction is explained.
     """
 
-    def __init__(self, score: type[Score], truths: Truths) -> None:
+    def __init__(
+        self, score: type[Score], truths: Truths, explanations: ExplanationTally | None = None
+    ) -> None:
         self.score = score
+        self.explanations = explanations
         self.sent = 0
         self.predicted = 0
         self.doubled = 0
@@ -97,6 +102,8 @@ class Tally:
     def note_prediction(self, record: Mapping[str, Any]) -> None:  # Any: an Avro record
         """Count one prediction; a second one for the same event is a doubled one."""
         self.predicted += 1
+        if self.explanations is not None:
+            self.explanations.note_prediction(record)
         case = self._cases.get(record["event_id"])
         if case is None or case.answer is not None:
             self.doubled += 1
@@ -131,9 +138,20 @@ class Tally:
     @property
     def is_settled(self) -> bool:
         """Whether nothing more is to come of what was sent."""
-        return self.open <= 0 and self.labels.open <= 0
+        return self.open <= 0 and self.labels.open <= 0 and self._is_explained
 
     @property
     def is_balanced(self) -> bool:
-        """Whether in = predicted + dead-lettered, none of them twice, and so for labels."""
-        return self.open == 0 and self.doubled == 0 and self.labels.is_balanced
+        """Whether in = predicted + dead-lettered, none twice; so for labels and explanations."""
+        is_answered = self.open == 0 and self.doubled == 0
+        return is_answered and self.labels.is_balanced and self._is_explained
+
+    @property
+    def _is_explained(self) -> bool:
+        return self.explanations is None or self.explanations.is_balanced
+
+    @property
+    def progress(self) -> tuple[int, ...]:
+        """Counts of which one rises as long as anything comes."""
+        explained = 0 if self.explanations is None else self.explanations.explained
+        return self.predicted, self.dead_letters, self.labels.learned, explained

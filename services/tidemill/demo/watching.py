@@ -1,4 +1,4 @@
-"""What the demo reads back: predictions, dead letters and, where they come, labels and ledger."""
+"""What the demo reads back: predictions, explanations, dead letters; labels where they come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import TopicPartition
 
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import EVENTS, LABELS, LEDGER, PREDICTIONS, UPDATES
+from tidemill.contracts.topics import (
+    EVENTS,
+    EXPLANATIONS,
+    IMPORTANCES,
+    LABELS,
+    LEDGER,
+    PREDICTIONS,
+    UPDATES,
+)
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.failures import check_message_error
@@ -35,9 +43,12 @@ class Watcher:
         self._tally = tally
         self._joiner = joiner
         self._decoded = {
-            name: codec(name).decode for name in ("Prediction", "Label", "LedgerEntry")
+            name: codec(name).decode
+            for name in ("Prediction", "Explanation", "Importance", "Label", "LedgerEntry")
         }
         topics = [PREDICTIONS, EVENTS + SUFFIX]
+        if tally.explanations is not None:
+            topics += [EXPLANATIONS, IMPORTANCES]
         if joiner is not None:
             topics += [LABELS, LEDGER, UPDATES + SUFFIX]
         self._reader = KafkaClients(bootstrap).reader()
@@ -58,6 +69,12 @@ class Watcher:
         match message.topic():
             case topic if topic == PREDICTIONS:
                 self._prediction(self._decoded["Prediction"](message.value()))
+            case topic if topic == EXPLANATIONS and self._tally.explanations is not None:
+                record = self._decoded["Explanation"](message.value())
+                self._tally.explanations.note_explanation(record)
+            case topic if topic == IMPORTANCES and self._tally.explanations is not None:
+                record = self._decoded["Importance"](message.value())
+                self._tally.explanations.note_ranking(record)
             case topic if topic == LABELS and self._joiner is not None:
                 position = {
                     "topic": topic,

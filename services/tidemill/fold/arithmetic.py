@@ -14,9 +14,11 @@ from importlib.metadata import version as version_of
 import numpy as np
 
 # Packages whose source or release can change a result.
-_PURE = ("contracts", "kernel", "models", "fold")
+_PURE = ("contracts", "kernel", "models", "attribution", "fold")
 # Modules of theirs that no result depends on.
-_BESIDE = frozenset({"metrics.py", "tables.py", "topic_settings.py", "draft.py", "draft_text.py"})
+_BESIDE = frozenset(
+    {"answer.py", "draft.py", "draft_text.py", "metrics.py", "tables.py", "topic_settings.py"}
+)
 _RELEASES = ("river", "fastavro", "numpy", "scipy")
 
 

@@ -36,6 +36,7 @@ class Explaining:
     Args:
         choose: Decides which, told whether the definition asks for it; None leaves it to that.
         listener: Told of every explanation.
+        breathe: Called after each: one may take long.
 
     Attributes:
         emits: Explanations since the last `take`, in the order of their predictions.
@@ -46,10 +47,12 @@ class Explaining:
         *,
         choose: Callable[[Seen, bool], bool] | None = None,
         listener: Listener | None = None,
+        breathe: Callable[[], None] | None = None,
     ) -> None:
         self.emits: list[Emit] = []
         self._choose = choose
         self._listener = listener
+        self._breathe = breathe
         self._encoder: ExplanationEncoder | None = None
         self._names: dict[bytes, dict[str, bytes]] = {}
 
@@ -93,6 +96,8 @@ class Explaining:
         self.emits.append(Emit(EXPLANATIONS, message.partition, asset.key, value, headers))
         if self._listener is not None:
             self._listener(seen, asset, explained)
+        if self._breathe is not None:
+            self._breathe()
 
     def _parts(
         self,

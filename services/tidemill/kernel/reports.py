@@ -69,6 +69,7 @@ class Report:
         dead: Records set aside; `last_dead` names the last one and why.
         flags: Quality flags given, by name.
         scores: What labels made of the champions' predictions, by stream.
+        explained: Explanations made, by whether they are exact; restores count too.
         models, at_budget: Models held, and those of them that learn no more.
         oversized: Models that met their budget since the task was opened, in words.
         refused: Snapshots that opening the task did not accept.
@@ -85,6 +86,7 @@ class Report:
     last_dead: str = ""
     flags: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, Scores] = field(default_factory=dict)
+    explained: Mapping[bool, int] = field(default_factory=dict)
     models: int = 0
     at_budget: int = 0
     oversized: tuple[str, ...] = ()

@@ -106,6 +106,11 @@ def iso_time(milliseconds: int) -> str | None:
     return _iso(_EPOCH + timedelta(milliseconds=milliseconds))
 
 
+def iso_micros(microseconds: int) -> str:
+    """Return an event time in ISO 8601, UTC."""
+    return _iso(_EPOCH + timedelta(microseconds=microseconds))
+
+
 def text_or_hex(data: bytes | None) -> str | None:
     """Return bytes as text where they are UTF-8, otherwise as hex."""
     if data is None:

@@ -20,7 +20,13 @@ from prometheus_client import (
 )
 
 from tidemill.contracts import metrics as table
-from tidemill.contracts.topics import ANCHORS, EVENTS, PREDICTIONS, SNAPSHOTS
+from tidemill.contracts.topics import (
+    ANCHORS,
+    EVENTS,
+    EXPLAINER_SNAPSHOTS,
+    PREDICTIONS,
+    SNAPSHOTS,
+)
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.reports import NO_SCORES, NOTHING, report_of
 
@@ -111,6 +117,10 @@ class WorkerMetrics:
         """Note that the loop turned."""
         self._turned_at = now
 
+    def worked(self) -> None:
+        """Note that something long goes on: the loop has not turned, and does not hang."""
+        self._turned_at = self._clock()
+
     def assigned(self, partitions: Sequence[int]) -> None:
         """Forget what was told of partitions that may be another worker's now."""
         self._assigned = frozenset(partitions)
@@ -187,7 +197,7 @@ class WorkerMetrics:
 
     def _count_emits(self, emits: Sequence[Emit], written: Tally[str]) -> None:
         """Look at single emissions only where there are some to look at."""
-        for topic in (SNAPSHOTS, ANCHORS):
+        for topic in (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS):
             if written[topic]:
                 size = sum(len(emit.value or b"") for emit in emits if emit.topic == topic)
                 self._counter(table.SNAPSHOT_BYTES).labels(topic).inc(size)
@@ -204,6 +214,9 @@ class WorkerMetrics:
             self._counter(metric).inc(getattr(report, name) - getattr(before, name))
         for flag, count in report.flags.items():
             self._counter(table.FLAGS).labels(flag).inc(count - before.flags.get(flag, 0))
+        for is_exact, count in report.explained.items():
+            more = count - before.explained.get(is_exact, 0)
+            self._counter(table.EXPLANATIONS).labels(str(is_exact).lower()).inc(more)
         for stream, scores in report.scores.items():
             then = before.scores.get(stream, NO_SCORES)
             for metric, value, name in _SCORED:

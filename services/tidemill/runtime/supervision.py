@@ -83,7 +83,23 @@ class Supervisor:
                 process.wait()
 
 
-def supervise(names: Sequence[str], flags: Sequence[str]) -> int:
-    """Run `tidemill run NAME` for each name with the same flags; return the exit code."""
+def command_lines(
+    names: Sequence[str], flags: Sequence[str], probe_port: int
+) -> dict[str, Sequence[str]]:
+    """Return `tidemill run NAME` with the same flags for each name.
+
+    Args:
+        probe_port: Among the flags; where it is no free one, the second name is given the port
+            after it, and so on.
+    """
     base = [sys.executable, "-m", "tidemill", "run"]
-    return Supervisor({name: [*base, name, *flags] for name in names}).run()
+    lines: dict[str, Sequence[str]] = {}
+    for number, name in enumerate(names):
+        own = ["--probe-port", str(probe_port + number)] if probe_port and number else []
+        lines[name] = [*base, name, *flags, *own]
+    return lines
+
+
+def supervise(names: Sequence[str], flags: Sequence[str], probe_port: int) -> int:
+    """Run all as `command_lines` says; return the exit code."""
+    return Supervisor(command_lines(names, flags, probe_port)).run()

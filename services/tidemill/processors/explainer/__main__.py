@@ -11,7 +11,7 @@ from tidemill.fold.plans import plan_problems
 from tidemill.fold.snapshots import SigningKey
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import ConfigError
-from tidemill.processors.explainer.processor import ExplainerFactory
+from tidemill.processors.explainer.processor import PROCESSOR, ExplainerFactory
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.idle_states import IdleStates, check_folder
 from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, log_halt
@@ -39,14 +39,15 @@ def run(settings: Settings) -> None:
         raise ConfigError(problems)
     check_folder(settings.idle_folder)
     room = Room(settings.live_models)
+    metrics = WorkerMetrics(PROCESSOR)
     factory = ExplainerFactory(
         Terms(plant.definition, plant.writer_schemas),
         SigningKey(settings.signing_key),
         Policy(snapshot_every=settings.snapshot_every),
         from_end=settings.from_end,
         idle=lambda _: IdleModels(IdleStates(settings.idle_folder), room),
+        breathe=metrics.worked,
     )
-    metrics = WorkerMetrics(factory.name)
     with serve_probes(metrics, host=settings.probe_host, port=settings.probe_port) as address:
         logs = LoggingObserver(factory.name, settings.instance)
         logs.started(plant=plant.definition.plant, probes=address)

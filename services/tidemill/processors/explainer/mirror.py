@@ -22,7 +22,7 @@ from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from tidemill.attribution.explained import Explained
     from tidemill.fold.applying import Fold
@@ -58,6 +58,7 @@ class Mirror:
     Args:
         log: The topics.
         known: Terms at hand, by digest.
+        breathe: Called after each explanation.
 
     Attributes:
         last: The last entry that was followed.
@@ -73,13 +74,14 @@ class Mirror:
         *,
         signing: SigningKey,
         policy: Policy,
+        breathe: Callable[[], None] | None = None,
     ) -> None:
-        self._log = log
-        self._partition = partition
+        self.log = log
+        self.partition = partition
         self._signing = signing
         self._policy = policy
         self._saving: Saving | None = None
-        self._explaining = Explaining(listener=self._listen)
+        self._explaining = Explaining(listener=self._listen, breathe=breathe)
         self._must_save_all = False
         self._saved: dict[ModelKey, int] = {}
         self._taken: dict[ModelKey, Restored] = {}
@@ -165,7 +167,7 @@ class Mirror:
     def _step(self, placed: Placed) -> Generator[None, None, Step]:
         """Fold an entry; models that went back with it stand there at once."""
         entry = placed.entry
-        states = yield from fallen(self._log, entry, self._signing)
+        states = yield from fallen(self.log, entry, self._signing)
         if states:
             fold = yield from self.replica.become(
                 entry.definition, placed.offset + 1, entry.sequence
@@ -183,7 +185,7 @@ class Mirror:
     def _check(self, step: Step) -> None:
         """Hold that the models and what they said are those of the ledger, to the last bit."""
         if step.differences:
-            raise mismatch(self._log, self._partition, step)
+            raise mismatch(self.log, self.partition, step)
 
     def _note(self, entry: Entry) -> None:
         """Save all models with what no re-fold should have to cross: inputs may be gone there."""
@@ -249,7 +251,7 @@ class Mirror:
                 del self._saved[key]
                 self.views.drop(key)
                 gone.append(_Gone(key, chunks))
-        return tombstones(gone, self._partition, topic=EXPLAINER_SNAPSHOTS)
+        return tombstones(gone, self.partition, topic=EXPLAINER_SNAPSHOTS)
 
     def _has_view(self, fold: Fold, key: ModelKey) -> bool:
         """Return whether the models of a view are there; that of a stream while there is one."""

@@ -11,6 +11,7 @@ from tidemill.fold.idle import IdleModels
 from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.processor import Opened
 from tidemill.kernel.reports import Report
+from tidemill.processors.explainer.mirror import Mirror
 from tidemill.processors.explainer.restoring import restore
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
     from tidemill.kernel.reports import Refused
-    from tidemill.processors.explainer.mirror import Mirror
 
 PROCESSOR = "explainer"
 INPUTS = (LEDGER,)
@@ -80,6 +80,7 @@ class ExplainerFactory:
         policy: How often state is saved.
         from_end: Whether a partition never explained starts at its end.
         idle: Returns where the models of a partition go that are not needed for now; empty.
+        breathe: Called after each explanation, so that a slow model does not look like a halt.
     """
 
     name = PROCESSOR
@@ -94,7 +95,9 @@ class ExplainerFactory:
         *,
         from_end: bool = False,
         idle: Callable[[int], IdleModels] = all_live,
+        breathe: Callable[[], None] | None = None,
     ) -> None:
+        self._breathe = breathe
         self._terms = terms
         self._signing = signing
         self._policy = policy
@@ -105,15 +108,23 @@ class ExplainerFactory:
         self, partition: int, committed: Mapping[str, int | None], log: Log
     ) -> Generator[None, None, Opened]:
         """Rebuild one partition; see `tidemill.kernel.processor.TaskFactory`."""
-        restored = yield from restore(
+        terms, signing, idle = self._terms, self._signing, self._idle(partition)
+        mirror = Mirror(
             log,
             partition,
-            committed.get(LEDGER),
-            terms=self._terms,
-            signing=self._signing,
+            {terms.digest: terms},
+            idle,
+            signing=signing,
             policy=self._policy,
+            breathe=self._breathe,
+        )
+        restored = yield from restore(
+            mirror,
+            committed.get(LEDGER),
+            terms=terms,
+            signing=signing,
             from_end=self._from_end,
-            idle=self._idle(partition),
+            states=idle.store,
         )
         task = Explainer(restored.mirror, refused=restored.refused, refolded=restored.refolded)
         return Opened(task, {LEDGER: restored.offset}, restored.first_emits)

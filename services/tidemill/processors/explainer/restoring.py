@@ -13,15 +13,12 @@ from tidemill.fold.ledger_log import entries_after, entry_before, read_entry
 from tidemill.fold.recovery import check_standing, fill
 from tidemill.fold.shelf import Shelf
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.processors.explainer.mirror import Mirror
 from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, MutableMapping, Sequence
 
-    from tidemill.fold.books import Policy
-    from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.shelf import Restored as Shelved
     from tidemill.fold.snapshots import SigningKey
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit
     from tidemill.kernel.reports import Refused
     from tidemill.models.state import ModelKey
+    from tidemill.processors.explainer.mirror import Mirror
 
 ANY_SEQUENCE = 1 << 62
 
@@ -53,24 +51,27 @@ class Restored:
 
 
 def restore(
-    log: Log,
-    partition: int,
+    mirror: Mirror,
     committed: int | None,
     *,
     terms: Terms,
     signing: SigningKey,
-    policy: Policy,
     from_end: bool,
-    idle: IdleModels,
+    states: MutableMapping[bytes, bytes],
 ) -> Generator[None, None, Restored]:
     """Rebuild a partition from the explainer's own states; from the learner's if it has none.
+
+    Args:
+        mirror: New; it becomes what stood at the offset.
+        committed: Next offset of the group in the ledger.
+        states: Takes the bytes of states until they are loaded.
 
     Raises:
         InvariantError: Ledger, offset and states contradict one another.
         DependencyUnavailableError: The broker has not yet shown all of what was committed.
     """
-    mirror = Mirror(log, partition, {terms.digest: terms}, idle, signing=signing, policy=policy)
-    shelf = Shelf(signing, plant=terms.definition.plant, states=idle.store)
+    log, partition = mirror.log, mirror.partition
+    shelf = Shelf(signing, plant=terms.definition.plant, states=states)
     yield from fill(shelf, log, EXPLAINER_SNAPSHOTS, partition)
     refused = tuple(shelf.refused)
     kept = None if shelf.suspects else shelf.newest.get(PLACE)
@@ -81,8 +82,8 @@ def restore(
         place, committed = None, None
     if place is None:
         offset = log.span(LEDGER, partition)[int(from_end)] if committed is None else committed
-        states = SavedStates(log, partition, signing, until=ANY_SEQUENCE)
-        source = Source(log, partition, signing, states.claims, {terms.digest: terms})
+        saved = SavedStates(log, partition, signing, until=ANY_SEQUENCE)
+        source = Source(log, partition, signing, saved.claims, {terms.digest: terms})
         offset, refolded = yield from _begin(mirror, source, offset, leftover=shelf.newest)
         shelf.clear()
         return Restored(mirror, offset, refused, refolded, mirror.first_save())

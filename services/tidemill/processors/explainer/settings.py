@@ -46,7 +46,7 @@ class Settings:
     until_idle_s: float | None = None
     probe_host: str = "127.0.0.1"
     probe_port: int = 0
-    entries: int = 20
+    entries: int = 4
     wait_ms: int = 50
     snapshot_every: int = 10_000
     live_models: int = 20_000

@@ -1,0 +1,1 @@
+"""Why a prediction says what it says: found in the topics, or made again from the models."""
