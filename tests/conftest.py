@@ -8,12 +8,14 @@ import pytest
 
 from local.quick_java import quick_java
 from tidemill.local.kafka import running
+from tidemill.local.redis import redis_running
 from tidemill.local.registry import registry_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.local.kafka import EmbeddedKafka
+    from tidemill.local.redis import EmbeddedRedis
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +40,17 @@ def registry_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Schema Registry for the whole run; each test takes subjects of its own."""
     with registry_running(tmp_path_factory.mktemp("registry")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """One real Redis for the whole run; each test takes keys of its own."""
+    with redis_running(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis: EmbeddedRedis) -> str:
+    """Where the Redis of the run is reached."""
+    assert redis.url is not None
+    return redis.url

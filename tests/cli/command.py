@@ -34,9 +34,10 @@ class Ran:
 def run(*arguments: object, env: Mapping[str, str | None] | None = None) -> Ran:
     """Run `tidemill` with `arguments`; a `ConfigError` becomes exit 78, anything else is raised.
 
-    No variable of the tests' own environment names a broker or a registry.
+    No variable of the tests' own environment names a broker, a Redis or a registry.
     """
-    clean = {"TIDEMILL_BOOTSTRAP": None, "TIDEMILL_SCHEMA_REGISTRY_URL": None}
+    named = ("TIDEMILL_BOOTSTRAP", "TIDEMILL_REDIS_URL", "TIDEMILL_SCHEMA_REGISTRY_URL")
+    clean: dict[str, str | None] = dict.fromkeys(named)
     result = CliRunner().invoke(app, [str(a) for a in arguments], env={**clean, **(env or {})})
     if isinstance(result.exception, ConfigError):
         return Ran(MISCONFIGURED, result.stdout, result.stderr, result.exception.problems)

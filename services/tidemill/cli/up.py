@@ -1,6 +1,7 @@
-"""`tidemill up`: the embedded Kafka, and where asked for a Schema Registry, in the background."""
+"""`tidemill up`: the embedded Kafka and Redis, and a Schema Registry where asked for."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,8 @@ import typer
 from tidemill.cli.directory import DirectoryOption, JsonOption, describe
 from tidemill.local.connection import DEFAULT_DIRECTORY, ensure_signing_key, signing_key_path
 from tidemill.local.kafka import EmbeddedKafka
+from tidemill.local.redis import EmbeddedRedis
+from tidemill.local.redis_server import NoServerError
 from tidemill.local.registry import EmbeddedRegistry
 
 
@@ -22,11 +25,15 @@ def up(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the embedded Kafka of a directory in the background; harmless when it runs."""
+    """Start the embedded Kafka and Redis of a directory in the background; harmless when they run.
+
+    Where no redis-server is to be had, Kafka runs alone, and one line says what to install.
+    """
     broker = EmbeddedKafka(directory, port=port)
     note = broker.start()
     if note:
         typer.echo(note, err=True)
+    redis = _start_redis(directory)
     if registry:
         url = EmbeddedRegistry(directory).start()
         typer.echo(f"Schema Registry at {url}", err=True)
@@ -35,4 +42,17 @@ def up(
         typer.echo(json.dumps(describe(directory, broker)))
         return
     typer.echo(f"Kafka at {broker.bootstrap} (process {broker.pid}, directory {directory})")
+    if redis.address:
+        typer.echo(f"Redis at {redis.address} (process {redis.pid})")
     typer.echo(f'next: eval "$(tidemill env --dir {directory})"')
+
+
+def _start_redis(directory: Path) -> EmbeddedRedis:
+    redis = EmbeddedRedis(directory)
+    try:
+        note = redis.start()
+    except NoServerError as error:
+        note = f"{error}; Kafka runs without it"
+    if note:
+        typer.echo(note, err=True)
+    return redis

@@ -1,24 +1,23 @@
-"""Which broker, and which signing key: flag, variable, or the instance of a directory."""
+"""Which broker, Redis and signing key: flag, variable, or the instance of a directory."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.errors import ConfigError
-from tidemill.local.disk import disk_errors
 from tidemill.local.instance import Home
+from tidemill.local.redis import EmbeddedRedis
+from tidemill.local.secret_file import ensure_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_DIRECTORY = Path(".tidemill")
 BOOTSTRAP_VARIABLE = "TIDEMILL_BOOTSTRAP"
+REDIS_VARIABLE = "TIDEMILL_REDIS_URL"
 SIGNING_KEY_VARIABLE = "TIDEMILL_SIGNING_KEY_FILE"
 SIGNING_KEY_NAME = "signing.key"
-SIGNING_KEY_BYTES = 32
 
 
 def resolve_bootstrap(
@@ -42,6 +41,24 @@ def resolve_bootstrap(
     raise ConfigError([msg])
 
 
+def resolve_redis(
+    flag: str | None, environ: Mapping[str, str], directory: Path = DEFAULT_DIRECTORY
+) -> str:
+    """Return Redis's URL: the flag, else the variable, else that of what runs in `directory`.
+
+    Raises:
+        ConfigError: None of them names one.
+    """
+    named = flag or environ.get(REDIS_VARIABLE) or EmbeddedRedis(directory).url
+    if named:
+        return named
+    msg = (
+        f"Redis must be named by {REDIS_VARIABLE}, or run in {directory}, found none; start one: "
+        f"tidemill up --dir {directory}"
+    )
+    raise ConfigError([msg])
+
+
 def signing_key_path(directory: Path) -> Path:
     """Return where the signing key made for a directory is kept."""
     return directory.resolve() / SIGNING_KEY_NAME
@@ -53,19 +70,4 @@ def ensure_signing_key(path: Path) -> Path:
     Returns:
         The absolute path.
     """
-    path = path.absolute()
-    if path.exists():
-        return path
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(file, "w", encoding="ascii") as stream:
-                stream.write(secrets.token_hex(SIGNING_KEY_BYTES) + "\n")
-            os.link(scratch, path)
-        except FileExistsError:  # another process was first: its key is the key
-            return path
-        finally:
-            scratch.unlink(missing_ok=True)
-    return path
+    return ensure_secret(path)

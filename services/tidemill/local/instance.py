@@ -1,4 +1,4 @@
-"""What a directory remembers of its broker: cluster, ports and process, across restarts."""
+"""What a directory remembers of a server: cluster, ports and process, across restarts."""
 
 from __future__ import annotations
 
@@ -92,8 +92,13 @@ class Home:
 
     @property
     def console(self) -> Path:
-        """What the Java runtime prints, begun anew at each start."""
+        """What the program prints, begun anew at each start."""
         return self.folder / "console.log"
+
+    def begin_console(self) -> None:
+        """Put what was printed by the run before aside."""
+        if self.console.exists():
+            self.console.replace(self.folder / "console.previous.log")
 
     def create(self) -> None:
         """Make the folder; keep its directory, which also holds a secret, out of repositories."""
@@ -127,7 +132,7 @@ class Home:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             msg = (
                 f"{self.state} must be the JSON written by `tidemill up`, found: {error}; end "
-                "the broker, if it runs, and remove that file; the topics are kept"
+                "what it started, if that runs, and remove that file; the data is kept"
             )
             raise ConfigError([msg]) from error
 

@@ -15,6 +15,7 @@ VARIABLES: Mapping[str, str] = {
     "TIDEMILL_BOOTSTRAP": "brokers, host:port,...",
     "TIDEMILL_CACHE": "where the embedded Kafka's files are kept",
     "TIDEMILL_DATA": "where tests find the shared data sets",
+    "TIDEMILL_REDIS_URL": "Redis, redis://user:password@host:port/0",
     "TIDEMILL_SCHEMA_REGISTRY_URL": "a Confluent-compatible schema registry",
     "TIDEMILL_SIGNING_KEY_FILE": "key that snapshots are signed with, 32 bytes as hex",
 }

@@ -1,0 +1,167 @@
+"""The one Redis client: every limit set here, every error the house's.
+
+A command whose answer was lost is sent once more, so what is sent must be idempotent.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import TimeoutError as LateError
+from redis.retry import Retry
+
+from tidemill.kernel.errors import (
+    ConfigError,
+    DependencyUnavailableError,
+    InvariantError,
+    MeshError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+DEPENDENCY = "Redis"
+# What may follow a URL as `?name=value`; anything else would change the limits below.
+PARAMETERS = {"redis": (), "rediss": ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+# A health check and two attempts that are lost take 6 s: less than a transaction may (10 s).
+CONNECT_S = 1.0
+ANSWER_S = 2.0
+RETRIES = 1
+RETRY_AFTER_S = 0.1
+# A connection that rested longer is asked first whether it still is one.
+HEALTH_CHECK_S = 15
+# What the runtime is told to wait before it delivers the same record again.
+REDELIVER_AFTER_S = 1.0
+
+_AWAY = (LostError, LateError, OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
+# A full disk, full memory and the like, as the code of an answer or, in a script, within it.
+_PASSING = re.compile(
+    r"(?:^|[ :]-?)(MISCONF|OOM|LOADING|BUSY|NOREPLICAS|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) "
+)
+
+
+class RedisClient:
+    """One Redis, asked by `run`; nothing is connected before the first command.
+
+    Args:
+        url: `redis://user:password@host:port/0`, or `rediss://` for TLS, with `PARAMETERS`.
+
+    Raises:
+        ConfigError: The URL is not of that form.
+    """
+
+    def __init__(self, url: str) -> None:
+        _check(url)
+        self.address = without_password(url)
+        self._redis = Redis.from_url(
+            url,
+            protocol=2,  # the same types from every version of server and client
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=ANSWER_S,
+            retry=Retry(ConstantBackoff(RETRY_AFTER_S), RETRIES),
+            health_check_interval=HEALTH_CHECK_S,
+            decode_responses=False,
+            driver_info=None,  # servers before 7.2 refuse to be told
+        )
+
+    def run(self, commands: Callable[[Redis], T]) -> T:
+        """Return what `commands` make of the redis-py client; its errors become ours.
+
+        Raises:
+            DependencyUnavailableError: Redis is away, full or loading.
+            InvariantError: It refuses us, or the commands are wrong.
+        """
+        with _translated(self.address):
+            return commands(self._redis)
+
+    def check(self) -> None:
+        """Hold that Redis answers and takes us; for before the start.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        try:
+            self._redis.ping()
+        except RedisError as error:
+            msg = (
+                f"Redis at {self.address} must answer within {ANSWER_S:g} s and take user and "
+                f"password, found: {_one_line(error)}"
+            )
+            raise ConfigError([msg]) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+
+
+def without_password(url: str) -> str:
+    """Return a URL fit for logs: user and place, no password and no parameters."""
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit((parts.scheme, f"{name}@{place}" if name else place, parts.path, "", ""))
+
+
+def translate(error: RedisError, address: str) -> MeshError:
+    """Return what an error of redis-py means: wait, or halt."""
+    said = f"{DEPENDENCY} at {address}"
+    if isinstance(error, _REFUSED):
+        return InvariantError(f"{said} must accept this worker, it refused: {_one_line(error)}")
+    passes = isinstance(error, ResponseError) and _PASSING.search(str(error)) is not None
+    if passes or isinstance(error, _AWAY):
+        return DependencyUnavailableError(
+            f"{said} ({_one_line(error)})", retry_after_s=REDELIVER_AFTER_S
+        )
+    return InvariantError(f"{said} must carry out what it is told, it answered: {_one_line(error)}")
+
+
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise translate(error, address) from error
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_formed = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ConfigError([f"{_form('what is no URL')}: {error}"]) from error
+    allowed = PARAMETERS.get(parts.scheme)
+    given = [option.partition("=")[0] for option in parts.query.split("&") if option]
+    if not is_formed or allowed is None or not set(given) <= set(allowed):
+        raise ConfigError([_form(without_password(url))])
+
+
+def _form(found: str) -> str:
+    tls = ", ".join(PARAMETERS["rediss"])
+    return (
+        "the Redis URL must be redis://user:password@host:port/0, or rediss:// for TLS, followed "
+        f"by no parameters but those of TLS ({tls}), was {found}"
+    )
+
+
+def _one_line(error: RedisError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
