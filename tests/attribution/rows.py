@@ -13,7 +13,7 @@ from tidemill.contracts.stream import Feature
 from tidemill.models.outputs import Anomaly, Binary, Multiclass, Regression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tidemill.models.outputs import Task
 
@@ -71,7 +71,7 @@ def _modes(calm_every: int = CALM_EVERY) -> Iterator[Labelled]:
             yield Labelled({**row.x, GRADE: row.grade}, row.mode)
 
 
-_RAW = {
+_RAW: dict[str, Callable[[], Iterator[Labelled]]] = {
     "elec up": _prices,
     "elec demand": _demands,
     "elec": _prices,

@@ -47,6 +47,7 @@ class Sheet:
         model: As the definition has it: champion, challengers, repeat.
         features: Settings of single features.
         options: Further keys of the stream.
+        order: Of the features; numbers before the rest if it is not given.
     """
 
     name: str
@@ -56,11 +57,12 @@ class Sheet:
     nominal: Sequence[str] = ()
     features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # Any: as above
     options: Mapping[str, Any] = field(default_factory=dict)  # Any: as above
+    order: Sequence[str] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """All features, in the order in which models see them."""
-        return (*self.numbers, *self.nominal)
+        return tuple(self.order) or (*self.numbers, *self.nominal)
 
     @property
     def record(self) -> dict[str, Any]:  # Any: an Avro schema
@@ -96,7 +98,7 @@ class Sheet:
             "time": "at",
             "id": "id",
             "features": {
-                name: {**features[name], **self.features.get(name, {})} for name in features
+                name: {**features[name], **self.features.get(name, {})} for name in self.names
             },
             "target": "none" if self.kind is None else {"field": target},
             "model": {**self.model, "memory": memory},
