@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from tidemill.contracts.explanation import (
     Method,
     Part,
     named,
+    source_of,
 )
 from tidemill.contracts.prediction import about, text
 
@@ -95,3 +97,16 @@ def test_an_explanation_is_what_the_general_encoder_makes_of_it(data: st.DataObj
     )
 
     assert value == codec("Explanation").encode(record)
+    assert source_of(value) == offset
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x00", b"\x00\x00\x00\x00\x01no"])
+def test_what_is_no_explanation_has_no_source(value: bytes | None) -> None:
+    assert source_of(value) is None
+
+
+def test_an_explanation_that_ends_too_early_has_no_source() -> None:
+    prefix = ExplanationEncoder("sensor.events", 0)._prefix
+    assert source_of(prefix) is None
+    assert source_of(prefix + b"\x06abc\x02") is None
+    assert source_of(prefix + b"\x05") is None

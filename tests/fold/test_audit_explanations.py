@@ -7,7 +7,8 @@ import pytest
 from fold.history import KEY, ListLog, make_history, with_flipped_bit
 from processors.ledger_reader import Reader, small_history
 from tidemill.contracts.topics import EXPLANATIONS, LEDGER
-from tidemill.fold.audit import replay
+from tidemill.fold.audit import Span, replay
+from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.findings import Kind
 
 
@@ -75,3 +76,25 @@ def test_what_was_before_an_explainer_that_began_at_the_end_is_not_missing() -> 
     assert len(made) == 12
     found = replay(late.log, 0, KEY)
     assert (found.findings, found.counts["explanations"]) == ([], 12)
+
+
+def test_a_block_that_was_written_again_later_is_found_record_by_record() -> None:
+    log = explained(small_history().log)
+    for message in log.topics[EXPLANATIONS][2:8]:
+        log.append(EXPLANATIONS, message.value, key=message.key)
+    moved = log.topics[EXPLANATIONS][24:]
+    log.topics[EXPLANATIONS] = [
+        *log.topics[EXPLANATIONS][:15],
+        *moved,
+        *log.topics[EXPLANATIONS][15:24],
+    ]
+    findings = replay(log, 0, KEY).findings
+    assert {finding.kind for finding in findings} == {Kind.OUTPUT_FOREIGN}
+    assert [finding.place.first for finding in findings] == [m.offset for m in moved]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_explanations_before_a_span_are_not_accused(first: int) -> None:
+    log = explained(small_history().log)
+    found = replay(log, 0, KEY, span=Span(start=AtSequence(first)))
+    assert found.findings == []

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
+
+
+RETRY_AFTER_S = 0.5
 
 
 class Cursor:
@@ -37,6 +40,7 @@ class Cursor:
         Raises:
             InvariantError: One of them is missing, or a record stands before them that no run
                 names.
+            DependencyUnavailableError: The topic does not show them yet.
         """
         if self._batches is None and not self._ready:
             self._next = max(self._next, first)
@@ -54,6 +58,9 @@ class Cursor:
             self._next = max(self._next, self._stop)
             if not self._read_on():
                 break
+        if self._follows and self._stop <= last:
+            msg = f"records of {self._topic}-{self._partition} up to {last}, which the ledger names"
+            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
         if not taken or taken[0].offset != first or taken[-1].offset != last:
             found = f"{taken[0].offset} to {taken[-1].offset}" if taken else "nothing"
             msg = (

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from tidemill.fold.plans import StreamPlan
     from tidemill.fold.seen import Seen
     from tidemill.fold.tracked import AssetModels, Tracked
+    from tidemill.models.state import Blueprint
 
     # Told of every explanation: the event, its asset's models, and what was said.
     Listener = Callable[[Seen, AssetModels, Explained], None]
+
+
+MOST_BLUEPRINTS = 256
 
 
 class Explaining:
@@ -54,7 +58,7 @@ class Explaining:
         self._listener = listener
         self._breathe = breathe
         self._encoder: ExplanationEncoder | None = None
-        self._names: dict[bytes, dict[str, bytes]] = {}
+        self._names: dict[int, tuple[Blueprint, dict[str, bytes]]] = {}
 
     def __call__(
         self,
@@ -105,19 +109,24 @@ class Explaining:
         x: dict[str, Any],  # Any: as above
         explained: Explained,
     ) -> list[Part]:
-        blueprint = champion.blueprint
-        names = self._names.get(blueprint.digest)
-        if names is None:
-            names = {
-                feature.name: named(feature.name, feature.unit) for feature in blueprint.features
-            }
-            self._names[blueprint.digest] = names
+        names = self._names_of(champion.blueprint)
         return [
             Part(
                 names[share.feature], x.get(share.feature), share.attribution, share.standard_error
             )
             for share in explained.shares
         ]
+
+    def _names_of(self, blueprint: Blueprint) -> dict[str, bytes]:
+        """Return how sensors are written, by name; units may change where the model stays."""
+        known = self._names.get(id(blueprint))
+        if known is not None and known[0] is blueprint:
+            return known[1]
+        names = {feature.name: named(feature.name, feature.unit) for feature in blueprint.features}
+        if len(self._names) >= MOST_BLUEPRINTS:
+            self._names.clear()
+        self._names[id(blueprint)] = blueprint, names
+        return names
 
     def _encode(
         self, partition: int, explains: Explains, parts: list[Part], explained: Explained

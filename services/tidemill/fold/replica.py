@@ -97,6 +97,10 @@ class Replica:
         self._states = dict(states)
         self._unread = set(states)
 
+    def forget_states(self, sequence: int) -> None:
+        """Let go of the states up to an entry: what of them was needed is in the fold."""
+        self._states = {k: each for k, each in self._states.items() if each.sequence > sequence}
+
     def become(self, digest: bytes, before: int, sequence: int) -> Generator[None, None, Fold]:
         """Come under the terms with this digest at an entry, searching the ledger before an offset.
 

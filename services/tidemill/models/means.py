@@ -35,9 +35,11 @@ def keeps_means(steps: Sequence[Step]) -> bool:
     for nested in _NESTED:
         if nested in parameters:
             name, _ = component(parameters[nested])
+    if is_bag:
+        return not name.startswith("tree.")
     if name.startswith(_KNOWN):
         return False
-    is_linear = name.startswith("linear_model.") and not is_bag
+    is_linear = name.startswith("linear_model.")
     return not (is_linear and any(step.name == _CENTRED for step in steps))
 
 

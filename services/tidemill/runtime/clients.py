@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TRANSACTION_TIMEOUT_MS = 10_000
 SESSION_TIMEOUT_MS = 10_000
+MAX_POLL_MS = 3_600_000
 
 
 class RawMessage(Protocol):
@@ -196,6 +197,8 @@ class KafkaClients:
                 "partition.assignment.strategy": "range",
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": 1000,
+                # A slow model may be explained for long; a loop that hangs is the probe's to see.
+                "max.poll.interval.ms": MAX_POLL_MS,
             }
         )
         return member

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from tidemill.contracts.codec import codec
+from tidemill.contracts.explanation import source_of
 from tidemill.contracts.topics import EVENTS, EXPLANATIONS
 from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.explaining import Explaining
-from tidemill.kernel.errors import InvalidRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +46,7 @@ class ExplanationAudit:
         self._ready: deque[_Stored] = deque()
         self._first = self._next_source()
         self._last = _last_source(log, partition, begin, end)
+        self._taken = -1
         self.witness = Explaining(choose=self._is_there)
         self.compared = 0
 
@@ -64,22 +64,32 @@ class ExplanationAudit:
         runs = [run for run in entry.runs if run.topic == EVENTS]
         if not runs or self._first is None:
             return []
+        if self._taken < 0:
+            self._taken = runs[0].first - 1
+            self._take(self._taken)
         stored = self._take(runs[-1].last)
         if is_partial:
+            self._taken = max([self._taken, *(each.source or -1 for each in stored)])
             return []
-        return self._compare(entry, made, [each for each in stored if each.source is not None]) + [
-            self._finding(entry, Kind.OUTPUT_ALTERED, each.message, "it cannot be read")
-            for each in stored
-            if each.source is None
-        ]
+        findings, once = [], []
+        for each in stored:
+            if each.source is None:
+                found = "it cannot be read"
+                findings.append(self._finding(entry, Kind.OUTPUT_ALTERED, each.message, found))
+            elif each.source <= self._taken:
+                found = f"{EVENTS}-{self._partition}@{each.source} is explained already"
+                findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, each.message, found))
+            else:
+                self._taken = each.source
+                once.append(each)
+        return [*self._compare(entry, made, once), *findings]
 
     def _compare(self, entry: Entry, made: list[Emit], stored: list[_Stored]) -> list[Finding]:
         findings = []
-        by_source = {each.source: each.message for each in reversed(stored)}
-        first = min(run.first for run in entry.runs if run.topic == EVENTS)
+        by_source = {each.source: each.message for each in stored}
         for emit in made:
             self.compared += 1
-            source = _source(emit.value)
+            source = source_of(emit.value)
             message = by_source.pop(source, None)
             if message is None:
                 place = Place(EXPLANATIONS, self._partition, None, None)
@@ -88,15 +98,9 @@ class ExplanationAudit:
             elif message.value != emit.value:
                 found = "the model says something else"
                 findings.append(self._finding(entry, Kind.OUTPUT_ALTERED, message, found))
-        doubled = len(stored) - len({each.source for each in stored})
-        for source, message in by_source.items():
-            if source is not None and source >= first:
-                found = "no prediction of this entry asks for it"
-                findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, message, found))
-        if doubled:
-            last = stored[-1].message
-            found = f"{doubled} events of this entry are explained twice"
-            findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, last, found))
+        for message in by_source.values():
+            found = "no prediction asks for it"
+            findings.append(self._finding(entry, Kind.OUTPUT_FOREIGN, message, found))
         return findings
 
     @staticmethod
@@ -129,29 +133,16 @@ class ExplanationAudit:
             batch = next(self._batches, None)
             if batch is None:
                 return bool(self._ready) and not more
-            self._ready.extend(_Stored(message, _source(message.value)) for message in batch)
+            self._ready.extend(_Stored(message, source_of(message.value)) for message in batch)
             more = more and not batch
         return True
 
 
 def _last_source(log: Log, partition: int, begin: int, end: int) -> int:
-    """Return the last source that can be read; -1 if there is none."""
-    start = end
-    while start > begin:
-        start = max(begin, start - 64)
-        found = [
-            source
-            for messages in log.read(EXPLANATIONS, partition, start, end)
-            for message in messages
-            if (source := _source(message.value)) is not None
-        ]
-        if found:
-            return found[-1]
-    return -1
-
-
-def _source(value: bytes | None) -> int | None:
-    try:
-        return int(codec("Explanation").decode(value)["source"]["offset"])
-    except InvalidRecordError:
-        return None
+    """Return the highest source; -1 if there is none. Records may stand where none should."""
+    last = -1
+    for messages in log.read(EXPLANATIONS, partition, begin, end):
+        for message in messages:
+            source = source_of(message.value)
+            last = max(last, -1 if source is None else source)
+    return last

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
 from tidemill.fold.audit.starting import drained
@@ -11,6 +12,7 @@ from tidemill.fold.explaining import Explaining
 from tidemill.fold.ledger_log import read_entry
 from tidemill.fold.replica import ROLLBACK, SKIP, Replica
 from tidemill.fold.retirement import KIND as RETIRE
+from tidemill.fold.retirement import assets_retired
 from tidemill.fold.saving import Saving
 from tidemill.fold.snapshots import Kept, tombstones
 from tidemill.fold.terms import KIND as TERMS
@@ -22,7 +24,7 @@ from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from tidemill.attribution.explained import Explained
     from tidemill.fold.applying import Fold
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from tidemill.fold.seen import Seen
     from tidemill.fold.shelf import Restored
     from tidemill.fold.snapshots import SigningKey
-    from tidemill.fold.terms import Terms
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
@@ -57,7 +58,6 @@ class Mirror:
 
     Args:
         log: The topics.
-        known: Terms at hand, by digest.
         breathe: Called after each explanation.
 
     Attributes:
@@ -69,7 +69,6 @@ class Mirror:
         self,
         log: Log,
         partition: int,
-        known: Mapping[bytes, Terms],
         idle: IdleModels,
         *,
         signing: SigningKey,
@@ -81,12 +80,14 @@ class Mirror:
         self._signing = signing
         self._policy = policy
         self._saving: Saving | None = None
-        self._explaining = Explaining(listener=self._listen, breathe=breathe)
+        listen = WeakMethod(self._listen)  # or the whole replica would wait for the collector
+        self._explaining = Explaining(listener=lambda *what: _heard(listen, *what), breathe=breathe)
+        self._gone: dict[ModelKey, int] = {}
         self._must_save_all = False
         self._saved: dict[ModelKey, int] = {}
         self._taken: dict[ModelKey, Restored] = {}
         self.views = Views()
-        self.replica = Replica(log, partition, known, idle, witness=self._explaining)
+        self.replica = Replica(log, partition, {}, idle, witness=self._explaining)
         self.last: Placed | None = None
         self.explained: Counter[bool] = Counter()
 
@@ -95,8 +96,18 @@ class Mirror:
         self.explained[explained.exact] += 1
         self.views.add(seen, asset, explained, self.replica.fold.records)
 
-    def start_from(self, states: Mapping[ModelKey, Restored], place: Placed) -> None:
-        """Take over the states that were saved, and the views among them."""
+    def start_from(
+        self,
+        states: Mapping[ModelKey, Restored],
+        place: Placed,
+        refused: Collection[ModelKey] = (),
+    ) -> None:
+        """Take over the states that were saved, and the views among them.
+
+        Args:
+            refused: Records that nobody can use: they are deleted with the next transaction.
+        """
+        self._gone = {key: 1 for key in sorted(refused) if key not in states}
         models = {}
         for key, restored in states.items():
             if key == PLACE:
@@ -118,7 +129,8 @@ class Mirror:
             leftover: Saved here before, and worth nothing any more.
         """
         self._taken = dict(states)
-        self._saved = {key: state.chunks for key, state in leftover.items() if key != PLACE}
+        self._gone = {key: state.chunks for key, state in leftover.items() if key not in states}
+        self._gone.pop(PLACE, None)
         self._must_save_all = True
         self.replica.start_from(states)
 
@@ -135,6 +147,7 @@ class Mirror:
             self._saved[key] = len(kept)
             emits += kept
         self._taken = {}
+        self.replica.forget_states(self.last.entry.sequence)
         return [*emits, *self.save(positions)]
 
     def fold_again(self, placed: Placed) -> Generator[None, None, Step]:
@@ -188,10 +201,25 @@ class Mirror:
             raise mismatch(self.log, self.partition, step)
 
     def _note(self, entry: Entry) -> None:
-        """Save all models with what no re-fold should have to cross: inputs may be gone there."""
+        """Save all models with what no re-fold should have to cross, and forget those that went.
+
+        Which ones went is asked at once: one of that name may be there again with the next entry.
+        """
         kinds = {action.kind for action in entry.actions}
-        if kinds & _CROSSED_ONCE or (TERMS in kinds and not entry.runs):
-            self._must_save_all = True
+        if not (kinds & _CROSSED_ONCE or (TERMS in kinds and not entry.runs)):
+            return
+        self._must_save_all = True
+        fold = self.replica.fold
+        assert fold is not None
+        retired = {ModelKey(*name, VIEW) for name in assets_retired(entry)}
+        for key in sorted({*self._saved, *self.views.keys()}):
+            if key.model == VIEW:
+                is_there = key.stream in fold.plans and key not in retired
+            else:
+                is_there = fold.fleet.since(key) is not None
+            if not is_there:
+                self.views.drop(key)
+                self._gone[key] = max(self._gone.get(key, 0), self._saved.pop(key, 0))
 
     def save(self, positions: Mapping[str, int]) -> list[Emit]:
         """Return the records that let another worker go on from here."""
@@ -200,8 +228,14 @@ class Mirror:
         assert fold is not None
         is_all, self._must_save_all = self._must_save_all, False
         saving = self._saving_of(fold)
+        gone, self._gone = self._gone, {}
+        emits = tombstones(
+            [_Gone(key, chunks) for key, chunks in gone.items() if chunks],
+            self.partition,
+            topic=EXPLAINER_SNAPSHOTS,
+        )
         due = saving.due(is_all)
-        emits = [
+        emits += [
             emit
             for tracked in due
             for emit in saving.save(
@@ -210,8 +244,6 @@ class Mirror:
         ]
         self._saved.update({tracked.key: tracked.chunks for tracked in due})
         emits += self._save_views(saving, due, positions, is_all=is_all)
-        if is_all:
-            emits += self._forget(fold)
         fold.fleet.rest()
         place = Place(entry.sequence, self.last.offset + 1, entry.hash.hex(), self._resume(fold))
         kept = Kept(PLACE, entry.sequence, place.encode(), fold.terms.digest)
@@ -238,29 +270,10 @@ class Mirror:
         for key in self.views.due(models, records=self.replica.fold.records, lag=lag):
             view = self.views[key]
             kept = Kept(key, self.last.entry.sequence, view.importance.encode(), view.made_of)
-            emits += saving.keep(kept, positions, topic=EXPLAINER_SNAPSHOTS)
-            self._saved[key] = 1
+            saved = saving.keep(kept, positions, topic=EXPLAINER_SNAPSHOTS)
+            self._saved[key] = len(saved)
+            emits += saved
         return emits
-
-    def _forget(self, fold: Fold) -> list[Emit]:
-        """Return what deletes saved states of models that are no more."""
-        gone = []
-        for key, chunks in list(self._saved.items()):
-            is_there = self._has_view(fold, key) if key.model == VIEW else _has_model(fold, key)
-            if not is_there:
-                del self._saved[key]
-                self.views.drop(key)
-                gone.append(_Gone(key, chunks))
-        return tombstones(gone, self.partition, topic=EXPLAINER_SNAPSHOTS)
-
-    def _has_view(self, fold: Fold, key: ModelKey) -> bool:
-        """Return whether the models of a view are there; that of a stream while there is one."""
-        plan = fold.plans.get(key.stream)
-        if plan is None:
-            return False
-        if not key.asset:
-            return True
-        return _has_model(fold, ModelKey(key.stream, key.asset, plan.blueprints[0].name))
 
     def _resume(self, fold: Fold) -> int:
         """Return the entry after which a re-fold starts: before the oldest unsaved change."""
@@ -269,5 +282,7 @@ class Mirror:
         return min(dirty) - 1 if dirty else self.last.entry.sequence
 
 
-def _has_model(fold: Fold, key: ModelKey) -> bool:
-    return fold.fleet.since(key) is not None
+def _heard(listen: WeakMethod[Any], *what: Any) -> None:  # Any: what a listener is told
+    hears = listen()
+    if hears is not None:
+        hears(*what)

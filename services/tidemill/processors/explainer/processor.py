@@ -112,7 +112,6 @@ class ExplainerFactory:
         mirror = Mirror(
             log,
             partition,
-            {terms.digest: terms},
             idle,
             signing=signing,
             policy=self._policy,

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
+from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, EXPLANATIONS, LEDGER
+from tidemill.fold.applying import Fold
 from tidemill.fold.audit.bounds import first_entry
 from tidemill.fold.audit.saved import SavedStates
-from tidemill.fold.audit.starting import Source, choose_start
-from tidemill.fold.ledger_log import entries_after, entry_before, read_entry
+from tidemill.fold.audit.starting import Source, Start, choose_start
+from tidemill.fold.ledger_log import (
+    entries_after,
+    entry_before,
+    last_entry,
+    read_entry,
+    retained_terms,
+)
 from tidemill.fold.recovery import check_standing, fill
 from tidemill.fold.shelf import Shelf
+from tidemill.fold.views import VIEW
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.processors.explainer.place import KEY as PLACE
 from tidemill.processors.explainer.place import Place
@@ -74,24 +82,30 @@ def restore(
     shelf = Shelf(signing, plant=terms.definition.plant, states=states)
     yield from fill(shelf, log, EXPLAINER_SNAPSHOTS, partition)
     refused = tuple(shelf.refused)
-    kept = None if shelf.suspects else shelf.newest.get(PLACE)
+    kept = None if PLACE in shelf.suspects else shelf.newest.get(PLACE)
     place = None if kept is None else Place.decode(kept.state)
-    if place is not None and _has_lost_inputs(log, partition, place):
-        if not from_end:
-            raise _too_late(partition, place)
-        place, committed = None, None
-    if place is None:
-        offset = log.span(LEDGER, partition)[int(from_end)] if committed is None else committed
+    if place is not None:
+        committed = place.offset if committed is None else committed
+        if _has_lost_inputs(log, partition, place):
+            if not from_end:
+                raise _too_late(partition, place.resume)
+            place, committed = None, None
+    suspects = yield from _missed(shelf, log, partition, terms)
+    if place is None or suspects:
+        if committed is None and not from_end:
+            _check_unexplained(log, partition)
         saved = SavedStates(log, partition, signing, until=ANY_SEQUENCE)
         source = Source(log, partition, signing, saved.claims, {terms.digest: terms})
-        offset, refolded = yield from _begin(mirror, source, offset, leftover=shelf.newest)
+        offset, refolded = yield from _begin(
+            mirror, source, committed, from_end=from_end, leftover=shelf.newest
+        )
         shelf.clear()
         return Restored(mirror, offset, refused, refolded, mirror.first_save())
     yield from _check_offset(log, partition, place, committed)
     tail = yield from entry_before(log, partition, place.offset)
     if tail is None or tail.entry.hash.hex() != place.hash:
         raise _other_ledger(partition, place)
-    mirror.start_from(shelf.newest, tail)
+    mirror.start_from(shelf.newest, tail, shelf.suspects)
     refolded = yield from _fold_again(mirror, log, place.resume, tail)
     fold = yield from mirror.replica.become(
         tail.entry.definition, tail.offset + 1, tail.entry.sequence
@@ -101,7 +115,41 @@ def restore(
         check_standing(fold, tail.entry, EXPLAINER_SNAPSHOTS)
     shelf.clear()
     fold.fleet.changed.clear()
+    mirror.replica.forget_states(place.sequence)
     return Restored(mirror, place.offset, refused, refolded)
+
+
+def _missed(
+    shelf: Shelf, log: Log, partition: int, terms: Terms
+) -> Generator[None, None, set[ModelKey]]:
+    """Return the models in force whose newest state was refused; a view can begin anew."""
+    suspects = {key for key in shelf.suspects if key != PLACE and key.model != VIEW}
+    if not suspects:
+        return suspects
+    tail = yield from last_entry(log, partition)
+    if tail is None:
+        return suspects
+    digest = tail.entry.definition
+    found = yield from retained_terms(log, partition, digest, tail.offset + 1)
+    fleet = Fold(found or terms, partition).fleet
+    return {key for key in suspects if fleet.blueprint(key) is not None}
+
+
+def _check_unexplained(log: Log, partition: int) -> None:
+    """Hold that an explainer that knows no place has not explained anything before.
+
+    Raises:
+        InvariantError: It has: explanations would be written twice.
+    """
+    begin, end = log.span(EXPLANATIONS, partition)
+    for messages in log.read(EXPLANATIONS, partition, begin, end):
+        if messages:
+            msg = (
+                f"{EXPLANATIONS}-{partition}: there are explanations, but neither a place in "
+                f"{EXPLAINER_SNAPSHOTS} nor an offset of the group says up to where; restore one "
+                "of them, or leave a gap and go on with --from-end"
+            )
+            raise InvariantError(msg)
 
 
 def _fold_again(mirror: Mirror, log: Log, after: int, tail: Placed) -> Generator[None, None, int]:
@@ -124,26 +172,39 @@ def _has_lost_inputs(log: Log, partition: int, place: Place) -> bool:
 
 
 def _begin(
-    mirror: Mirror, source: Source, offset: int, *, leftover: Mapping[ModelKey, Shelved]
+    mirror: Mirror,
+    source: Source,
+    committed: int | None,
+    *,
+    from_end: bool,
+    leftover: Mapping[ModelKey, Shelved],
 ) -> Generator[None, None, tuple[int, int]]:
     """Bring a mirror to where explanations begin, by states of the learner's.
+
+    Args:
+        committed: From where on in the ledger; None where the operator chooses.
 
     Returns:
         The offset of the first ledger entry that can be explained, and the records folded again.
 
     Raises:
-        InvariantError: There are no states from which to begin.
+        InvariantError: There are no states from which to begin, or only later than they must.
     """
     log, partition = source.log, source.partition
-    tail = yield from entry_before(log, partition, offset)
-    # The entry before is folded too: from states alone nothing could be held against the ledger.
-    wanted = 1 if tail is None else max(1, tail.entry.sequence)
+    begin, end = log.span(LEDGER, partition)
+    offset = committed if committed is not None else end if from_end else begin
     if first_entry(log, partition, lambda _: True) is None:
         return offset, 0
-    start = choose_start(source, wanted)
+    start = yield from _start(source, offset)
+    is_short = bool(start.obstacle) or (committed is not None and start.offset > offset)
+    if is_short and from_end and offset != end:
+        offset = end
+        start = yield from _start(source, end)
+    elif is_short and not start.obstacle:
+        raise _too_late(partition, None)
     if start.obstacle:
         msg = (
-            f"{LEDGER}-{partition}: explanations from entry {wanted} on need states from which to "
+            f"{LEDGER}-{partition}: explanations from offset {offset} on need states from which to "
             f"fold: {start.obstacle}; begin at the end with --from-end"
         )
         raise InvariantError(msg)
@@ -162,6 +223,15 @@ def _begin(
         yield from mirror.replica.become(entry.definition, before.offset + 1, entry.sequence)
         mirror.last = before
     return offset, refolded
+
+
+def _start(source: Source, offset: int) -> Generator[None, None, Start]:
+    """Return from where to fold to explain from a ledger offset on.
+
+    The entry before is folded too: from states alone nothing could be held against the ledger.
+    """
+    tail = yield from entry_before(source.log, source.partition, offset)
+    return choose_start(source, 1 if tail is None else max(1, tail.entry.sequence))
 
 
 def _check_offset(
@@ -189,9 +259,10 @@ def _check_offset(
             raise DependencyUnavailableError(msg, retry_after_s=0.1)
 
 
-def _too_late(partition: int, place: Place) -> InvariantError:
+def _too_late(partition: int, resume: int | None) -> InvariantError:
+    since = "since then" if resume is None else f"after entry {resume}"
     return InvariantError(
-        f"{LEDGER}-{partition}: what was applied after entry {place.resume} must be retained to be "
+        f"{LEDGER}-{partition}: what was applied {since} must be retained to be "
         "explained, it is not any more. Choose: restore the records; or start once with --from-end "
         "to leave the gap unexplained and go on from the models as they are now"
     )
