@@ -66,7 +66,7 @@ class ExplanationAudit:
             return []
         if self._taken < 0:
             self._taken = runs[0].first - 1
-            self._take(self._taken)
+            self._pass_by(self._taken)
         stored = self._take(runs[-1].last)
         if is_partial:
             self._taken = max([self._taken, *(each.source or -1 for each in stored)])
@@ -106,6 +106,19 @@ class ExplanationAudit:
     @staticmethod
     def _finding(entry: Entry, kind: Kind, message: Message, found: str) -> Finding:
         return Finding(kind, Place.of(message), entry.sequence, _MUST, found)
+
+    def _pass_by(self, last: int) -> None:
+        """Leave out the explanations of events up to an offset, and unreadable ones among them."""
+        unread: list[_Stored] = []
+        while self._fill():
+            each = self._ready.popleft()
+            if each.source is not None and each.source <= last:
+                unread.clear()
+                continue
+            unread.append(each)
+            if each.source is not None:
+                break
+        self._ready.extendleft(reversed(unread))
 
     def _take(self, last: int) -> list[_Stored]:
         """Return the explanations of events up to an offset."""
