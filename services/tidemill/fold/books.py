@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
@@ -11,6 +11,7 @@ from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
 from tidemill.fold.saving import Saving
 from tidemill.fold.terms import KIND as TERMS
+from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey
 
 BUDGET = "budget"
+SMALLEST_CHUNK_BYTES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,21 @@ class Policy:
     anchor_every: int = 100_000
     chunk_bytes: int = 900_000
     define_every: int = 1_000
+
+    def smaller(self) -> Policy:
+        """Return the policy with chunks of half the size; a large model never stops the data.
+
+        Raises:
+            InvariantError: They would be smaller than a topic must take.
+        """
+        chunk_bytes = self.chunk_bytes // 2
+        if chunk_bytes < SMALLEST_CHUNK_BYTES:
+            msg = (
+                f"topics must take records of {SMALLEST_CHUNK_BYTES} bytes, the broker refuses "
+                "them; raise max.message.bytes with `tidemill topics --execute`"
+            )
+            raise InvariantError(msg)
+        return replace(self, chunk_bytes=chunk_bytes)
 
 
 class Books:

@@ -147,8 +147,7 @@ class _Candidates:
         return beginnings_after(base.offset, names, self._source.log, self._source.partition)
 
     def start(self) -> Start:
-        base = self._base
-        if base is None:
+        if (base := self._base) is None:
             return Start(0, obstacle=f"no entry before {self._floor} can be read")
         fleet = self._fold(base).fleet
         after = base.entry.resume

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, EXPLANATIONS, IMPORTANCES, LEDGER
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.idle import IdleModels
-from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.processor import Opened
 from tidemill.kernel.reports import Report
 from tidemill.processors.explainer.mirror import Mirror
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 PROCESSOR = "explainer"
 INPUTS = (LEDGER,)
-SMALLEST_CHUNK_BYTES = 4_096
 
 
 class Explainer:
@@ -130,11 +127,4 @@ class ExplainerFactory:
 
     def write_smaller(self) -> None:
         """Halve the chunks of saved states; a large model never stops the explanations."""
-        chunk_bytes = self._policy.chunk_bytes // 2
-        if chunk_bytes < SMALLEST_CHUNK_BYTES:
-            msg = (
-                f"topics must take records of {SMALLEST_CHUNK_BYTES} bytes, the broker refuses "
-                "them; raise max.message.bytes with `tidemill topics --execute`"
-            )
-            raise InvariantError(msg)
-        self._policy = replace(self._policy, chunk_bytes=chunk_bytes)
+        self._policy = self._policy.smaller()

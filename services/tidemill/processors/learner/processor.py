@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit, Message
     from tidemill.kernel.reports import Refused
 
-SMALLEST_CHUNK_BYTES = 4_096
-
 
 class Learner:
     """One partition of the learner.
@@ -189,14 +187,7 @@ class LearnerFactory:
 
     def write_smaller(self) -> None:
         """Halve the chunks of snapshots; a large model never stops the data."""
-        chunk_bytes = self._policy.chunk_bytes // 2
-        if chunk_bytes < SMALLEST_CHUNK_BYTES:
-            msg = (
-                f"topics must take records of {SMALLEST_CHUNK_BYTES} bytes, the broker refuses "
-                "them; raise max.message.bytes with `tidemill topics --execute`"
-            )
-            raise InvariantError(msg)
-        self._policy = replace(self._policy, chunk_bytes=chunk_bytes)
+        self._policy = self._policy.smaller()
 
     def _learner(self, fold: Fold) -> Learner:
         return Learner(fold, Books(fold, None, signing=self._signing, policy=self._policy))
