@@ -70,7 +70,9 @@ def test_assets_that_start_as_their_type_answer_equal_bytes_through_kills_and_re
             feed.write(events[number * each : (number + 1) * each])
             feed.finish()
             await_value(
-                lambda: (mesh.lag() or each) < each or None, lambda: "work goes on", DRAIN_S
+                lambda: (lag := mesh.lag()) is not None and lag < each,
+                lambda: "work goes on",
+                DRAIN_S,
             )
             worker.kill()
             worker.start()

@@ -222,6 +222,19 @@ def test_an_explainer_too_late_for_its_inputs_halts_and_may_begin_at_the_end() -
     assert len(explained(late.read())) == 2
 
 
+@pytest.mark.parametrize("gap", [1, 2, 5])
+def test_an_offset_from_before_the_first_entry_leaves_nothing_unexplained(gap: int) -> None:
+    """Killed before it followed anything, with markers and aborted records before the genesis."""
+    log = small_history().log
+    log.topics[LEDGER] = [m._replace(offset=m.offset + gap) for m in log.topics[LEDGER]]
+    log.ends[LEDGER] += gap
+
+    made = [explained(Reader(log.copy(), committed=at).read()) for at in (None, 0, gap - 1, gap)]
+
+    assert [each["event_id"] for each in made[0]] == [f"e{n}" for n in range(24)]
+    assert made.count(made[0]) == len(made)
+
+
 def test_an_explainer_whose_place_is_kept_does_not_jump_to_the_end() -> None:
     history = History()
     reader = Reader(history.log, from_end=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.codec import codec, wire_prefix
 from tidemill.contracts.hot import varint
@@ -21,6 +21,7 @@ _SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
 _NUMBER = struct.Struct("<bd")  # the branch, then the double
 _LINEAGE_LENGTH = b"\x40"  # 32 bytes, zigzag
 _STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
+_TRUE, _FALSE = b"\x04\x01", b"\x04\x00"  # boolean is branch 2
 
 
 class Quality(IntEnum):
@@ -91,6 +92,8 @@ class PredictionEncoder:
         structure: int,
         quality: Sequence[Quality],
         shadows: Sequence[Said],
+        features: Mapping[str, Any]
+        | None = None,  # Any: numbers and, for nominal features, strings
     ) -> bytes:
         """Return one prediction in wire format."""
         model, version, lineage, value, probabilities, outcome, interval, class_set = said
@@ -116,8 +119,23 @@ class PredictionEncoder:
                 varint(structure) if structure else _NULL,
                 _array([varint(flag) for flag in quality]) if quality else _NULL,
                 _array([_shadow(shadow) for shadow in shadows]) if shadows else _NULL,
+                _NULL if features is None else _features(features),
             )
         )
+
+
+def _features(features: Mapping[str, Any]) -> bytes:  # Any: as above
+    entries = [
+        text(name) + (_STRING_OF_VALUE + text(read) if isinstance(read, str) else _number(read))
+        for name, read in features.items()
+    ]
+    return _SECOND + _array(entries)
+
+
+def _number(read: float) -> bytes:
+    if isinstance(read, bool):
+        return _TRUE if read else _FALSE
+    return _NUMBER.pack(2, read)
 
 
 def _scores(scores: Mapping[str, float]) -> bytes:

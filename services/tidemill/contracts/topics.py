@@ -8,12 +8,15 @@ EVENTS = "sensor.events"
 LABELS = "plant.labels"
 UPDATES = "model.updates"
 PREDICTIONS = "model.predictions"
+OUTCOMES = "model.outcomes"
 EXPLANATIONS = "model.explanations"
 IMPORTANCES = "model.importances"
 LEDGER = "model.ledger"
 SNAPSHOTS = "learner.snapshots"
 EXPLAINER_SNAPSHOTS = "explainer.snapshots"
 ANCHORS = "model.anchors"
+FEEDBACK = "operator.feedback"
+RECEIPTS = "operator.receipts"
 
 RETENTION_DAYS = 184
 
@@ -39,6 +42,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(LABELS, "Label", "asset", about="ground truth for one event"),
     Topic(UPDATES, "Update", "asset", about="one instruction to a model"),
     Topic(PREDICTIONS, "Prediction", "asset", about="one prediction and the model that made it"),
+    Topic(OUTCOMES, "Outcome", "asset", about="what became of one prediction once its label came"),
     Topic(EXPLANATIONS, "Explanation", "asset", about="what each sensor added to one prediction"),
     Topic(
         IMPORTANCES,
@@ -62,8 +66,12 @@ TOPICS: tuple[Topic, ...] = (
         about="the explainer's replica of the models, and where it stands",
     ),
     Topic(ANCHORS, "Snapshot", "stream|asset|model", about="full state of a model, now and then"),
+    Topic(FEEDBACK, "Feedback", "asset", about="what a person says of one answer of a model"),
+    Topic(RECEIPTS, "Receipt", "asset", about="what became of one feedback"),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),
+    Topic(LABELS + ".dlq", "original bytes", "original", about="labels set aside"),
+    Topic(FEEDBACK + ".dlq", "original bytes", "original", about="feedback set aside"),
 )
 
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.compiled import quicken, slow
+from tidemill.models.controls import Controls
 from tidemill.models.means import Means
 from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
@@ -23,7 +24,7 @@ from tidemill.models.state import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CODEC = 2
+CODEC = 3
 
 _PLAIN = {
     "builtins": frozenset({"bool", "dict", "float", "frozenset", "int", "list", "set", "tuple"}),
@@ -256,6 +257,7 @@ def dump_state(state: ModelState) -> bytes:
         state.recent.dump(),
         state.refinement.dump(),
         None if state.means is None else state.means.dump(),
+        None if state.controls is None else state.controls.dump(),
     )
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
@@ -277,6 +279,10 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+def _unpickle(data: bytes) -> Any:  # Any: pickle's
+    return _StateUnpickler(io.BytesIO(data)).load()
+
+
 def load_state(data: bytes) -> ModelState:
     """Return the state in `data`, whose signature the caller has verified.
 
@@ -285,9 +291,10 @@ def load_state(data: bytes) -> ModelState:
     """
     try:
         with _without_collector():
-            pipeline, *rest, recent, refined, means = _StateUnpickler(io.BytesIO(data)).load()
+            pipeline, *rest, recent, refined, means, decided = _unpickle(data)
         measured = None if means is None else Means.load(means)
-        parts = (*rest, Recent.load(recent), Refinement(refined), measured)
+        controls = None if decided is None else Controls.load(decided)
+        parts = (*rest, Recent.load(recent), Refinement(refined), measured, controls)
         return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"

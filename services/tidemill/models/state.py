@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidemill.contracts.stream import Feature, Step
+    from tidemill.models.controls import Controls
     from tidemill.models.refining import RegionKind
 
 SHA256_BYTES = 32
@@ -115,6 +116,7 @@ class ModelState:
         recent: What events are judged by; one and the same in all models of an asset.
         refinement: What the model learned of its own answers.
         means: Of what it learned, where explanations measure from there; None where they do not.
+        controls: What people decided of it; None where nobody has.
     """
 
     pipeline: Any  # Any: River carries no types
@@ -127,6 +129,7 @@ class ModelState:
     recent: Recent = field(default_factory=Recent)
     refinement: Refinement = field(default_factory=Refinement)
     means: Means | None = None
+    controls: Controls | None = None
 
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:

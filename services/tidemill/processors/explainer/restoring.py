@@ -196,7 +196,9 @@ def _begin(
     if first_entry(log, partition, lambda _: True) is None:
         return offset, 0
     start = yield from _start(source, offset)
-    is_short = bool(start.obstacle) or (committed is not None and start.offset > offset)
+    is_short = bool(start.obstacle)
+    if committed is not None and not is_short:
+        is_short = yield from _was_applied(log, partition, offset, start.offset)
     if is_short and from_end and offset != end:
         offset = end
         start = yield from _start(source, end)
@@ -223,6 +225,21 @@ def _begin(
         yield from mirror.replica.become(entry.definition, before.offset + 1, entry.sequence)
         mirror.last = before
     return offset, refolded
+
+
+def _was_applied(log: Log, partition: int, start: int, stop: int) -> Generator[None, None, bool]:
+    """Return whether ledger entries in a span applied anything, or may have.
+
+    An offset that was committed before the first entry lies before markers, and whatever a
+    transaction that was aborted left: nothing of it is to be explained.
+    """
+    if start < stop and start < log.span(LEDGER, partition)[0]:
+        return True
+    for messages in log.read(LEDGER, partition, start, stop):
+        yield
+        if any(read_entry(message).entry.runs for message in messages):
+            return True
+    return False
 
 
 def _start(source: Source, offset: int) -> Generator[None, None, Start]:
