@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PARTITIONS = 4
 ROWS = 800
 FLAGS = ("--batch", "100", "--snapshot-every", "200", "--anchor-every", "300")
-DRAIN_S = 120.0
+DRAIN_S = 600.0
 # One record of each of these topics, each in a partition of its own.
 ALTERED = (EVENTS, PREDICTIONS, SNAPSHOTS, LEDGER)
 

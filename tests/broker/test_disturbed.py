@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_models_end_as_if_no_disturbed_event_had_ever_come(tmp_path: Path) -> None:
     figures, (table,) = prove_undisturbed(tmp_path, rows=1_500, kills=2, snapshot_every=300, seed=2)
 

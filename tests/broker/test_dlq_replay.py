@@ -128,7 +128,7 @@ def test_dead_letters_go_back_once_and_are_predicted(plant: Plant) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     ends = partition_ends(plant.mesh.bootstrap, {}, EVENTS, PARTITIONS)

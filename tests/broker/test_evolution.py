@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from broker.evolving import Schema
 
 EACH = 120
-DRAIN_S = 120.0
+DRAIN_S = 600.0
 STRANGE = struct.pack(">bI", 0, 123_456) + b"nobody knows this"
 
 

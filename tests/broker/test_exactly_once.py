@@ -18,7 +18,7 @@ DISTURBANCES = Disturbances(kills=20, broker_restarts=5, leavings=(signal.SIGTER
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_each_event_counts_once_and_the_past_replays_while_all_around_is_killed(
     tmp_path: Path,
 ) -> None:

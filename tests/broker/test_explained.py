@@ -31,7 +31,7 @@ Predicted = list[dict[str, Any]]  # Any: Avro records
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_each_prediction_is_explained_once_through_kills_a_backlog_and_flipped_bits(
     tmp_path: Path,
 ) -> None:

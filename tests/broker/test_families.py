@@ -37,7 +37,7 @@ def test_every_family_answers_as_plain_river_in_the_fold_alone() -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_family_answers_as_plain_river_to_the_last_bit_through_kills(tmp_path: Path) -> None:
     figures, (table,) = prove_families(tmp_path, SIZE)
 

@@ -7,7 +7,7 @@ import pytest
 from chaos.fuzz_proof import prove_fuzz
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_no_record_halts_a_worker_and_each_has_one_answer() -> None:
     figures, (reasons, flags) = prove_fuzz(records=20_000, seed=1, say=print)
 

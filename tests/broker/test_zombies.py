@@ -15,17 +15,17 @@ from chaos.feeding import Feed
 from chaos.inputs import clean_events
 from chaos.mesh import Mesh
 from chaos.plant import PlantText
-from chaos.waiting import await_value
+from chaos.waiting import await_value, is_less
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(1800)]
 
 PARTITIONS = 4
 ROWS = 3_000
-TAKEN_OVER_WITHIN_S = 90.0
-DRAIN_S = 120.0
+TAKEN_OVER_WITHIN_S = 300.0
+DRAIN_S = 600.0
 
 
 def test_a_worker_that_stood_still_counts_nothing_twice_when_it_wakes(tmp_path: Path) -> None:
@@ -70,13 +70,9 @@ def test_rule_13_a_worker_asked_to_end_does_so_with_exit_code_0_in_the_midst_of_
         feed.write(events)
         feed.finish()
         # Where we are slow and the worker is quick, all is read by now: then it ends idle.
-        await_value(lambda: _is_less(mesh.lag(), ROWS), lambda: "work begins", DRAIN_S)
+        await_value(lambda: is_less(mesh.lag(), ROWS), lambda: "work begins", DRAIN_S)
         worker.end()  # raises unless the exit code is 0, in time
         mesh.start("a")
         mesh.drain(DRAIN_S)
         mesh.end()
         assert strike_balance(mesh).counts == (len(events), len(events), 0)
-
-
-def _is_less(lag: int | None, than: int) -> bool:
-    return lag is not None and lag < than

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chaos.reading import Arrivals
     from chaos.workers import WorkerProcess
 
-BACK_WITHIN_S = 120.0
+BACK_WITHIN_S = 300.0
 STEADY_SHARE = 0.75  # of the kills come to a worker that is known to work
 BREATH_S = 0.6
 

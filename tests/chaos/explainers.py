@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from chaos.mesh import Mesh
 
-HALTS_WITHIN_S = 120.0
+HALTS_WITHIN_S = 300.0
 
 
 class Explainers:

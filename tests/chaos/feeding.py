@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
 QUEUE = 50_000
-FLUSH_S = 180.0
+FLUSH_S = 600.0
 
 
 class Outgoing(NamedTuple):

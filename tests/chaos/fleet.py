@@ -34,7 +34,7 @@ SHEET = "fleet"
 PARTITIONS = 4
 BATCH = 500
 DRAIN_S = 1_800.0
-BACK_WITHIN_S = 120.0
+BACK_WITHIN_S = 300.0
 
 
 class Size(NamedTuple):

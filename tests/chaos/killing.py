@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chaos.workers import WorkerProcess
 
 REACHED_WITHIN_S = 3_600.0
-BACK_WITHIN_S = 250.0
+BACK_WITHIN_S = 300.0
 LOOK_S = 0.1
 SURE = 0.95  # of the events are predicted, the others may become dead letters
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from chaos.plant import Plant
     from chaos.reading import Record
 
-ASK_S = 5.0
-ANSWER_S = 60.0
-ASSIGNED_WITHIN_S = 120.0
+ASK_S = 10.0
+ANSWER_S = 180.0
+ASSIGNED_WITHIN_S = 300.0
 COMMAND_WITHIN_S = 3_600.0
 
 

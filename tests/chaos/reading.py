@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-DEADLINE_S = 120.0
+DEADLINE_S = 600.0
 BATCH = 2_000
 QUIET = {"log_level": 0}  # or a client prints that the broker has gone, when we stop it
 

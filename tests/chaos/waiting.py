@@ -16,6 +16,11 @@ class LateError(Exception):
     """Something did not come within its deadline."""
 
 
+def is_less(found: int | None, than: int) -> bool:
+    """Return whether there is an answer, and it is less."""
+    return found is not None and found < than
+
+
 def await_value(
     read: Callable[[], T | None], what: Callable[[], str], deadline_s: float, poll_s: float = POLL_S
 ) -> T:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-END_WITHIN_S = 30.0
+END_WITHIN_S = 180.0
 SAID = 2_000
 
 

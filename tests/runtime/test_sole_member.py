@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import ConsumerGroupState
 
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
 from tidemill.kernel.errors import ConfigError, DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Emit
+from tidemill.runtime import sole_member
+from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.membership import Membership
-from tidemill.runtime.sole_member import SoleMember
+from tidemill.runtime.sole_member import SoleMember, members
 from tidemill.testing.cluster import MemoryCluster
 
 if TYPE_CHECKING:
@@ -137,3 +143,55 @@ def test_what_stays_hidden_halts() -> None:
 
     with pytest.raises(InvariantError, match="must be visible"):
         sole(cluster).drive(work)
+
+
+def described(patch: pytest.MonkeyPatch, *codes: int) -> deque[int]:
+    """Let a cluster answer with errors, then with a group of one; return the errors left."""
+    left = deque(codes)
+    worker = SimpleNamespace(group_instance_id="7", client_id="any")
+    group = SimpleNamespace(state=ConsumerGroupState.STABLE, members=[worker])
+
+    def describe(names: list[str], *, request_timeout: float) -> dict[str, Future[Any]]:
+        answer: Future[Any] = Future()
+        if left:
+            answer.set_exception(KafkaException(KafkaError(left.popleft(), "planned")))
+        else:
+            answer.set_result(group)
+        return dict.fromkeys(names, answer)
+
+    admin = SimpleNamespace(describe_consumer_groups=describe)
+    patch.setattr(sole_member, "reach", lambda *_: (admin, None))
+    patch.setattr(sole_member, "_BREATH_S", 0.0)
+    return left
+
+
+def test_a_coordinator_that_has_just_come_up_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = described(
+        monkeypatch,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    )
+
+    assert members("any:1", {}, GROUP) == ["7"]
+    assert not left
+
+
+def test_a_coordinator_that_never_comes_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    described(monkeypatch, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    monkeypatch.setattr(sole_member, "_SETTLED_S", -1.0)
+
+    with pytest.raises(ConfigError, match="it said COORDINATOR_LOAD_IN_PROGRESS: planned"):
+        members("any:1", {}, GROUP)
+
+
+def test_a_group_that_this_user_may_not_describe_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = described(monkeypatch, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._TRANSPORT)
+
+    with pytest.raises(ConfigError, match="must let this user describe it"):
+        members("any:1", {}, GROUP)
+    assert len(left) == 1

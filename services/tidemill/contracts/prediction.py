@@ -81,7 +81,7 @@ class PredictionEncoder:
         self._prefix = wire_prefix(codec("Prediction").schema_id)
         self._source = text(topic) + varint(partition)
 
-    def encode(
+    def encode(  # noqa: PLR0913 - one parameter per part of the record
         self,
         event_id: str,
         about_asset: bytes,

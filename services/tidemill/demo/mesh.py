@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 LEARNERS = ("demo-1", "demo-2")
 EXPLAINER = "demo-explainer"
-END_WITHIN_S = 30.0
-READY_WITHIN_S = 60.0
+END_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 READY_POLL_S = 0.2
 MARKER = "tidemill-demo"
 

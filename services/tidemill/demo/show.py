@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tidemill.demo.scenario import Planted, Scenario
 
-DRAIN_WITHIN_S = 60.0
+DRAIN_WITHIN_S = 120.0
 TURN_S = 0.05
 # Where no end is given, what is planted comes as in a demo of this length.
 USUAL_LENGTH_S = 60.0
@@ -135,6 +135,8 @@ class Show:
                     self._happen(elapsed)
                     watcher.poll(TURN_S)
                     show(elapsed)
+                if self._seconds is not None and not self._is_stopping:
+                    self._happen(self._seconds)  # also where the machine stood still meanwhile
                 for _ in self._drain(sender, watcher):
                     show(time.monotonic() - started)
         finally:
@@ -159,7 +161,7 @@ class Show:
     def _drain(self, sender: Sender, watcher: Watcher) -> Iterator[None]:
         """Wait until every event has its answer and why, every label is learned or turned away.
 
-        Gives up where nothing comes for a minute.
+        Gives up where nothing comes for two minutes.
         """
         sender.finish()
         progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S

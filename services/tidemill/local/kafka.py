@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tidemill.local.process import Process
 
-START_PATIENCE_S = 60.0
-STOP_PATIENCE_S = 30.0
+START_PATIENCE_S = 120.0
+STOP_PATIENCE_S = 60.0
 HEAP_MB = 512
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = "redis"
 START_PATIENCE_S = 60.0
-STOP_PATIENCE_S = 10.0
+STOP_PATIENCE_S = 30.0
 # Redis 7 keeps its log of writes as several files in this folder; 6.2 does not look there.
 LOG_FOLDER = "appendonlydir"
 LOG_FOLDER_SINCE = (7, 0)

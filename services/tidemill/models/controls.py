@@ -1,4 +1,4 @@
-"""What people decided of a model: what it must not use, that it must not learn, what to take back."""
+"""What people decided of a model: what it must not use or learn, and what is taken back."""
 
 from __future__ import annotations
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import ConsumerGroupState, KafkaException
 
 from tidemill.kernel.errors import ConfigError, DependencyUnavailableError, InvariantError
 from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError, kafka_error
-from tidemill.runtime.failures import check_message_error
+from tidemill.runtime.failures import Remedy, check_message_error, remedy
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.reach import reach
 from tidemill.runtime.transactions import Outcome, Transactor
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANSWER_S = 10.0
+# A coordinator of a cluster that has just come up reads its groups first.
+_SETTLED_S = 60.0
 _JOIN_S = 60.0
 _BREATH_S = 0.1
 _VISIBLE_S = 30.0
@@ -36,18 +39,24 @@ def members(bootstrap: str, properties: Mapping[str, str], group: str) -> list[s
         ConfigError: The cluster does not answer, or refuses.
     """
     admin, _ = reach(bootstrap, properties)
-    future = admin.describe_consumer_groups([group], request_timeout=_ANSWER_S)[group]
-    try:
-        found = future.result(timeout=_ANSWER_S)
-    except KafkaException as error:
-        if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+    deadline = time.monotonic() + _SETTLED_S
+    while True:
+        future = admin.describe_consumer_groups([group], request_timeout=_ANSWER_S)[group]
+        try:
+            found = future.result(timeout=_SETTLED_S)
+        except KafkaException as error:
+            problem = kafka_error(error)
+            if problem.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return []
+            if remedy(problem) is Remedy.REPEAT and time.monotonic() < deadline:
+                time.sleep(_BREATH_S)
+                continue
+            said = f"{problem.name()}: {problem.str()}"
+            reason = f"the cluster must let this user describe it, it said {said}"
+            raise ConfigError([f"consumer group {group}: {reason}"]) from error
+        if found.state == ConsumerGroupState.DEAD:
             return []
-        said = f"{kafka_error(error).name()}: {kafka_error(error).str()}"
-        reason = f"this user must be allowed to describe it, the cluster said {said}"
-        raise ConfigError([f"consumer group {group}: {reason}"]) from error
-    if found.state == ConsumerGroupState.DEAD:
-        return []
-    return sorted(member.group_instance_id or member.client_id for member in found.members)
+        return sorted(member.group_instance_id or member.client_id for member in found.members)
 
 
 class SoleMember:
