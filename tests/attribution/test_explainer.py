@@ -113,7 +113,7 @@ def told(hash_seed: int) -> str:
         capture_output=True,
         check=True,
         text=True,
-        timeout=200,
+        timeout=900,
     ).stdout
 
 

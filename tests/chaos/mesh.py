@@ -17,7 +17,14 @@ from chaos.reading import QUIET, read_topic
 from chaos.waiting import POLL_S, LateError, await_value
 from chaos.workers import WorkerProcess
 from tidemill.contracts.topic_settings import settings_of
-from tidemill.contracts.topics import EVENTS, TOPICS, UPDATES, group_of
+from tidemill.contracts.topics import (
+    EVENTS,
+    LABELS,
+    PREDICTIONS,
+    TOPICS,
+    UPDATES,
+    group_of,
+)
 from tidemill.local.kafka import EmbeddedKafka
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from chaos.reading import Record
 
 ASK_S = 10.0
+INPUTS = {"learner": (EVENTS, UPDATES), "labeller": (PREDICTIONS, LABELS)}
 ANSWER_S = 180.0
 ASSIGNED_WITHIN_S = 300.0
 COMMAND_WITHIN_S = 3_600.0
@@ -159,15 +167,28 @@ class Mesh:
         )
 
     def lag(self) -> int | None:
-        """Return how many offsets of the inputs are not committed; None without an answer."""
+        """Return how many offsets of the learners' inputs are not committed.
+
+        None without an answer.
+        """
+        return self._lag_by(self._asking, INPUTS["learner"])
+
+    def lag_of(self, processor: str) -> int | None:
+        """Return the same of another processor."""
+        group = group_of(NAME, processor)
+        asking = Consumer({**QUIET, "bootstrap.servers": self.bootstrap, "group.id": group})
+        try:
+            return self._lag_by(asking, INPUTS[processor])
+        finally:
+            asking.close()
+
+    def _lag_by(self, asking: Consumer, topics: Sequence[str]) -> int | None:
         inputs = [
-            TopicPartition(topic, number)
-            for topic in (EVENTS, UPDATES)
-            for number in range(self.partitions)
+            TopicPartition(topic, number) for topic in topics for number in range(self.partitions)
         ]
         try:
-            committed = self._asking.committed(inputs, ASK_S)
-            ends = [self._asking.get_watermark_offsets(part, ASK_S)[1] for part in inputs]
+            committed = asking.committed(inputs, ASK_S)
+            ends = [asking.get_watermark_offsets(part, ASK_S)[1] for part in inputs]
         except KafkaException:
             return None
         return sum(

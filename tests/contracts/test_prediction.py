@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.hot import varint
-from tidemill.contracts.prediction import PredictionEncoder, Quality, Said, about, text
+from tidemill.contracts.prediction import Late, PredictionEncoder, Quality, Said, about, text
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NAMES = st.text(max_size=40)
@@ -24,6 +24,11 @@ SAID = st.builds(
     interval=st.none() | st.tuples(FLOATS, FLOATS, st.integers(0, 2**40)),
     class_set=st.none() | st.lists(NAMES, max_size=3),
 )
+LATE = st.builds(
+    Late,
+    features=st.dictionaries(NAMES, FLOATS | st.booleans() | NAMES, max_size=5),
+    naive=st.none() | FLOATS | st.dictionaries(NAMES, st.floats(0, 1), min_size=1, max_size=3),
+)
 
 
 @given(
@@ -32,6 +37,7 @@ SAID = st.builds(
     champion=st.tuples(SAID, st.integers(0, 2**40)),
     quality=st.lists(st.sampled_from(list(Quality)), max_size=3, unique=True),
     shadows=st.lists(SAID, max_size=3),
+    late=st.none() | LATE,
 )
 def test_the_bytes_are_those_of_the_general_encoder(
     names: tuple[str, str, str],
@@ -40,6 +46,7 @@ def test_the_bytes_are_those_of_the_general_encoder(
     champion: tuple[Said, int],
     quality: list[Quality],
     shadows: list[Said],
+    late: Late | None,
 ) -> None:
     event_id, asset, stream = names
     said, structure = champion
@@ -53,6 +60,7 @@ def test_the_bytes_are_those_of_the_general_encoder(
         structure=structure,
         quality=quality,
         shadows=shadows,
+        late=late,
     )
     record = codec("Prediction").decode(value)
 
@@ -72,6 +80,9 @@ def test_the_bytes_are_those_of_the_general_encoder(
     assert [shadow["value"] for shadow in record["shadows"]] == [s.value for s in shadows]
     assert record["structure"] == structure
     assert record["class_set"] == said.class_set
+    assert record["features"] == (None if late is None else late.features)
+    assert list(record["features"] or {}) == list(late.features if late else {})
+    assert record["naive"] == (None if late is None else late.naive)
     found = record["interval"]
     if said.interval is None:
         assert found is None

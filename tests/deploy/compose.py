@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = ROOT / "docker-compose.yml"
-GIVEN = {"TIDEMILL_SIGNING_KEY_FILE": "signing.key", "MESH_USER": "1000:1000"}
+GIVEN = {
+    "TIDEMILL_SIGNING_KEY_FILE": "signing.key",
+    "MESH_USER": "1000:1000",
+    "REDIS_PASSWORD": "5ec7e7" * 10 + "5ec7",
+}
+# How a dollar is written that a container's own shell is to see.
+DOLLAR = "$$"
 REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?P<rule>:-|:\?)?(?P<rest>[^}]*)\}")
 
 
@@ -23,7 +29,7 @@ class MissingError(Exception):
 
 def references() -> list[tuple[str, str, str]]:
     """Return name, rule and rest of everything that is interpolated."""
-    text = FILE.read_text("utf-8")
+    text = FILE.read_text("utf-8").replace(DOLLAR, "")
     assert len(REFERENCE.findall(text)) == text.count("$"), "a form that is not known here"
     return REFERENCE.findall(text)
 
@@ -39,5 +45,6 @@ def compose(environ: Mapping[str, str] = GIVEN) -> dict[str, Any]:  # Any: as YA
             return rest
         raise MissingError(f"{name}: {rest}")
 
-    document: dict[str, Any] = yaml.safe_load(REFERENCE.sub(value, FILE.read_text("utf-8")))
+    text = REFERENCE.sub(value, FILE.read_text("utf-8")).replace(DOLLAR, "$")
+    document: dict[str, Any] = yaml.safe_load(text)
     return document

@@ -6,6 +6,7 @@ import pytest
 
 from .compose import GIVEN, MissingError, compose, references
 from .kustomize import ROOT
+from .workloads import KEYED, PROCESSORS, of_compose
 
 SERVICES = compose()["services"]
 OURS = {name: each for name, each in SERVICES.items() if each["image"].startswith("tidemill:")}
@@ -29,12 +30,14 @@ def test_it_refuses_to_start_without(missing: str) -> None:
 def test_the_signing_key_has_no_default_and_is_no_variable_of_a_container() -> None:
     document = compose({**GIVEN, "TIDEMILL_SIGNING_KEY_FILE": "/keys/mine"})
     assert document["secrets"] == {"signing_key": {"file": "/keys/mine"}}
+    keyed = {each.name for each in of_compose() if each.argv[:2] in {("run", one) for one in KEYED}}
     for name, each in document["services"].items():
-        if name.startswith(("learner-", "explainer-")):
+        if name in keyed:
             assert each["secrets"] == ["signing_key"]
             assert each["environment"]["TIDEMILL_SIGNING_KEY_FILE"] == "/run/secrets/signing_key"
         else:
             assert "secrets" not in each, name
+            assert "TIDEMILL_SIGNING_KEY_FILE" not in each.get("environment", {}), name
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -65,11 +68,14 @@ def test_each_starts_after_what_it_needs() -> None:
         needed = SERVICES[name].get("depends_on", {})
         return {each: how["condition"] for each, how in needed.items()}
 
-    assert "healthcheck" in SERVICES["kafka"]
+    assert all("healthcheck" in SERVICES[name] for name in ("kafka", "redis"))
     assert after("topics") == {"kafka": "service_healthy"}
     assert after("check") == {"topics": "service_completed_successfully"}
-    for name in ("learner-0", "learner-1", "explainer-0"):
-        assert after(name) == {"check": "service_completed_successfully"}
+    workers = {each.name: each.argv[1] for each in of_compose() if each.argv[0] == "run"}
+    assert set(workers.values()) == set(PROCESSORS)
+    for name, processor in workers.items():
+        own = {"redis": "service_healthy"} if processor == "labeller" else {}
+        assert after(name) == {"check": "service_completed_successfully", **own}
 
 
 def test_clients_inside_find_the_broker_where_it_listens() -> None:

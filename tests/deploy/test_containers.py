@@ -6,7 +6,9 @@ import re
 import tomllib
 import urllib.request
 from contextlib import suppress
+from dataclasses import fields
 from http import HTTPStatus
+from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
@@ -14,16 +16,25 @@ import pytest
 import yaml
 
 from tidemill.cli.run import PROCESSORS as RUNNABLE
-from tidemill.processors.explainer.settings import Settings as ExplainerSettings
-from tidemill.processors.learner.settings import Settings as LearnerSettings
+from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.clients import TRANSACTION_TIMEOUT_MS
 from tidemill.runtime.environment import PREFIX, VARIABLES
+from tidemill.runtime.faust_security import security_of
+from tidemill.runtime.faust_service import END_WITHIN_S as CLIENTS_END_WITHIN_S
 from tidemill.runtime.probes import LIVE_WITHIN_S, serve_probes
 from tidemill.runtime.transactions import CALL_TIMEOUT_S
 
 from .compose import compose, references
 from .kustomize import OVERLAYS, RENDERERS, ROOT
-from .workloads import PROCESSORS, Container, all_containers, of_compose, parse, pod_specs
+from .workloads import (
+    KEYED,
+    PROCESSORS,
+    Container,
+    all_containers,
+    of_compose,
+    parse,
+    pod_specs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +42,13 @@ if TYPE_CHECKING:
 
 CONTAINERS = all_containers()
 RUNNING = [each for each in CONTAINERS if each.argv[0] == "run"]
-SETTINGS = {"learner": LearnerSettings, "explainer": ExplainerSettings}
+SETTINGS = {
+    name: import_module(f"tidemill.processors.{name}.settings").Settings for name in PROCESSORS
+}
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 NOT_OURS = {"POD_NAME"}
-END_WITHIN_S = TRANSACTION_TIMEOUT_MS / 1000 + CALL_TIMEOUT_S
+TRANSACTION_S = TRANSACTION_TIMEOUT_MS / 1000 + CALL_TIMEOUT_S
+ENDS_WITHIN_S = dict.fromkeys(PROCESSORS, TRANSACTION_S) | {"feedback": CLIENTS_END_WITHIN_S}
 
 
 def named(each: Container) -> str:
@@ -61,7 +75,8 @@ def probes() -> Iterator[str]:
 
 
 def status(address: str, path: str) -> int:
-    with suppress(HTTPError), urllib.request.urlopen(f"http://{address}{path}", timeout=5) as told:
+    url = f"http://{address}{path}"
+    with suppress(HTTPError), urllib.request.urlopen(url, timeout=180) as told:
         return int(told.status)
     return int(HTTPStatus.NOT_FOUND)
 
@@ -115,14 +130,42 @@ def test_production_reaches_its_broker_encrypted_and_no_secret_is_an_argument(
 
 
 @pytest.mark.parametrize("container", RUNNING, ids=named)
+def test_fausts_client_has_a_word_for_all_that_is_said_of_security(container: Container) -> None:
+    pairs = dict(given.split("=", 1) for given in container.options["properties"] or ())
+    if not pairs:
+        assert security_of(pairs) == {"security_protocol": "PLAINTEXT"}
+        return
+    with pytest.raises(ConfigError, match="must be readable") as refused:
+        security_of(pairs)
+    assert len(refused.value.problems) == 1, "no certificate lies here, and all else is understood"
+
+
+@pytest.mark.parametrize("container", RUNNING, ids=named)
 def test_the_settings_take_what_the_worker_is_given(container: Container, tmp_path: Path) -> None:
     given = container.options
-    settings = SETTINGS[given["name"]](
-        tmp_path / "plant.yaml", "kafka:9092", bytes(32), given["instance"],
-        probe_host=given["probe_host"], probe_port=given["probe_port"],
-    )  # fmt: skip
+    kind = SETTINGS[given["name"]]
+    values = {
+        "definition": tmp_path / "plant.yaml",
+        "bootstrap": "kafka:9092",
+        "signing_key": bytes(32),
+        "redis_url": "redis://tidemill:secret@redis:6379/0",
+        **{name: given[name] for name in ("instance", "probe_host", "probe_port")},
+    }
+    names = {field.name for field in fields(kind)}
+    settings = kind(**{name: value for name, value in values.items() if name in names})
     assert settings.probe_host == "0.0.0.0", "probes come from outside the container"
     assert settings.probe_port
+
+
+@pytest.mark.parametrize("container", RUNNING, ids=named)
+def test_a_worker_has_the_secrets_that_its_settings_ask_for_and_no_others(
+    container: Container,
+) -> None:
+    processor = container.argv[1]
+    names = {field.name for field in fields(SETTINGS[processor])}
+    assert ("signing_key" in names) == (processor in KEYED)
+    assert ("TIDEMILL_SIGNING_KEY_FILE" in container.environ) == ("signing_key" in names)
+    assert ("TIDEMILL_REDIS_URL" in container.environ) == ("redis_url" in names)
 
 
 def test_no_two_workers_of_one_place_share_a_name() -> None:
@@ -158,13 +201,14 @@ def test_probes_and_metrics_are_served_where_they_are_asked(
 
 @pytest.mark.parametrize("how", RENDERERS)
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_worker_has_the_time_to_end_its_transaction(overlay: str, how: str) -> None:
+def test_a_worker_has_the_time_to_end_what_it_began(overlay: str, how: str) -> None:
     pods = dict(pod_specs(RENDERERS[how](overlay)))
-    for name in PROCESSORS:
-        assert pods[f"StatefulSet {name}"]["terminationGracePeriodSeconds"] > END_WITHIN_S
-    for name, service in compose()["services"].items():
-        if name.startswith(tuple(f"{processor}-" for processor in PROCESSORS)):
-            assert int(service["stop_grace_period"].removesuffix("s")) > END_WITHIN_S
+    for name, ends_within_s in ENDS_WITHIN_S.items():
+        assert pods[f"StatefulSet {name}"]["terminationGracePeriodSeconds"] > ends_within_s
+    for each in of_compose():
+        if each.argv[0] == "run":
+            given = int(each.spec["stop_grace_period"].removesuffix("s"))
+            assert given > ENDS_WITHIN_S[each.argv[1]]
 
 
 @pytest.mark.parametrize("container", RUNNING, ids=named)
@@ -202,11 +246,12 @@ def test_versions_of_the_images_are_those_of_the_project() -> None:
     for overlay in OVERLAYS:
         for _, pod in pod_specs(RENDERERS["reading"](overlay)):
             images |= {each["image"] for each in pod["containers"]}
-    assert {image for image in images if not image.startswith("prom/")} == {
-        f"tidemill:{release}",
-        f"apache/kafka:{lock['kafka']}",
-    }
-    assert len({image for image in images if image.startswith("prom/")}) == 1
+    assert {f"tidemill:{release}", f"apache/kafka:{lock['kafka']}"} < images
+    others = {image.split(":")[0] for image in images}
+    assert others == {"tidemill", "apache/kafka", "redis", "prom/prometheus"}
+    assert len(images) == len(others), "the same version everywhere"
+    (redis,) = (image for image in images if image.startswith("redis:"))
+    assert re.fullmatch(r"redis:7\.2\.\d+-bookworm", redis), "the last line under a BSD licence"
 
 
 def test_variables_of_the_compose_file_are_known_to_the_commands_run_beside_it() -> None:

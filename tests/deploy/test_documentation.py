@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from cli.command import run
+from tidemill.local.redis_configuration import redis_conf
 from tidemill.runtime.environment import VARIABLES
 
-from .compose import references
+from .compose import GIVEN, compose, references
 from .kustomize import OVERLAYS, ROOT
 from .test_kubernetes import MADE_BEFORE
 from .workloads import parse
@@ -31,6 +35,24 @@ def test_every_variable_shown_is_one() -> None:
     assert set(re.findall(r"TIDEMILL_\w+", TEXT)) <= set(VARIABLES)
     for name, _, _ in references():
         assert f"`{name}`" in TEXT
+
+
+def test_the_secret_it_makes_for_redis_says_what_compose_would() -> None:
+    (line,) = re.findall(r"^(printf .+) \|$", BLOCKS, re.MULTILINE)
+    environ = {"REDIS_PASSWORD": GIVEN["REDIS_PASSWORD"]}
+    made = subprocess.run(["/bin/sh", "-c", line], env=environ, check=True, capture_output=True)
+    secret = dict(one.split("=", 1) for one in made.stdout.decode().splitlines())
+
+    worker = compose()["services"]["labeller-0"]["environment"]
+    assert secret == {"password": GIVEN["REDIS_PASSWORD"], "url": worker["TIDEMILL_REDIS_URL"]}
+    assert urlsplit(secret["url"]).password == secret["password"]
+
+
+def test_the_user_it_recommends_for_redis_is_the_embedded_ones() -> None:
+    (line,) = re.findall(r"^ACL SETUSER (.+)$", TEXT, re.MULTILINE)
+    own = redis_conf(Path("/data"), 6379, "x", {}).splitlines()
+    (user,) = (one.removeprefix("user ") for one in own if one.startswith("user tidemill "))
+    assert re.sub(r">\S+", "PASSWORD", line) == re.sub(r"#\w{64}", "PASSWORD", user)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

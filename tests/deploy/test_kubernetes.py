@@ -11,7 +11,7 @@ import yaml
 from cli.command import run
 
 from .kustomize import OVERLAYS, RENDERERS, ROOT
-from .workloads import PROCESSORS, containers_of, pod_specs
+from .workloads import KEYED, PROCESSORS, containers_of, pod_specs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,15 +27,17 @@ RENDERED = {
 }
 # What an operator makes beforehand: nothing of it has a default.
 MADE_BEFORE = {
-    "laptop": {("Secret", "tidemill-signing")},
+    "laptop": {("Secret", "tidemill-signing"), ("Secret", "tidemill-redis")},
     "production": {
         ("Secret", "tidemill-signing"),
+        ("Secret", "tidemill-redis"),
         ("Secret", "kafka-client"),
         ("ConfigMap", "kafka"),
     },
 }
 
 each_processor = pytest.mark.parametrize("processor", PROCESSORS)
+each_keyed = pytest.mark.parametrize("processor", KEYED)
 each_rendering = pytest.mark.parametrize(
     ("overlay", "objects"), RENDERED.values(), ids=RENDERED.keys()
 )
@@ -120,7 +122,7 @@ def test_every_mount_has_its_volume(overlay: str, objects: list[Object]) -> None
             assert mounts <= volumes, name
 
 
-@each_processor
+@each_keyed
 @each_rendering
 def test_the_key_is_closed_to_others_and_lies_where_the_worker_looks(
     overlay: str, objects: list[Object], processor: str
@@ -133,6 +135,13 @@ def test_the_key_is_closed_to_others_and_lies_where_the_worker_looks(
     variables = {each["name"]: each.get("value") for each in worker["env"]}
     path = f"{mount['mountPath']}/{volume['items'][0]['path']}"
     assert variables["TIDEMILL_SIGNING_KEY_FILE"] == path
+
+
+@each_rendering
+def test_the_key_lies_in_no_other_pod(overlay: str, objects: list[Object]) -> None:
+    for name, pod in pod_specs(objects):
+        is_keyed = name in {f"StatefulSet {processor}" for processor in KEYED}
+        assert (("Secret", "tidemill-signing") in referred(pod)) == is_keyed, name
 
 
 @each_processor

@@ -8,7 +8,9 @@ from fnmatch import fnmatch
 import pytest
 import yaml
 
-from tidemill.contracts.topics import LEDGER
+from tidemill.contracts.topics import EVENTS, FEEDBACK, LABELS, LEDGER, PREDICTIONS, UPDATES
+from tidemill.kernel.errors import DeadLetterReason
+from tidemill.runtime.transactions import DEPENDENCY
 
 from .compose import compose
 from .kustomize import OVERLAYS, RENDERERS, ROOT
@@ -16,6 +18,8 @@ from .workloads import PROCESSORS, of_compose, of_kubernetes
 
 CONFIGURATION = yaml.safe_load((ROOT / "docs" / "prometheus.yml").read_text("utf-8"))
 RULES = (ROOT / "docs" / "alerts.yml").read_text("utf-8")
+# Without these predictions go on.
+BESIDE = tuple(name for name in PROCESSORS if name != "learner")
 JOBS = {job["job_name"]: job for job in CONFIGURATION["scrape_configs"]}
 TARGETS = {
     target for job in JOBS.values() for each in job["static_configs"] for target in each["targets"]
@@ -70,16 +74,54 @@ def test_the_rules_are_loaded_and_watch_the_job_that_is_scraped() -> None:
     assert 'up{job=~"' in RULES
 
 
-def test_an_explainer_that_is_down_or_behind_alarms_apart_from_the_learners() -> None:
+def test_what_is_down_or_behind_beside_the_learners_alarms_apart_from_them() -> None:
+    (group,) = yaml.safe_load(RULES)["groups"]
+    rules = {rule["alert"]: rule for rule in group["rules"]}
+    down = {name: rules[f"Tidemill{name.capitalize()}Down"] for name in BESIDE}
+
+    assert f'job!~"tidemill-({"|".join(BESIDE)})"' in rules["TidemillDown"]["expr"]
+    for name, rule in down.items():
+        assert rule["expr"] == f'up{{job="tidemill-{name}"}} == 0'
+        assert rule["labels"] == {"severity": "warning"}
+        assert "Predictions go on" in rule["annotations"]["description"]
+
+
+def test_each_topic_that_is_read_late_alarms_once() -> None:
+    (group,) = yaml.safe_load(RULES)["groups"]
+    selected = {
+        rule["alert"]: re.findall(r'tidemill_lag_seconds\{topic=~?"([^"]+)"\}', rule["expr"])
+        for rule in group["rules"]
+    }
+    found = {name: topics[0].split("|") for name, topics in selected.items() if topics}
+
+    assert found == {
+        "TidemillLagging": [EVENTS, UPDATES],
+        "TidemillLabelsLagging": [LABELS, PREDICTIONS],
+        "TidemillExplanationsLagging": [LEDGER],
+    }
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in group["rules"]}
+    assert {severities[name] for name in found} == {"warning"}
+    assert f'tidemill_lag_records{{topic="{FEEDBACK}"}}' in RULES
+
+
+def test_without_redis_nothing_critical_is_told_of_the_labeller() -> None:
     (group,) = yaml.safe_load(RULES)["groups"]
     rules = {rule["alert"]: rule for rule in group["rules"]}
 
-    assert 'job!="tidemill-explainer"' in rules["TidemillDown"]["expr"]
-    assert rules["TidemillExplainerDown"]["expr"] == 'up{job="tidemill-explainer"} == 0'
-    assert f'topic!="{LEDGER}"' in rules["TidemillLagging"]["expr"]
-    assert f'topic="{LEDGER}"' in rules["TidemillExplanationsLagging"]["expr"]
-    for name in ("TidemillExplainerDown", "TidemillExplanationsLagging"):
+    assert '{job!~"tidemill-(labeller|feedback)"}' in rules["TidemillNotReady"]["expr"]
+    assert '{job!="tidemill-labeller"}' in rules["TidemillNotCommitting"]["expr"]
+    assert f'{{reason!="{DEPENDENCY}"}}' in rules["TidemillAborts"]["expr"]
+    for name in ("TidemillLabellerNotReady", "TidemillFeedbackNotReady", "TidemillRedisForgot"):
         assert rules[name]["labels"] == {"severity": "warning"}
+
+
+def test_labels_that_nothing_came_of_alarm_when_they_are_many_other_letters_at_once() -> None:
+    (group,) = yaml.safe_load(RULES)["groups"]
+    rules = {rule["alert"]: rule["expr"] for rule in group["rules"]}
+    usual = f"{DeadLetterReason.LATE}|{DeadLetterReason.UNKNOWN_EVENT}"
+
+    assert f'{{reason!~"{usual}"}}' in rules["TidemillDeadLetters"]
+    assert rules["TidemillLabelsSetAside"].count(f'{{topic="{LABELS}", reason=~"{usual}"}}') == 2
 
 
 def test_the_rules_lie_beside_the_configuration_in_every_container() -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .kustomize import Object
 
 OURS = "tidemill:"
-PROCESSORS = ("learner", "explainer")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback")
+# Who keeps models, and so the key that their states are signed with.
+KEYED = ("learner", "explainer")
 _VARIABLE = re.compile(r"\$\((\w+)\)")
 
 

@@ -13,7 +13,9 @@ from tidemill.contracts.topics import (
     EXPLANATIONS,
     IMPORTANCES,
     LEDGER,
+    OUTCOMES,
     PREDICTIONS,
+    RECEIPTS,
     SNAPSHOTS,
     UPDATES,
 )
@@ -37,7 +39,7 @@ POLICY = Policy(snapshot_every=6, anchor_every=8, define_every=7)
 CHALLENGERS = {"plain": ["linear_model.LinearRegression"]}
 TERMS = sample_terms(challengers=CHALLENGERS)
 EXPLAINED = (EXPLANATIONS, IMPORTANCES, EXPLAINER_SNAPSHOTS)
-OUTPUTS = (PREDICTIONS, EVENTS + SUFFIX, UPDATES + SUFFIX)
+OUTPUTS = (PREDICTIONS, EVENTS + SUFFIX, UPDATES + SUFFIX, OUTCOMES, RECEIPTS)
 TOPICS = (EVENTS, UPDATES, *OUTPUTS, LEDGER, SNAPSHOTS, ANCHORS, *EXPLAINED)
 START_MS = 1_767_225_600_000
 ASSETS = ("north/1", "north/2", "south/1")
@@ -174,7 +176,7 @@ def some_update(history: History, number: int, rng: random.Random) -> Message:
     if dice < 0.2:
         return history.update(update_value(asset, number, x, 1.0, kind="FAULT"))
     if dice < 0.3:
-        return history.update(update_value(asset, number, x, 1.0, kind="VETO"))
+        return history.update(update_value(asset, number, x, 1.0, kind="PROMOTE"))
     cause = number if dice < 0.8 else max(0, number - 3)
     model = rng.choice([None, None, "pump/champion", "pump/plain"])
     return history.update(update_value(asset, cause, x, rng.gauss(3, 1), model=model))

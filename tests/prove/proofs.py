@@ -22,6 +22,8 @@ from chaos.fleet_budget import LINE, TREE, prove_fleet
 from chaos.fuzz_proof import prove_fuzz
 from chaos.long_input import prove_level
 from chaos.many_models import Size, prove_families
+from chaos.pending import Size as PendingSize
+from chaos.pending import prove_pending
 from chaos.quiet_assets import prove_bounded_refold
 from chaos.real_data import prove_equality, write_by_command
 from chaos.recovery import Flow, prove_exactly_once
@@ -159,6 +161,11 @@ def _explaining_time(context: Context) -> Found:
     return prove_explaining_time(events=events, repeats=repeats, say=context.say)
 
 
+def _pending(context: Context) -> Figures:
+    size = PendingSize(cases=2_000 if context.is_quick else 100_000)
+    return prove_pending(context.folder, size, context.say)
+
+
 PROOFS = {
     proof.name: proof
     for proof in (
@@ -273,6 +280,15 @@ PROOFS = {
             "each further event is predicted, explained, learned, as the explainer does it. The "
             "shap package explains the same trees in the same process.",
             _explaining_time,
+        ),
+        Proof(
+            "pending",
+            "A hundred thousand cases wait for their labels: room, rate, and a wiped Redis",
+            "Predictions wait in Redis for their labels, then labels for their predictions; Redis "
+            "is wiped while they wait, and the labeller reads its past again before it goes on. "
+            "In the end each label has led to one example, whatever was forgotten. One labeller, "
+            "beside broker and Redis on the same machine; processor time is the labeller's own.",
+            _pending,
         ),
     )
 }

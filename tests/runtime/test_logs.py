@@ -222,6 +222,14 @@ def test_waiting_for_the_broker_and_its_end_are_a_line_each(out: io.StringIO) ->
     assert (back["event"], back["level"], back["seconds"]) == ("back", "info", 31.3)
 
 
+def test_waiting_for_something_else_is_not_told_as_the_broker_s(out: io.StringIO) -> None:
+    LoggingObserver("labeller", "0").away("Redis at redis://here unavailable, retry in 1 s")
+
+    (away,) = lines(out)
+    assert away["event"] == "waiting"
+    assert away["why"].startswith("Redis at")
+
+
 def test_a_worker_logs_its_changes_of_state_and_no_record(out: io.StringIO) -> None:
     cluster = plant_cluster()
     send_events(cluster, 300)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.metrics import Metric
     from tidemill.kernel.processor import Task
 
-OURS = {"ASSIGNMENT_CHANGED", "DEADLINE", OTHER}
+OURS = {"ASSIGNMENT_CHANGED", "DEADLINE", "DEPENDENCY", OTHER}
 
 
 class Clock:

@@ -12,6 +12,7 @@ from tidemill.cli.dlq import app as dlq
 from tidemill.cli.down import down
 from tidemill.cli.env import env
 from tidemill.cli.explain import explain
+from tidemill.cli.feedback import app as feedback
 from tidemill.cli.init import init
 from tidemill.cli.keygen import keygen
 from tidemill.cli.produce import produce
@@ -36,6 +37,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(schemas, name="schemas")
+app.add_typer(feedback, name="feedback")
 app.add_typer(assets, name="assets")
 app.add_typer(dlq, name="dlq")
 app.add_typer(audit, name="audit")

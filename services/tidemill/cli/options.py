@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tidemill.kernel.errors import ConfigError
-from tidemill.local.connection import resolve_bootstrap
+from tidemill.local.connection import resolve_bootstrap, resolve_redis
 
 DefinitionFile = Annotated[
     Path, typer.Option("-f", "--file", help="The plant's definition.", show_default=True)
@@ -48,6 +48,14 @@ def bootstrap_of(flag: str | None, directory: Path) -> str:
         ConfigError: None of them names a broker.
     """
     return resolve_bootstrap(flag, os.environ, directory)
+
+
+def redis_of(flag: str | None, directory: Path) -> str | None:
+    """Return Redis's URL: flag, variable, or that of what runs in `directory`; None without any."""
+    try:
+        return resolve_redis(flag, os.environ, directory)
+    except ConfigError:
+        return None
 
 
 def names_of(columns: str | None) -> tuple[str, ...] | None:

@@ -15,6 +15,7 @@ from tidemill.cli.options import (
     Properties,
     bootstrap_of,
     properties_of,
+    redis_of,
 )
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
@@ -23,7 +24,7 @@ from tidemill.runtime.keys import signing_key
 from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
-PROCESSORS = ("learner", "explainer")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback")
 
 
 def run(  # noqa: PLR0913 - one parameter per flag
@@ -55,10 +56,21 @@ def run(  # noqa: PLR0913 - one parameter per flag
     key_file: Annotated[
         Path | None, typer.Option("--signing-key", help="Key file; see `tidemill keygen`.")
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            help="Redis of the labeller. Otherwise TIDEMILL_REDIS_URL, otherwise what runs in "
+            "--dir.",
+            show_default=False,
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Records per transaction, at most.")] = 1000,
     entries: Annotated[
         int, typer.Option(help="Ledger entries per transaction of the explainer, at most.")
     ] = 4,
+    per_minute: Annotated[
+        int, typer.Option(help="Feedback of one person that is taken in a minute.")
+    ] = 20,
     wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
     snapshot_every: Annotated[
         int, typer.Option(help="Records by which a saved state may lag its partition.")
@@ -88,13 +100,22 @@ def run(  # noqa: PLR0913 - one parameter per flag
     shared: dict[str, Any] = {  # Any: values of many settings
         "definition": file,
         "bootstrap": bootstrap_of(bootstrap, directory),
-        "signing_key": signing_key(key_file, os.environ, directory),
         "instance": instance,
         "extra": properties_of(properties),
-        "from_end": from_end,
         "until_idle_s": until_idle,
         "probe_host": probe_host,
         "probe_port": probe_port,
+    }
+    if name == "feedback":
+        _feed_back(per_minute=per_minute, **shared)
+        return
+    if name == "labeller":
+        own = {"batch": batch, "from_end": from_end, "wait_ms": wait_ms}
+        _label(redis_url=redis_of(redis, directory), **own, **shared)
+        return
+    shared |= {
+        "signing_key": signing_key(key_file, os.environ, directory),
+        "from_end": from_end,
         "wait_ms": wait_ms,
         "snapshot_every": snapshot_every,
         "live_models": live_models,
@@ -113,6 +134,20 @@ def _learn(**settings: Any) -> None:  # Any: as above
     from tidemill.processors.learner.settings import Settings  # noqa: PLC0415 - with it
 
     run_learner(Settings(**settings))
+
+
+def _label(**settings: Any) -> None:  # Any: as above
+    from tidemill.processors.labeller.__main__ import run as run_labeller  # noqa: PLC0415 - as above
+    from tidemill.processors.labeller.settings import Settings  # noqa: PLC0415 - with it
+
+    run_labeller(Settings(**settings))
+
+
+def _feed_back(**settings: Any) -> None:  # Any: as above
+    from tidemill.processors.feedback.__main__ import run as run_feedback  # noqa: PLC0415 - as above
+    from tidemill.processors.feedback.settings import Settings  # noqa: PLC0415 - with it
+
+    run_feedback(Settings(**settings))
 
 
 def _explain(**settings: Any) -> None:  # Any: as above

@@ -17,6 +17,7 @@ from tidemill.contracts.document import (
 from tidemill.contracts.document_problems import checked_document
 from tidemill.contracts.quantities import MEBIBYTE
 from tidemill.contracts.stream import (
+    COMPARED,
     Derivation,
     DriftOptions,
     Explanations,
@@ -49,6 +50,10 @@ __all__ = [
 ]
 
 
+# What a definition from before there was the key means.
+_LATER_KEYS = {"start_from": "nothing", "outcomes": "late"}
+
+
 class PlantDefinition(BaseModel):
     """One plant: its streams in the order of the definition; `schemas` as written."""
 
@@ -67,8 +72,11 @@ class PlantDefinition(BaseModel):
         """
         value = self.model_dump(mode="json", exclude={"schemas"})
         for stream in value["streams"]:
-            if stream["start_from"] == "nothing":
-                del stream["start_from"]
+            for key, meant in _LATER_KEYS.items():
+                if stream[key] == meant:
+                    del stream[key]
+            if stream["feedback"]["compare"] == COMPARED:
+                del stream["feedback"]["compare"]
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -141,6 +149,7 @@ def _stream(plant: str, name: str, document: StreamDocument) -> StreamDefinition
             hold_at_most=document.drift.hold_at_most,
         ),
         feedback=_feedback(document.feedback),
+        outcomes=document.outcomes,
     )
 
 
@@ -215,6 +224,7 @@ def _feedback(document: FeedbackDocument) -> FeedbackOptions:
         kinds=tuple(document.kinds),
         roles=tuple(document.roles),
         veto_needs=document.veto_needs or fallback,
+        compare=document.compare,
     )
 
 

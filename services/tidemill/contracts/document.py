@@ -5,9 +5,11 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tidemill.contracts.stream import (
+    COMPARED,
     DerivationKind,
     FeatureKind,
     FeedbackKind,
+    OutcomesKind,
     Role,
     StartKind,
     TimeUnit,
@@ -134,7 +136,10 @@ class DriftDocument(_Document):
 
 
 class FeedbackDocument(_Document):
-    """Kinds of feedback taken, roles that may give it, whose word a veto needs."""
+    """Kinds of feedback taken, roles that may give it, whose word a veto needs.
+
+    `compare`: over how many of an asset's last cases it is counted what one has changed.
+    """
 
     kinds: Annotated[list[FeedbackKind], Field(min_length=1)] = [
         "inference",
@@ -143,6 +148,7 @@ class FeedbackDocument(_Document):
     ]
     roles: Annotated[list[Role], Field(min_length=1)] = ["operator", "domain_expert"]
     veto_needs: Role | None = None
+    compare: Annotated[int, Field(ge=0, le=1_000)] = COMPARED
 
 
 def _target(value: object) -> object:
@@ -215,6 +221,7 @@ class StreamDocument(_Document):
     explanations: ExplanationsDocument = ExplanationsDocument()
     drift: DriftDocument = DriftDocument()
     feedback: FeedbackDocument = FeedbackDocument()
+    outcomes: OutcomesKind = "late"
 
 
 class PlantDocument(_Document):

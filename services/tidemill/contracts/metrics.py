@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidemill.contracts.pending import Verdict
 from tidemill.contracts.prediction import Quality
 from tidemill.contracts.topics import (
     ANCHORS,
     EVENTS,
     EXPLAINER_SNAPSHOTS,
+    FEEDBACK,
+    LABELS,
     LEDGER,
     SNAPSHOTS,
     UPDATES,
 )
+from tidemill.contracts.topics import PREDICTIONS as PREDICTED
 from tidemill.kernel.errors import DeadLetterReason, SnapshotRefusal
 
 OTHER = "other"
@@ -22,6 +26,7 @@ OTHER = "other"
 ABORT_REASONS = (
     "ASSIGNMENT_CHANGED",
     "DEADLINE",
+    "DEPENDENCY",
     "MSG_SIZE_TOO_LARGE",
     "CONCURRENT_TRANSACTIONS",
     "COORDINATOR_NOT_AVAILABLE",
@@ -77,8 +82,8 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-SOURCE = Label("topic", (EVENTS, UPDATES))
-INPUT = Label("topic", (EVENTS, UPDATES, LEDGER))
+SOURCE = Label("topic", (EVENTS, UPDATES, LABELS, FEEDBACK))
+INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK))
 PARTITION = Label("partition", about="partition number, assigned ones only")
 
 BUILD = Metric(
@@ -86,7 +91,7 @@ BUILD = Metric(
     Kind.GAUGE,
     "1; what runs: release, digests of code and arithmetic as the ledger names them",
     (
-        Label("processor", ("learner", "explainer")),
+        Label("processor", ("learner", "labeller", "explainer", "feedback")),
         Label("version", about="the release"),
         Label("code", about="first 16 hex digits of the digest"),
         Label("arithmetic", about="first 16 hex digits of the digest"),
@@ -145,6 +150,40 @@ ERRORS = Metric(
     "both champion and naive model had said something",
     (STREAM, Label("model", ("champion", "champion_compared", "naive"))),
 )
+LABELLED = Metric(
+    "tidemill_labels_total",
+    Kind.COUNTER,
+    "labels, by what came of them: an example (first, or in the place of another), a wait for the "
+    "prediction, or nothing: the same value again, a revision that was there, one older than it; "
+    "those set aside are dead letters",
+    (
+        Label(
+            "result",
+            (
+                Verdict.JOINED.value,
+                "revised",
+                Verdict.WAITING.value,
+                Verdict.SAME.value,
+                Verdict.DUPLICATE.value,
+                Verdict.SUPERSEDED.value,
+            ),
+        ),
+    ),
+)
+KEPT = Metric(
+    "tidemill_predictions_kept_total",
+    Kind.COUNTER,
+    "predictions of streams with a target label: kept until the label comes, of an event that had "
+    "been predicted before, or made by a release whose predictions cannot be learned from",
+    (Label("result", ("kept", Verdict.REPEATED.value, "without_features")),),
+)
+WAITING = Metric(
+    "tidemill_waiting",
+    Kind.GAUGE,
+    "predictions kept for a label that may come, and labels that came before their prediction; "
+    "counted every second, told with the next transaction",
+    (Label("topic", (PREDICTED, LABELS)),),
+)
 EXPLANATIONS = Metric(
     "tidemill_explanations_total",
     Kind.COUNTER,
@@ -173,6 +212,19 @@ RESTORE_SECONDS = Metric(
 REFOLDED = Metric(
     "tidemill_refolded_records_total", Kind.COUNTER, "records folded again by restores"
 )
+CORRECTIONS = Metric(
+    "tidemill_corrections_total",
+    Kind.COUNTER,
+    "revised labels, vetoes and retractions that took effect, once per model: by a re-fold, or "
+    "compensated where there could be none",
+    (Label("how", ("refolded", "compensated")),),
+)
+CORRECTIONS_WAITING = Metric(
+    "tidemill_corrections_waiting", Kind.GAUGE, "assets with corrections that wait for their re-fold"
+)
+CORRECTION_SECONDS = Metric(
+    "tidemill_correction_seconds_total", Kind.COUNTER, "seconds of work for re-folds"
+)
 REFUSED = Metric(
     "tidemill_snapshots_refused_total",
     Kind.COUNTER,
@@ -188,6 +240,51 @@ SNAPSHOT_BYTES = Metric(
 MODELS = Metric("tidemill_models", Kind.GAUGE, "models held")
 MODELS_AT_BUDGET = Metric(
     "tidemill_models_at_budget", Kind.GAUGE, "models that met their memory budget and learn no more"
+)
+FEEDBACK_RECEIPTS = Metric(
+    "tidemill_feedback_receipts_total",
+    Kind.COUNTER,
+    "receipts written by the feedback processor; those of what was repeated count once",
+    (
+        Label(
+            "status",
+            ("ACCEPTED", "REFUSED", "COUNTED", "HELD_FOR_EXPERT", "APPLIED", "RETRACTED"),
+        ),
+    ),
+)
+FEEDBACK_UPDATES = Metric(
+    "tidemill_feedback_updates_total",
+    Kind.COUNTER,
+    "instructions to models that feedback led to",
+    (
+        Label(
+            "kind",
+            (
+                "EXAMPLE",
+                "COUNTEREXAMPLE",
+                "VETO",
+                "HOLD",
+                "RELEASE",
+                "FREEZE",
+                "RESUME",
+                "RETRACT",
+            ),
+        ),
+    ),
+)
+FEEDBACK_REPEATED = Metric(
+    "tidemill_feedback_repeated_total",
+    Kind.COUNTER,
+    "feedback that came again, after a crash or from its sender, and took effect once",
+)
+QUARANTINES = Metric(
+    "tidemill_feedback_quarantines_total",
+    Kind.COUNTER,
+    "people whose feedback is held for a domain expert from then on, for most of their last "
+    "answers contradicted what others said",
+)
+DECISIONS_KEPT = Metric(
+    "tidemill_feedback_decisions", Kind.GAUGE, "decisions on feedback that are remembered"
 )
 LAG_RECORDS = Metric(
     "tidemill_lag_records",
@@ -225,16 +322,27 @@ METRICS: tuple[Metric, ...] = (
     FOREIGN_KEYS,
     SCORED,
     ERRORS,
+    LABELLED,
+    KEPT,
+    WAITING,
     EXPLANATIONS,
     TRANSACTIONS,
     ABORTS,
     TRANSACTION_SECONDS,
     RESTORE_SECONDS,
     REFOLDED,
+    CORRECTIONS,
+    CORRECTIONS_WAITING,
+    CORRECTION_SECONDS,
     REFUSED,
     SNAPSHOT_BYTES,
     MODELS,
     MODELS_AT_BUDGET,
+    FEEDBACK_RECEIPTS,
+    FEEDBACK_UPDATES,
+    FEEDBACK_REPEATED,
+    QUARANTINES,
+    DECISIONS_KEPT,
     LAG_RECORDS,
     LAG_SECONDS,
     STABLE_OFFSET_AGE,

@@ -21,6 +21,8 @@ _SECOND = b"\x02"  # the second branch of a union: index 1, zigzag
 _NUMBER = struct.Struct("<bd")  # the branch, then the double
 _LINEAGE_LENGTH = b"\x40"  # 32 bytes, zigzag
 _STRING_OF_VALUE = b"\x06"  # string is branch 3 of Value
+_MAP_OF_NAIVE = b"\x04"  # branch 2
+_NOT_LATE = b"\x00\x00"  # neither features nor naive
 _TRUE, _FALSE = b"\x04\x01", b"\x04\x00"  # boolean is branch 2
 
 
@@ -59,6 +61,13 @@ class Said(NamedTuple):
     class_set: Sequence[str] | None = None
 
 
+class Late(NamedTuple):
+    """What a prediction carries for a label that comes later: the case, and the naive answer."""
+
+    features: Mapping[str, Any]  # Any: numbers and, for nominal features, strings
+    naive: float | Mapping[str, float] | None = None
+
+
 def text(value: str) -> bytes:
     """Return a string as Avro writes it: length in bytes, then UTF-8."""
     encoded = value.encode()
@@ -92,10 +101,13 @@ class PredictionEncoder:
         structure: int,
         quality: Sequence[Quality],
         shadows: Sequence[Said],
-        features: Mapping[str, Any]
-        | None = None,  # Any: numbers and, for nominal features, strings
+        late: Late | None = None,
     ) -> bytes:
-        """Return one prediction in wire format."""
+        """Return one prediction in wire format.
+
+        Args:
+            late: What the label must find, where it comes apart from the event.
+        """
         model, version, lineage, value, probabilities, outcome, interval, class_set = said
         name = event_id.encode()
         return b"".join(
@@ -119,12 +131,19 @@ class PredictionEncoder:
                 varint(structure) if structure else _NULL,
                 _array([varint(flag) for flag in quality]) if quality else _NULL,
                 _array([_shadow(shadow) for shadow in shadows]) if shadows else _NULL,
-                _NULL if features is None else _features(features),
+                _NOT_LATE if late is None else _late(late),
             )
         )
 
 
-def _features(features: Mapping[str, Any]) -> bytes:  # Any: as above
+def _late(late: Late) -> bytes:
+    features, naive = late
+    if isinstance(naive, float):
+        return _features(features) + _NUMBER.pack(2, naive)
+    return _features(features) + (_MAP_OF_NAIVE + _map(naive) if naive else _NULL)
+
+
+def _features(features: Mapping[str, Any]) -> bytes:  # Any: as in Late
     entries = [
         text(name) + (_STRING_OF_VALUE + text(read) if isinstance(read, str) else _number(read))
         for name, read in features.items()
@@ -139,8 +158,11 @@ def _number(read: float) -> bytes:
 
 
 def _scores(scores: Mapping[str, float]) -> bytes:
-    entries = [text(key) + _DOUBLE.pack(score) for key, score in scores.items()]
-    return _SECOND + _array(entries)
+    return _SECOND + _map(scores)
+
+
+def _map(scores: Mapping[str, float]) -> bytes:
+    return _array([text(key) + _DOUBLE.pack(score) for key, score in scores.items()])
 
 
 def _array(items: Sequence[bytes]) -> bytes:

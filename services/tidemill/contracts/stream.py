@@ -14,6 +14,10 @@ DerivationKind = Literal["lag", "mean", "min", "max", "sd", "count", "slope"]
 Role = Literal["operator", "domain_expert"]
 FeedbackKind = Literal["inference", "explanation", "drift"]
 StartKind = Literal["nothing", "stream"]
+OutcomesKind = Literal["late", "all"]
+
+# How many of an asset's last cases tell what feedback has changed, unless the definition says.
+COMPARED = 20
 
 # Under this name stand the models of a stream's asset type: no event and no instruction names it.
 ASSET_TYPE = ""
@@ -90,13 +94,17 @@ class DriftOptions(BaseModel):
 
 
 class FeedbackOptions(BaseModel):
-    """What people may say, who may say it, and whose word a veto needs."""
+    """What people may say, who may say it, and whose word a veto needs.
+
+    Over the last `compare` cases of an asset it is counted what a feedback has changed.
+    """
 
     model_config = _FROZEN
 
     kinds: tuple[FeedbackKind, ...] = ("inference", "explanation", "drift")
     roles: tuple[Role, ...] = ("operator", "domain_expert")
     veto_needs: Role = "domain_expert"
+    compare: int = COMPARED
 
 
 class StreamDefinition(BaseModel):
@@ -105,7 +113,8 @@ class StreamDefinition(BaseModel):
     `features` keep the order of the definition: it is the order in which they reach the models.
     New models start from `nothing`, or from those that learned from all assets of the `stream`.
     Of every asset the last `duplicates_within` event ids are remembered. `memory_mb` is the budget
-    of one model in units of 2**20 bytes, as River counts.
+    of one model in units of 2**20 bytes, as River counts. Outcomes are written of `late` labels,
+    those that come apart from their event, or of `all`.
     """
 
     model_config = _FROZEN
@@ -128,6 +137,7 @@ class StreamDefinition(BaseModel):
     explanations: Explanations = Explanations()
     drift: DriftOptions = DriftOptions()
     feedback: FeedbackOptions = FeedbackOptions()
+    outcomes: OutcomesKind = "late"
 
     @property
     def sensors(self) -> tuple[Feature, ...]:

@@ -17,6 +17,7 @@ EXPLAINER_SNAPSHOTS = "explainer.snapshots"
 ANCHORS = "model.anchors"
 FEEDBACK = "operator.feedback"
 RECEIPTS = "operator.receipts"
+DECISIONS = "feedback.decisions"
 
 RETENTION_DAYS = 184
 
@@ -68,6 +69,13 @@ TOPICS: tuple[Topic, ...] = (
     Topic(ANCHORS, "Snapshot", "stream|asset|model", about="full state of a model, now and then"),
     Topic(FEEDBACK, "Feedback", "asset", about="what a person says of one answer of a model"),
     Topic(RECEIPTS, "Receipt", "asset", about="what became of one feedback"),
+    Topic(
+        DECISIONS,
+        "JSON, internal",
+        "partition|feedback",
+        cleanup="compact",
+        about="what was decided of each feedback: the table of the feedback processor",
+    ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),
     Topic(LABELS + ".dlq", "original bytes", "original", about="labels set aside"),

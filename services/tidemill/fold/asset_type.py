@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from tidemill.fold.fleet import Fleet
-    from tidemill.fold.instructions import Example
+    from tidemill.fold.instructions import Instruction
     from tidemill.fold.past import Floor
     from tidemill.fold.plans import StreamPlan
     from tidemill.fold.senses import Case
@@ -69,14 +69,16 @@ def learn_cases(
 
 
 def learn_example(
-    models: Sequence[Tracked], names: Collection[str], example: Example, value: bytes
+    models: Sequence[Tracked], names: Collection[str], example: Instruction, value: bytes
 ) -> list[Tracked]:
     """Let a type's models learn the example that an asset's of these names applied; return them."""
     changed = [tracked for tracked in models if tracked.key.model in names]
+    plan, case = example.plan, example.case
+    assert case is not None
     for tracked in changed:
-        state, plan = tracked.state, example.plan
-        if tracked.is_sound(plan.ask(state, example.case.x).answer):
+        state = tracked.state
+        if tracked.is_sound(plan.ask(state, case.x).answer):
             is_asked = example.stored_model == tracked.key.model
-            plan.teach(state, example.case, example.case.stored if is_asked else None)
+            plan.teach(state, case, case.stored if is_asked else None)
         state.advance(value)
     return changed

@@ -16,7 +16,7 @@ from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tidemill.fold.applying import Fold
     from tidemill.fold.snapshots import SigningKey
@@ -41,7 +41,7 @@ class Policy:
     """
 
     snapshot_every: int = 10_000
-    anchor_every: int = 100_000
+    anchor_every: int = 10_000
     chunk_bytes: int = 900_000
     define_every: int = 1_000
 
@@ -95,6 +95,10 @@ class Books:
         self._inputs.add(messages)
         self._emitted.add_emits(emits)
 
+    def note_caused(self, emits: Sequence[Emit]) -> None:
+        """Enter what an action causes: no record of the inputs does."""
+        self._emitted.add_emits(emits)
+
     def seal(
         self,
         positions: Mapping[str, int],
@@ -102,6 +106,7 @@ class Books:
         kind: str = "APPLIED",
         actions: Sequence[Action] = (),
         saves: bool = True,
+        swapped: Sequence[Tracked] = (),
     ) -> list[Emit]:
         """Close the entry; return it with the snapshots and anchors that go with it.
 
@@ -110,10 +115,12 @@ class Books:
             kind: Of the entry.
             actions: What it puts in force.
             saves: Whether a change of terms saves all models: not if it leaves them as they are.
+            swapped: Models with a state that no re-fold leads to: saved, and anchored too.
         """
         fold, sequence = self._fold, self.sequence
-        due = self._saving.due(saves and any(action.kind == TERMS for action in actions))
-        anchored = self._choose_anchors(due)
+        is_all = saves and any(action.kind == TERMS for action in actions)
+        due = self._saving.due(is_all, swapped)
+        anchored = self._choose_anchors(due, {tracked.key for tracked in swapped})
         states = {tracked.key: dump_state(tracked.state) for tracked in due}
         noted = [*actions, *self._enforce_budgets(due, states)]
         if self._runs and sequence % self._saving.policy.define_every == 0:
@@ -187,15 +194,16 @@ class Books:
             actions.append(Action(BUDGET, detail))
         return actions
 
-    def _choose_anchors(self, due: Sequence[Tracked]) -> set[ModelKey]:
+    def _choose_anchors(
+        self, due: Sequence[Tracked], swapped: Collection[ModelKey]
+    ) -> set[ModelKey]:
         """Note and return which of the models to be saved are also due for an anchor."""
         chosen = set()
         for tracked in due:
             state = tracked.state
-            if (
-                state.anchored < 0
-                or state.version - state.anchored >= self._saving.policy.anchor_every
-            ):
+            since = state.version - state.anchored
+            is_due = state.anchored < 0 or since >= self._saving.policy.anchor_every
+            if is_due or tracked.key in swapped:
                 state.anchored = state.version
                 chosen.add(tracked.key)
         return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.attribution.explained import Explained, Share
@@ -76,11 +77,9 @@ class Explaining:
         champion = asset.models[0]
         if champion.explainer is None:
             champion.explainer = explainer_of(
-                champion.state, champion.blueprint, seen.plan.task, champion.state.means
+                champion.state, _in_use(champion), seen.plan.task, champion.state.means
             )
-        event_id = seen.event.event_id
-        if event_id is None:
-            event_id = f"{EVENTS}-{seen.message.partition}-{seen.message.offset}"
+        event_id, x = seen.event_id, champion.state.seen(x)
         said = champion.explainer.explain(x, hashlib.sha256(event_id.encode()).digest())
         explained = _nothing(champion) if said is None else said
         state, message = champion.state, seen.message
@@ -176,7 +175,16 @@ def _is_asked_for(
             return False
 
 
+def _in_use(champion: Tracked) -> Blueprint:
+    """Return what a model is built from, without the sensors that it must not use."""
+    blueprint, vetoed = champion.blueprint, champion.state.decided.vetoed
+    if not vetoed:
+        return blueprint
+    features = tuple(each for each in blueprint.features if each.name not in vetoed)
+    return replace(blueprint, features=features)
+
+
 def _nothing(champion: Tracked) -> Explained:
     """Return the explanation of a model that says nothing yet: no sensor has added anything."""
-    shares = tuple(Share(feature.name, 0.0) for feature in champion.blueprint.features)
+    shares = tuple(Share(feature.name, 0.0) for feature in _in_use(champion).features)
     return Explained("SAMPLED", True, "value", 0.0, 0.0, shares, reference_kind="nothing learned")

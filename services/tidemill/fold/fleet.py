@@ -73,6 +73,12 @@ class Fleet:
         """How many models are in memory."""
         return len(self._by_key)
 
+    def waiting(self) -> list[ModelKey]:
+        """Return the models that corrections wait for, idle ones too; looks at every model."""
+        live = [key for key, tracked in self._by_key.items() if tracked.state.has_pending]
+        idle = [each.key for each in self.idle if each.has_pending]
+        return sorted({*live, *idle})
+
     @property
     def frozen(self) -> int:
         """How many models learn no more."""
@@ -141,11 +147,11 @@ class Fleet:
         assert blueprint is not None
         # Names shared by all models of a stream: what is kept of an idle one is counted.
         key = ModelKey(self._plans[restored.key.stream].name, restored.key.asset, blueprint.name)
-        seen, is_frozen = read_outline(restored.state)
+        seen, is_frozen, has_pending = read_outline(restored.state)
         mark = mark_in(self.past, key, restored.version, restored.lineage, seen=seen)
         self._roll.replace(key, self._vacate(key), mark)
         since, chunks = restored.sequence, restored.chunks
-        idle = Idle(key, blueprint, since, chunks, mark, is_frozen)
+        idle = Idle(key, blueprint, since, chunks, mark, is_frozen, has_pending)
         self.idle.lay(idle, restored.state)
         self.dirty.pop(key, None)
 

@@ -22,6 +22,7 @@ class Idle:
 
     Attributes:
         is_frozen: Whether it learns no more.
+        has_pending: Whether corrections wait for their re-fold.
     """
 
     key: ModelKey
@@ -30,6 +31,7 @@ class Idle:
     chunks: int
     mark: int
     is_frozen: bool
+    has_pending: bool
 
     def adopt(self, blueprint: Blueprint) -> None:
         """Go on under an equal blueprint; its terms hold when the model wakes."""
@@ -104,6 +106,7 @@ class IdleModels:
             tracked.chunks,
             tracked.mark,
             tracked.state.is_frozen,
+            tracked.state.has_pending,
         )
 
     def lay(self, idle: Idle, state: bytes) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.events import check_name
-from tidemill.contracts.topics import BY_NAME
+from tidemill.contracts.prediction import Quality
+from tidemill.contracts.topics import BY_NAME, FEEDBACK
 from tidemill.fold.senses import Case
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.models.outputs import Answer
-from tidemill.models.refining import NO_REGION, Stored
+from tidemill.models.refining import NO_REGION, Region, Stored
+from tidemill.models.vetoing import concerned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,37 +24,100 @@ NOT_OURS = frozenset({"FAULT", "PROCESS_CHANGE"})
 LARGEST_WEIGHT = 1e6
 # Of smaller ones River makes sums that vanish, and divides by them.
 LEAST_WEIGHT = 1e-6
+KINDS = (
+    "EXAMPLE",
+    "COUNTEREXAMPLE",
+    "VETO",
+    "UNVETO",
+    "FREEZE",
+    "RESUME",
+    "HOLD",
+    "RELEASE",
+    "RESET",
+    "RETRACT",
+)
+_LESSONS = frozenset({"EXAMPLE", "COUNTEREXAMPLE"})
+_VETOES = frozenset({"VETO", "UNVETO"})
+# What is kept of an instruction with the models: corrections that wait, and who asked for them.
+LARGEST_KEPT_BYTES = 65_536
+# Of a prediction: it may be learned all the same. Whether an event lay in a hold, its time says.
+_NO_FAULT = frozenset({Quality.MISSING.name, Quality.HELD.name, Quality.FROZEN.name})
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One labelled case to learn.
+class Instruction:
+    """One instruction that was understood.
 
     Attributes:
+        update: As it was decoded.
+        model: Which model of the stream it is for; None means all.
         cause: Source topic and partition, and (offset, index) there of what completed it.
-        model: Which model of the stream learns it; None means all.
-        stored_model: Whose prediction is stored in the case; None where none is.
+        case: What is to be learned, where something is, or what it is about, where that is known.
+        names: Features that it is about, those made of one among them.
+        stored: What was predicted of the case, with its region; None where that is not told.
+        is_at_fault: Whether the event predicted was at fault: the case is not learned then.
     """
 
+    update: Mapping[str, Any]  # Any: an Avro record
     plan: StreamPlan
-    asset: str
     model: str | None
     cause: tuple[tuple[str, int], tuple[int, int]]
-    case: Case
-    stored_model: str | None
+    case: Case | None = None
+    names: tuple[str, ...] = ()
+    stored: Stored | None = None
+    is_at_fault: bool = False
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return str(self.update["kind"])
+
+    @property
+    def asset(self) -> str:
+        """Whose models it is for."""
+        return str(self.update["asset"])
+
+    @property
+    def origin(self) -> str:
+        """Who asked for it: a feedback's id, or else."""
+        return str(self.update["origin"])
+
+    @property
+    def stored_model(self) -> str | None:
+        """Whose prediction is stored in it."""
+        stored = self.update["stored"]
+        return None if stored is None else str(stored["model"])
+
+    @property
+    def is_revision(self) -> bool:
+        """Whether it puts another label in the place of one that was learned."""
+        update = self.update
+        return self.kind == "EXAMPLE" and update["revision"] > 0 and update["replaced"] is not None
+
+    @property
+    def is_from_feedback(self) -> bool:
+        """Whether somebody waits for a receipt."""
+        return self.cause[0][0] == FEEDBACK
+
+    def is_for(self, model: str) -> bool:
+        """Return whether it is for this model."""
+        return self.model in {None, model}
 
 
-def read_example(
+def read_instruction(
     update: dict[str, Any],  # Any: an Avro record
     plans: Mapping[str, StreamPlan],
     partitions: int,
-) -> Example | None:
-    """Return the example an update holds; None for kinds that are not the learner's business.
+    *,
+    size: int = 0,
+) -> Instruction | None:
+    """Return what an update asks for; None for kinds that are not the learner's business.
 
     Args:
         update: As it was decoded.
         plans: What the fold does, by stream.
         partitions: Of every topic: none has a cause beyond them.
+        size: Of the update, in bytes.
 
     Raises:
         InvalidRecordError: The update cannot be applied; the reason says why.
@@ -60,32 +125,111 @@ def read_example(
     kind = update["kind"]
     if kind in NOT_OURS:
         return None
-    if kind != "EXAMPLE":
-        raise _domain(f"kind must be EXAMPLE in this version, was {kind}")
+    if kind not in KINDS:
+        raise _domain(f"kind must be one of {', '.join(KINDS)} in this version, was {kind}")
     plan = _plan(update, plans)
-    checked = plan.example_gate.check(update["features"] or {})
-    if not checked.is_learnable:
-        flags = ", ".join(flag.name for flag in checked.quality)
-        raise _domain(f"features must be finite and in range, found {flags}")
+    if kind in _LESSONS:
+        found = _lesson(update, plan, partitions)
+    else:
+        names = _names(update, plan) if kind in _VETOES else ()
+        cause = _cause(update["cause"], partitions)
+        found = Instruction(update, plan, update["model"], cause, _about(update, plan), names)
+    if kind == "RETRACT" and not update["target_id"]:
+        raise _domain(f"target_id must name what is taken back, was {update['target_id']!r}")
+    if kind != "EXAMPLE" or found.is_revision:
+        _check_may_be_kept(update, size)
+    return found
+
+
+def _check_may_be_kept(update: dict[str, Any], size: int) -> None:  # Any: as above
+    check_name(update["origin"], "origin")
+    if size > LARGEST_KEPT_BYTES:
+        raise _domain(
+            f"an update that is kept must have at most {LARGEST_KEPT_BYTES} bytes, {size}"
+        )
+
+
+def _lesson(update: dict[str, Any], plan: StreamPlan, partitions: int) -> Instruction:  # Any: Avro
+    """Return a case that is to be learned, or whose label judges a prediction."""
+    at_fault = is_at_fault(update)
+    x = _read_features(update["features"] or {}, plan, is_at_fault=at_fault)
     label = plan.task.read_label(update["label"]) if update["label"] is not None else None
     if label is None:
         raise _domain(f"label must be present and finite, was {update['label']!r}")
     weight = update["weight"]
-    if not LEAST_WEIGHT <= weight <= LARGEST_WEIGHT:
-        rule = f"weight must be in [{LEAST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
+    least = 1.0 if update["kind"] == "COUNTEREXAMPLE" else LEAST_WEIGHT
+    if not least <= weight <= LARGEST_WEIGHT:
+        rule = f"weight must be in [{least:g}, {LARGEST_WEIGHT:g}]"
         raise _domain(f"{rule}, was {weight!r}")
+    if update["revision"] < 0:
+        raise _domain(f"revision must be from 0, was {update['revision']}")
+    if update["revision"] and update["replaced"] is not None and update["event_id"] is None:
+        raise _domain("event_id must name whose label is revised, was null")
     cause = _cause(update["cause"], partitions)
-    stored, stored_model = _stored(update["stored"])
-    case = Case(checked.x, label, weight, stored)
-    return Example(plan, update["asset"], update["model"], cause, case, stored_model)
+    stored = _stored(update["stored"])
+    told = None if stored is None else stored._replace(region=NO_REGION)
+    case = Case(x, label, weight, told)
+    return Instruction(update, plan, update["model"], cause, case, (), stored, at_fault)
 
 
-def _stored(record: dict[str, Any] | None) -> tuple[Stored | None, str | None]:  # Any: Avro
-    """Return what was predicted, and by which model; its region is not known here."""
+def _read_features(
+    features: dict[str, Any],  # Any: as above
+    plan: StreamPlan,
+    *,
+    is_at_fault: bool,
+) -> dict[str, Any]:  # Any: as above
+    checked = plan.example_gate.check(features)
+    if not checked.is_learnable and not is_at_fault:
+        flags = ", ".join(flag.name for flag in checked.quality)
+        raise _domain(f"features must be finite and in range, found {flags}")
+    return checked.x
+
+
+def is_at_fault(update: Mapping[str, Any]) -> bool:  # Any: as above
+    """Return whether an example holds the prediction of an event at fault."""
+    stored = update["stored"]
+    return stored is not None and not _NO_FAULT.issuperset(stored["quality"])
+
+
+def _about(update: dict[str, Any], plan: StreamPlan) -> Case | None:  # Any: as above
+    """Return the case in question, as much of it as can be asked about."""
+    features = update["features"]
+    return None if features is None else Case(plan.example_gate.check(features).x, None)
+
+
+def _names(update: dict[str, Any], plan: StreamPlan) -> tuple[str, ...]:  # Any: as above
+    known = plan.blueprints[0].features
+    names = concerned(known, update["feature"])
+    if update["feature"] not in names:
+        listed = [feature.name for feature in known]
+        raise _domain(f"feature must be one of {listed}, was {update['feature']!r}")
+    return names
+
+
+def _stored(record: dict[str, Any] | None) -> Stored | None:  # Any: as above
+    """Return what was predicted: answer, region, and what the naive model had said."""
     if record is None:
-        return None, None
-    answer = Answer(record["value"], record["probabilities"], None)
-    return Stored(answer, NO_REGION), record["model"]
+        return None
+    answer = Answer(record["value"], record["probabilities"], record["outcome"])
+    if answer.probabilities and answer.outcome is None:
+        answer = answer._replace(outcome=_likeliest(answer.probabilities))
+    interval, class_set = record["interval"], record["class_set"]
+    region = Region(
+        None if interval is None else (interval["low"], interval["high"], interval["labels"]),
+        None if class_set is None else tuple(class_set),
+    )
+    return Stored(answer, region, _naive(record["naive"]))
+
+
+def _naive(said: float | Mapping[str, float] | None) -> Answer:
+    if said is None or isinstance(said, float):
+        return Answer(said, None, None)
+    return Answer(None, said, _likeliest(said) if said else None)
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    """Return the likeliest class, the first of several: so predictions have them."""
+    return max(probabilities, key=probabilities.__getitem__)
 
 
 def _cause(

@@ -42,6 +42,8 @@ class StreamPlan:
         explanations: Which predictions are explained.
         alarm: The outcome that is an alarm; None where there is none.
         starts_from_type: Whether its asset type has models, and new ones start as those.
+        is_late: Whether labels come as instructions, to what predictions carry for them.
+        judges: Whether an event that brings labels makes outcomes of them.
     """
 
     name: str
@@ -56,6 +58,13 @@ class StreamPlan:
     explanations: Explanations
     alarm: str | None
     starts_from_type: bool = False
+    is_late: bool = False
+    judges: bool = False
+
+    @property
+    def champion(self) -> str:
+        """Name of the model that answers."""
+        return self.blueprints[0].name
 
     def read(self, values: dict[str, Any]) -> tuple[Checked, Label | None]:  # Any: Avro values
         """Return the features of an event and the label in it; a bad one is a fault of the event.
@@ -72,6 +81,8 @@ class StreamPlan:
 
     def ask(self, state: ModelState, x: dict[str, Any]) -> Stored:  # Any: River's x
         """Return what a model says of `x`, and how sure it is."""
+        if state.controls is not None:
+            x = state.controls.without_vetoed(x)
         answer = self.task.ask(state.pipeline, x)
         refinement = state.refinement
         if refinement.is_idle:
@@ -87,11 +98,13 @@ class StreamPlan:
         *,
         label: Label | None,
         stored: Stored | None,
+        named: tuple[str, int] = ("", 0),
     ) -> Sequence[Case]:
         """Take an event without a fault into the recent past; return what can be learned by it.
 
         Args:
             stored: What the champion says of it, if it is asked.
+            named: What its prediction is called, and the version of the model that made it.
         """
         senses, time_us = self.senses, event.time_us
         ripe = senses.ripe(recent, time_us, label)
@@ -99,7 +112,7 @@ class StreamPlan:
         if senses.looks_ahead:
             if stored is not None and label is not None:
                 stored = stored._replace(naive=Answer(float(label), None, None))
-            senses.wait(recent, x, time_us, stored)
+            senses.wait(recent, x, time_us, stored, named=named)
             return ripe
         return (Case(x, label),) if label is not None or self.task.name == "anomaly" else ()
 
@@ -109,18 +122,25 @@ class StreamPlan:
         case: Case,
         stored: Stored | None,
         told: Callable[[dict[str, Any]], None] | None = None,  # Any: as above
+        *,
+        times: int | None = None,
     ) -> Score | None:
-        """Let a model learn a case, as often as its class is repeated, and from what it had said.
+        """Let a model learn a case, and from what it had said.
 
         Args:
             stored: What the model said of the case, where that is known.
             told: Is told of the case each time that the model has learned it.
+            times: How often it is learned; None is as often as its class is repeated.
 
         Returns:
             What became of it, where that is the champion's.
         """
-        x, y, weight, _, delay = case
-        for _ in range(self.repeats.get(y, 1) if self.repeats else 1):
+        x, y, weight, _, delay, _ = case
+        if state.controls is not None:
+            x = state.controls.without_vetoed(x)
+        if times is None:
+            times = self.repeats.get(y, 1) if self.repeats else 1
+        for _ in range(times):
             if state.means is not None:
                 take_note(state.means, state.pipeline, x)
             self.task.learn(state.pipeline, x, y, weight)
@@ -157,6 +177,9 @@ def plan_stream(stream: StreamDefinition) -> StreamPlan:
         explanations=stream.explanations,
         alarm=_alarm(stream),
         starts_from_type=stream.start_from == "stream",
+        is_late=isinstance(target, LabelTarget),
+        judges=isinstance(target, AheadTarget)
+        or (isinstance(target, FieldTarget) and stream.outcomes == "all"),
     )
 
 

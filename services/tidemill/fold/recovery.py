@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
 from tidemill.fold.applying import Fold
+from tidemill.fold.crossing import Anchored
 from tidemill.fold.idle import IdleModels
 from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
 from tidemill.fold.replica import INPUTS_DIFFER, Replica
@@ -80,7 +81,7 @@ def recover(
         start = 0
         shelf.forget_stream(stream)
     begins = {topic: log.span(topic, partition)[0] for topic in positions}
-    replica = Replica(log, partition, known, idle)
+    replica = Replica(log, partition, known, idle, swaps=Anchored(log, partition, signing))
     replica.start_from(shelf.newest)
     refolded = 0
     gone: tuple[Run, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.fold.applying import Fold
 from tidemill.fold.books import BUDGET
+from tidemill.fold.crossing import Anchored, cross
 from tidemill.fold.cursors import Cursor
 from tidemill.fold.ledger import Digest, InputDigest
 from tidemill.fold.ledger_log import entry_before, find_terms
@@ -19,6 +20,7 @@ from tidemill.models.state import ModelKey
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from tidemill.fold.crossing import Swaps
     from tidemill.fold.idle import IdleModels
     from tidemill.fold.ledger import Action, Entry, Run
     from tidemill.fold.ledger_log import Placed
@@ -65,6 +67,7 @@ class Replica:
         known: Terms at hand, by digest; others are looked up in the ledger.
         idle: Where models go that are not needed for now.
         witness: Is shown every prediction that is made again.
+        swaps: Where the states of models come from that were swapped for their re-folds.
 
     Attributes:
         doubts: By model, and None for outputs, the first step that contradicts the ledger. A
@@ -80,8 +83,10 @@ class Replica:
         idle: IdleModels | None = None,
         *,
         witness: Witness | None = None,
+        swaps: Swaps | None = None,
     ) -> None:
         self.fold: Fold | None = None
+        self._swaps: Swaps = Anchored(log, partition, None) if swaps is None else swaps
         self._log = log
         self._partition = partition
         self._known = dict(known)
@@ -183,6 +188,9 @@ class Replica:
             digest_out.add_emits(caused)
             inputs += messages
             emits += caused
+        decided = yield from cross(fold, entry, self._swaps)
+        digest_out.add_emits(decided)
+        emits += decided
         self._act(fold, entry)
         strays = _model_differences(fold, entry)
         differences = [*strays.values()]

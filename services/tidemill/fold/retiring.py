@@ -9,6 +9,7 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import LEDGER, SNAPSHOTS
 from tidemill.fold.books import Books, Policy
+from tidemill.fold.giving_up import give_up
 from tidemill.fold.ledger_log import entries_after, last_entry, read_entry
 from tidemill.fold.recovery import recover
 from tidemill.fold.retirement import Retirement, assets_retired
@@ -111,7 +112,8 @@ class Farewell:
     @property
     def entry(self) -> int:
         """Sequence of the ledger entry it would be."""
-        return self.recovered.tail.sequence + 1
+        has_pending = any(tracked.state.has_pending for tracked in self.models)
+        return self.recovered.tail.sequence + 1 + has_pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,17 @@ def _models(recovered: Recovered, stream: str, asset: str) -> list[Tracked]:
 def retire(farewell: Farewell, signing: SigningKey) -> tuple[list[Emit], dict[str, int]]:
     """Return ledger entry, snapshots, tombstones and offsets of a retirement.
 
+    Corrections of its models that wait are compensated by an entry of their own before.
+
     The entry repeats the terms, which remember how far retired assets had come, and saves every
     model that changed: no rebuild has to cross it.
     """
     recovered = farewell.recovered
     fold, tail = recovered.fold, recovered.tail
     books = Books(fold, tail, signing=signing, policy=POLICY)
+    keys = [tracked.key for tracked in farewell.models]
+    given_up = give_up(fold, books, keys, recovered.positions, why="the asset was retired")
     gone = [each for r in farewell.retirements for each in r.apply(fold, books.sequence)]
     actions = [*(each.action() for each in farewell.retirements), fold.terms.action()]
     emits = books.seal(recovered.positions, kind="ACTION", actions=actions)
-    return [*emits, *tombstones(gone, fold.partition)], dict(recovered.positions)
+    return [*given_up, *emits, *tombstones(gone, fold.partition)], dict(recovered.positions)

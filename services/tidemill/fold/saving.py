@@ -38,8 +38,10 @@ class Saving:
         self.policy = policy
         self._records = fold.records
 
-    def due(self, is_all: bool) -> list[Tracked]:
+    def due(self, is_all: bool, named: Sequence[Tracked] = ()) -> list[Tracked]:
         """Return the models to save now: heirs, and those that lag, or all when the terms change.
+
+        Those named are saved in any case.
 
         A re-fold never has to cross a change of terms that dropped models, nor to start an heir.
         Nor is a state of an asset ever newer than those of its type: what it taught them could not
@@ -48,10 +50,11 @@ class Saving:
         fleet, records = self._fold.fleet, self._fold.records
         lag = 0 if is_all else self.policy.snapshot_every
         ahead = self._ahead(lag)
-        due = list(fleet.heirs.values())
+        first = {tracked.key: tracked for tracked in (*fleet.heirs.values(), *named)}
+        due = list(first.values())
         fleet.heirs.clear()
-        for heir in due:
-            fleet.saved(heir.key)
+        for each in due:
+            fleet.saved(each.key)
         for key, (_, before) in fleet.dirty.items():
             if records - before < lag and len(due) >= ahead:
                 break

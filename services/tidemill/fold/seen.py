@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tidemill.contracts.topics import EVENTS
+
 if TYPE_CHECKING:
     from tidemill.contracts.events import Event
     from tidemill.fold.gate import Checked
@@ -21,6 +23,12 @@ class Seen(NamedTuple):
     label: Label | None
     message: Message
     sequence: int
+
+    @property
+    def event_id(self) -> str:
+        """What the prediction on the event is called."""
+        own, message = self.event.event_id, self.message
+        return f"{EVENTS}-{message.partition}-{message.offset}" if own is None else own
 
 
 class Witness(Protocol):

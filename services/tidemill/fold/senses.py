@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.prediction import Quality
@@ -31,7 +32,8 @@ class Ahead(NamedTuple):
 class Case(NamedTuple):
     """What a model learns: features, the label, and how often it counts.
 
-    `stored` is what was said of it, and `delay` how many events ago, where that was before.
+    `stored` is what was said of it, and `delay` how many events ago, where that was before;
+    `waited` is the case as it waited for its label.
     """
 
     x: dict[str, Any]  # Any: numbers and, for nominal features, strings
@@ -39,6 +41,7 @@ class Case(NamedTuple):
     weight: float = 1.0
     stored: Stored | None = None
     delay: float = 0.0
+    waited: Waiting | None = None
 
 
 class Senses:
@@ -59,6 +62,7 @@ class Senses:
         self._rates = tuple((f.name, f.rate / MICROS) for f in features if f.rate is not None)
         self._lateness_us = None if stream.lateness_s is None else int(stream.lateness_s * MICROS)
         self._remembered = stream.duplicates_within
+        self._compared = stream.feedback.compare
         self._ahead = ahead
 
     @property
@@ -171,6 +175,9 @@ class Senses:
                 recent.watermark_us, recent.newest_us = recent.newest_us, time_us
             else:
                 recent.watermark_us = time_us
+        if recent.cases.maxlen != self._compared:
+            recent.cases = deque(recent.cases, self._compared)
+        recent.cases.append(x)
         if event_id is not None and self._remembered:
             ids = recent.ids
             ids[event_id] = None
@@ -181,6 +188,11 @@ class Senses:
         else:
             read = {name: x[name] for name in self._names if name in x}
             recent.readings = {**recent.readings, **read}
+        if self._stuck or self._rates:
+            self._time(recent, x, time_us)
+
+    def _time(self, recent: Recent, x: dict[str, Any], time_us: int) -> None:  # Any: as above
+        """Note how long sensors have stood still, and when those were read that change slowly."""
         for name, _ in self._stuck:
             if name in x:
                 recent.runs[name] = _run(recent.runs.get(name), x[name])
@@ -211,7 +223,7 @@ class Senses:
             if y is not None and not is_lost:
                 stored = None if case.stored is None else Stored.load(case.stored)
                 delay = recent.count - case.number
-                ended.append(Case(case.x, y, stored=stored, delay=delay))
+                ended.append(Case(case.x, y, stored=stored, delay=delay, waited=case))
         return ended
 
     def wait(
@@ -220,12 +232,19 @@ class Senses:
         x: dict[str, Any],  # Any: as in Case
         time_us: int,
         stored: Stored | None,
+        *,
+        named: tuple[str, int] = ("", 0),
     ) -> None:
-        """Let a case that was remembered just now wait for its label."""
+        """Let a case that was remembered just now wait for its label.
+
+        Args:
+            stored: What the champion said of it.
+            named: What its prediction is called, and the version of the model that made it.
+        """
         if self._ahead is None:
             return
         kept = None if stored is None else stored.dump()
-        recent.waiting.append(Waiting(recent.count - 1, time_us, x, kept))
+        recent.waiting.append(Waiting(recent.count - 1, time_us, x, kept, *named))
         if len(recent.waiting) > MOST_WAITING:
             recent.waiting.popleft()
 

@@ -10,6 +10,7 @@ from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.books import Books, Policy
+from tidemill.fold.crossing import Anchored
 from tidemill.fold.ledger import Action, Digest, Entry, InputDigest
 from tidemill.fold.ledger_log import entries_after, last_entry
 from tidemill.fold.recovery import agreed_positions, gather_states, states_missing
@@ -206,7 +207,7 @@ def rebuild_what_remains(
     partition = tail.entry.partition
     known: dict[bytes, Terms] = {}
     shelf, start = yield from gather_states(log, tail, signing=signing, known=known)
-    replica = Replica(log, partition, known)
+    replica = Replica(log, partition, known, swaps=Anchored(log, partition, signing))
     replica.start_from(shelf.newest)
     claims: dict[ModelKey, Changed] = {}
     for placed in entries_after(log, partition, start, tail):

@@ -69,6 +69,13 @@ class DependencyUnavailableError(MeshError):
         self.retry_after_s = retry_after_s
 
 
+class ServiceAwayError(DependencyUnavailableError):
+    """Something beside Kafka is away, or is being put in order by others: wait however long it is.
+
+    Operator action: see why it is away; records wait meanwhile, and nothing is lost.
+    """
+
+
 class InvariantError(MeshError):
     """A promise would break: halt before the damage is committed, exit 70.
 

@@ -62,6 +62,51 @@ def mark_of(task: Task | None) -> str:
 
 
 @runtime_checkable
+class Recalling(Protocol):
+    """A factory that is told the mark of a partition before it opens it."""
+
+    def recall(self, partition: int, mark: str) -> None:
+        """Take note of the mark that the partition's offsets were last committed with."""
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A factory whose tasks decide by something outside Kafka that may forget."""
+
+    def confirm(self) -> None:
+        """Hold that what was decided by still stands: all is written, nothing committed yet.
+
+        Raises:
+            DependencyUnavailableError: It does not, or cannot be asked: the transaction aborts.
+        """
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """A factory whose tasks write to partitions that are not theirs."""
+
+    @property
+    def spread(self) -> int:
+        """How many partitions there are to write to, numbered from 0."""
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A task that has something to do between transactions, now and then."""
+
+    def rest(self, positions: Mapping[str, int], ended: Collection[str]) -> Sequence[Emit]:
+        """Do it; return what is to be committed with the next transaction.
+
+        Args:
+            positions: Next offset of every input topic of this partition, all of it committed.
+            ended: Input topics that were read to their end.
+
+        Raises:
+            DependencyUnavailableError: It cannot be done now; the task is discarded.
+        """
+
+
+@runtime_checkable
 class Growing(Protocol):
     """A task that is given, while it runs, schemas of records that it could not read."""
 
@@ -75,6 +120,38 @@ class Growing(Protocol):
             schemas: By id; Avro in JSON.
             positions: Next offset of every input topic of this partition.
         """
+
+
+@runtime_checkable
+class Laborious(Protocol):
+    """A task with work of its own beside its records, done in slices between transactions."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is work, under way or waiting."""
+
+    def work(self, budget_s: float) -> bool:
+        """Work on for about so long; return whether what it led to is to be taken over.
+
+        Raises:
+            DependencyUnavailableError: Something cannot be read now; `let_go`, and work later.
+        """
+
+    def take_over(self, positions: Mapping[str, int]) -> list[Emit]:
+        """Let what the work led to take effect, before anything else is applied.
+
+        Args:
+            positions: Next offset of every input topic of this partition.
+
+        Returns:
+            What a transaction of its own commits.
+        """
+
+    def give_up(self, why: str) -> None:
+        """Do without the work under way; what is done instead is to be taken over now."""
+
+    def let_go(self) -> None:
+        """Let go of work under way, and of what it reads by; it begins anew when it is due."""
 
 
 class SchemaSource(Protocol):

@@ -58,6 +58,25 @@ class Scores:
         return replace(self)
 
 
+class Corrections(NamedTuple):
+    """What became of corrections.
+
+    Attributes:
+        done: Put in force by re-folds.
+        compensated: Made good otherwise.
+        seconds: Of work.
+        waiting: Assets that have some waiting.
+    """
+
+    done: int = 0
+    compensated: int = 0
+    seconds: float = 0.0
+    waiting: int = 0
+
+
+NO_CORRECTIONS = Corrections()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one task has done so far, what opening it took, and what it holds.
@@ -69,12 +88,16 @@ class Report:
         dead: Records set aside; `last_dead` names the last one and why.
         flags: Quality flags given, by name.
         scores: What labels made of the champions' predictions, by stream.
+        labelled: What came of labels, by verdict; restores do not count.
+        kept: What came of predictions that may wait for a label, likewise.
+        waiting: Predictions and labels that wait for one another, by topic.
         explained: Explanations made, by whether they are exact; restores count too.
         models, at_budget: Models held, and those of them that learn no more.
         oversized: Models that met their budget since the task was opened, in words.
         refused: Snapshots that opening the task did not accept.
         refolded: Records that opening the task folded again.
         replaced: Models in whose place a changed definition started new ones, by name.
+        corrections: Once per model.
         code, arithmetic: Digests as the ledger names them.
     """
 
@@ -86,6 +109,9 @@ class Report:
     last_dead: str = ""
     flags: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, Scores] = field(default_factory=dict)
+    labelled: Mapping[str, int] = field(default_factory=dict)
+    kept: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
     explained: Mapping[bool, int] = field(default_factory=dict)
     models: int = 0
     at_budget: int = 0
@@ -93,6 +119,7 @@ class Report:
     refused: tuple[Refused, ...] = ()
     refolded: int = 0
     replaced: tuple[str, ...] = ()
+    corrections: Corrections = NO_CORRECTIONS
     code: bytes = b""
     arithmetic: bytes = b""
 

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-# Of a hold without an end.
+# Of a hold without an end, and of one that began before there was an event.
 FOR_EVER_US = 1 << 62
+SINCE_EVER_US = -(1 << 62)
+# Holds that are remembered, for labels that come after them.
+MOST_HOLDS = 16
+# Corrections that wait and corrections in force, together.
+MOST_CORRECTIONS = 256
+
+
+class Veto(NamedTuple):
+    """A sensor that a model must not use.
+
+    Attributes:
+        feature: The sensor named.
+        names: It, and the features that are made of its readings.
+        origin: Who asked for it, as the update says.
+    """
+
+    feature: str
+    names: tuple[str, ...]
+    origin: str
+
+
+class Hold(NamedTuple):
+    """A span of event time that is not learned: from after `after_us` up to `until_us`."""
+
+    after_us: int
+    until_us: int
+    origin: str
 
 
 class Pending(NamedTuple):
@@ -16,11 +43,13 @@ class Pending(NamedTuple):
         offset: Of the update that asked for it, in the asset's partition of `model.updates`.
         entry: Ledger entry that applied that update.
         value: The update as it came.
+        seen: Events in the asset's recent past when it came.
     """
 
     offset: int
     entry: int
     value: bytes
+    seen: int = 0
 
 
 class Edit(NamedTuple):
@@ -31,50 +60,92 @@ class Edit(NamedTuple):
         entry: As in `Pending`.
         swapped: Ledger entry from which on the model is as if it had always been so.
         value: As in `Pending`.
+        seen: As in `Pending`.
     """
 
     offset: int
     entry: int
     swapped: int
     value: bytes
+    seen: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Controls:
     """What was decided of one model.
 
     Attributes:
-        vetoed: Features that it is not asked with and does not learn.
-        is_frozen: Whether it learns no more until it is resumed.
-        held_until_us: Event time up to which it does not learn; None where it is not held.
+        vetoes: Sensors that it is not asked with and does not learn.
+        frozen_by: Who had it learn no more until it is resumed; None where it is not frozen.
+        holds: Spans of event time that it does not learn, oldest first.
         pending: Corrections that wait for their re-fold, oldest first.
         edits: Corrections in force, oldest first.
+        vetoed: The features that the vetoes name.
     """
 
-    vetoed: tuple[str, ...] = ()
-    is_frozen: bool = False
-    held_until_us: int | None = None
+    vetoes: tuple[Veto, ...] = ()
+    frozen_by: str | None = None
+    holds: tuple[Hold, ...] = ()
     pending: tuple[Pending, ...] = ()
     edits: tuple[Edit, ...] = ()
+    vetoed: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = frozenset(name for veto in self.vetoes for name in veto.names)
+        object.__setattr__(self, "vetoed", names)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further correction may wait."""
+        return len(self.pending) + len(self.edits) >= MOST_CORRECTIONS
+
+    def without_vetoed(self, x: dict[str, Any]) -> dict[str, Any]:  # Any: numbers and strings
+        """Return what the model may see of a case, in the same order."""
+        vetoed = self.vetoed
+        return {name: x[name] for name in x if name not in vetoed} if vetoed else x
+
+    def holds_at(self, time_us: int) -> bool:
+        """Return whether what happened at this event time is not to be learned."""
+        return any(hold.after_us < time_us <= hold.until_us for hold in self.holds)
+
+    def holding(self, hold: Hold) -> Controls:
+        """Return the same with another hold; the oldest beyond 16 is forgotten."""
+        return replace(self, holds=(*self.holds, hold)[-MOST_HOLDS:])
+
+    def released(self, now_us: int) -> Controls:
+        """Return the same with every hold at an end."""
+        holds = (hold._replace(until_us=min(hold.until_us, now_us)) for hold in self.holds)
+        return replace(self, holds=tuple(h for h in holds if h.after_us < h.until_us))
+
+    def lifted(self, origin: str) -> Controls:
+        """Return the same without the vetoes, the freeze and the holds of one origin."""
+        return replace(
+            self,
+            vetoes=tuple(veto for veto in self.vetoes if veto.origin != origin),
+            frozen_by=None if self.frozen_by == origin else self.frozen_by,
+            holds=tuple(hold for hold in self.holds if hold.origin != origin),
+        )
 
     def dump(self) -> tuple[Any, ...]:  # Any: plain values
         """Return plain values that `load` makes the same of."""
+        parts = (self.holds, self.pending, self.edits)
         return (
-            self.vetoed,
-            self.is_frozen,
-            self.held_until_us,
-            tuple(map(tuple, self.pending)),
-            tuple(map(tuple, self.edits)),
+            tuple(map(tuple, self.vetoes)),
+            self.frozen_by,
+            *(tuple(map(tuple, part)) for part in parts),
         )
 
     @classmethod
     def load(cls, dumped: tuple[Any, ...]) -> Controls:  # Any: as above
         """Return what was dumped."""
-        vetoed, is_frozen, held_until_us, pending, edits = dumped
+        vetoes, frozen_by, holds, pending, edits = dumped
         return cls(
-            vetoed,
-            is_frozen,
-            held_until_us,
+            tuple(Veto(*each) for each in vetoes),
+            frozen_by,
+            tuple(Hold(*each) for each in holds),
             tuple(Pending(*each) for each in pending),
             tuple(Edit(*each) for each in edits),
         )
+
+
+NOTHING_DECIDED = Controls()

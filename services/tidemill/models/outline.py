@@ -10,19 +10,26 @@ from tidemill.kernel.errors import InvariantError
 if TYPE_CHECKING:
     from tidemill.models.state import ModelState
 
-_LAYOUT = struct.Struct(">Q?")
+_LAYOUT = struct.Struct(">Q??")
 
 
 class Outline(NamedTuple):
-    """Events in the recent past of a model's asset, and whether the model learns no more."""
+    """What a saved state says of itself.
+
+    Attributes:
+        seen: Events in the recent past of the model's asset.
+        is_frozen: Whether the model learns no more.
+        has_pending: Whether corrections wait for their re-fold.
+    """
 
     seen: int
     is_frozen: bool
+    has_pending: bool
 
 
 def outline_of(state: ModelState) -> bytes:
     """Return the bytes that end those of a state."""
-    return _LAYOUT.pack(state.recent.count, state.is_frozen)
+    return _LAYOUT.pack(state.recent.count, state.is_frozen, state.has_pending)
 
 
 def read_outline(data: bytes) -> Outline:

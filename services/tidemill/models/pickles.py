@@ -19,6 +19,7 @@ from tidemill.models.means import Means
 from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
+from tidemill.models.running_metrics import load_metrics
 from tidemill.models.state import ModelState
 
 if TYPE_CHECKING:
@@ -258,13 +259,13 @@ def dump_state(state: ModelState) -> bytes:
         state.refinement.dump(),
         None if state.means is None else state.means.dump(),
         None if state.controls is None else state.controls.dump(),
+        None if state.metrics is None else state.metrics.dump(),
     )
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
     pickler.dispatch_table = _reducers()
     pickler.dump(parts)
-    written.write(outline_of(state))
-    return written.getvalue()
+    return written.getvalue() + outline_of(state)
 
 
 @contextmanager
@@ -279,10 +280,6 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _unpickle(data: bytes) -> Any:  # Any: pickle's
-    return _StateUnpickler(io.BytesIO(data)).load()
-
-
 def load_state(data: bytes) -> ModelState:
     """Return the state in `data`, whose signature the caller has verified.
 
@@ -291,10 +288,12 @@ def load_state(data: bytes) -> ModelState:
     """
     try:
         with _without_collector():
-            pipeline, *rest, recent, refined, means, decided = _unpickle(data)
+            parts = _StateUnpickler(io.BytesIO(data)).load()
+        pipeline, *rest, recent, refined, means, decided, sums = parts
         measured = None if means is None else Means.load(means)
         controls = None if decided is None else Controls.load(decided)
-        parts = (*rest, Recent.load(recent), Refinement(refined), measured, controls)
+        metrics = None if sums is None else load_metrics(sums)
+        parts = (*rest, Recent.load(recent), Refinement(refined), measured, controls, metrics)
         return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"

@@ -10,12 +10,17 @@ BEFORE_ALL_US = -(1 << 62)
 
 
 class Waiting(NamedTuple):
-    """A case that waits for a later reading: when it was, what models saw of it, what one said."""
+    """A case that waits for a later reading: when it was, what models saw of it, what one said.
+
+    `event_id` and `version` are those of the prediction.
+    """
 
     number: int
     time_us: int
     x: dict[str, Any]  # Any: numbers and, for nominal features, strings
     stored: tuple[Any, ...] | None = None  # Any: plain values
+    event_id: str = ""
+    version: int = 0
 
 
 class Run(NamedTuple):
@@ -48,6 +53,7 @@ class Recent:
         moments_us: When the readings were taken whose rate of change is limited.
         waiting: Cases whose label is a later reading, oldest first.
         windows: Readings that derived features are made of, by feature.
+        cases: The last few cases, oldest first: what changes of a model are measured by.
     """
 
     count: int = 0
@@ -59,6 +65,7 @@ class Recent:
     moments_us: dict[str, int] = field(default_factory=dict)
     waiting: deque[Waiting] = field(default_factory=deque)
     windows: Windows | tuple[Any, ...] = ()  # Any: plain values, until they are asked for
+    cases: deque[dict[str, Any]] = field(default_factory=deque)  # Any: as in Waiting
 
     def dump(self) -> tuple[Any, ...]:  # Any: plain values
         """Return plain values that `load` makes the same of."""
@@ -72,12 +79,14 @@ class Recent:
             self.moments_us,
             [tuple(case) for case in self.waiting],
             self.windows if isinstance(self.windows, tuple) else self.windows.dump(),
+            _rows(self.cases),
         )
 
     @classmethod
     def load(cls, dumped: tuple[Any, ...]) -> Recent:  # Any: as above
         """Return what was dumped."""
-        count, newest_us, watermark_us, ids, readings, runs, moments_us, waiting, windows = dumped
+        count, newest_us, watermark_us, ids, readings, runs, moments_us, waiting, *rest = dumped
+        windows, rows = rest
         return cls(
             count,
             newest_us,
@@ -88,4 +97,16 @@ class Recent:
             dict(moments_us),
             deque(Waiting(*case) for case in waiting),
             windows,
+            deque(dict(zip(names, values, strict=True)) for names, values in rows),
         )
+
+
+def _rows(cases: deque[dict[str, Any]]) -> list[tuple[Any, ...]]:  # Any: as above
+    """Return names and values of each case; equal names are one object, and saved once."""
+    rows: list[tuple[Any, ...]] = []  # Any: as above
+    names: tuple[str, ...] = ()
+    for case in cases:
+        if len(case) != len(names) or tuple(case) != names:
+            names = tuple(case)
+        rows.append((names, tuple(case.values())))
+    return rows

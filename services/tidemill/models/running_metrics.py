@@ -148,6 +148,16 @@ class ClassMetrics:
         return found
 
 
+RunningMetrics = NumberMetrics | ClassMetrics
+_SUMS_OF_NUMBERS = len(NumberMetrics().dump())
+
+
+def load_metrics(dumped: Dumped) -> RunningMetrics:
+    """Return what was dumped: of numbers and of classes there is another number of sums."""
+    cls = NumberMetrics if len(dumped) == _SUMS_OF_NUMBERS else ClassMetrics
+    return cls.load(dumped)
+
+
 def log_loss(probability: float) -> float:
     """Return -ln p of the probability given to what came, p held within [1e-15, 1]."""
     return -log(min(max(probability, SMALLEST), 1.0))

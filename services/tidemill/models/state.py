@@ -9,6 +9,7 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.models.compiled import quicken
+from tidemill.models.controls import NOTHING_DECIDED, Controls
 from tidemill.models.means import Means, keeps_means
 from tidemill.models.pipelines import build_pipeline, pipeline_text
 from tidemill.models.recent import Recent
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidemill.contracts.stream import Feature, Step
-    from tidemill.models.controls import Controls
     from tidemill.models.refining import RegionKind
+    from tidemill.models.running_metrics import RunningMetrics
 
 SHA256_BYTES = 32
 
@@ -117,6 +118,7 @@ class ModelState:
         refinement: What the model learned of its own answers.
         means: Of what it learned, where explanations measure from there; None where they do not.
         controls: What people decided of it; None where nobody has.
+        metrics: Of its answers, where their labels come apart from the events; None until one has.
     """
 
     pipeline: Any  # Any: River carries no types
@@ -130,6 +132,7 @@ class ModelState:
     refinement: Refinement = field(default_factory=Refinement)
     means: Means | None = None
     controls: Controls | None = None
+    metrics: RunningMetrics | None = None
 
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:
@@ -147,8 +150,27 @@ class ModelState:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it learns no more."""
-        return self.at_budget
+        """Whether it learns no more, until it is resumed if that is why."""
+        controls = self.controls
+        return self.at_budget or (controls is not None and controls.frozen_by is not None)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether corrections wait for their re-fold."""
+        return self.controls is not None and bool(self.controls.pending)
+
+    @property
+    def decided(self) -> Controls:
+        """What people decided of it, nothing perhaps."""
+        return NOTHING_DECIDED if self.controls is None else self.controls
+
+    def seen(self, x: dict[str, Any]) -> dict[str, Any]:  # Any: numbers and strings
+        """Return what it may see of a case."""
+        return x if self.controls is None else self.controls.without_vetoed(x)
+
+    def is_held(self, time_us: int) -> bool:
+        """Return whether it must not learn what happened at this event time."""
+        return self.controls is not None and self.controls.holds_at(time_us)
 
     def stop_growing(self) -> None:
         """Meet the memory budget: learn no more.

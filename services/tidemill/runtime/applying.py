@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
-from tidemill.kernel.errors import InvariantError, MeshError
+from tidemill.kernel.errors import DeadLetterReason, InvariantError, MeshError
 from tidemill.kernel.processor import Growing
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit, Message
     from tidemill.runtime.lanes import Lane
 
+
+# These say when a record came, or what never did, not that its producer is broken.
+_WHOLE = frozenset({DeadLetterReason.LATE.value, DeadLetterReason.UNKNOWN_EVENT.value})
 
 Batch = dict[str, list["Message"]]
 
@@ -94,9 +97,8 @@ def apply(lane: Lane, inputs: Sequence[str], batch: Mapping[str, Sequence[Messag
         first, last = messages[0].offset, messages[-1].offset
         with _named(f"{topic}-{lane.partition}: records {first} to {last}"):
             caused = lane.task.process_batch(messages)
-        dead = [emit for emit in caused if emit.topic.endswith(SUFFIX)]
-        why = dict(dead[-1].headers).get(REASON_HEADER, b"").decode() if dead else ""
-        lane.poison[topic].observe(len(messages), len(dead), why)
+        dead = [reason for emit in caused if (reason := _fault(emit, topic))]
+        lane.poison[topic].observe(len(messages), len(dead), dead[-1] if dead else "")
         # An end in the same poll lies further on, and is not announced again.
         lane.positions[topic] = max(lane.positions[topic], last + 1)
         lane.applied_ms[topic] = messages[-1].timestamp_ms
@@ -106,6 +108,14 @@ def apply(lane: Lane, inputs: Sequence[str], batch: Mapping[str, Sequence[Messag
         with _named(f"{where}: the transaction's ledger entry and snapshots"):
             emits += lane.task.seal(lane.positions)
     return emits
+
+
+def _fault(emit: Emit, topic: str) -> str:
+    """Return why a record of `topic` was set aside; empty if it was not, or is whole in itself."""
+    if emit.topic != topic + SUFFIX:
+        return ""
+    reason = dict(emit.headers).get(REASON_HEADER, b"").decode()
+    return "" if reason in _WHOLE else reason
 
 
 @contextmanager

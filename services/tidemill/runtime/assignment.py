@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.deadletters import PoisonWatch
-from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.errors import (
+    DependencyUnavailableError,
+    InvariantError,
+    ServiceAwayError,
+)
+from tidemill.kernel.processor import Recalling, Spreading
 from tidemill.runtime.clients import KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error
 from tidemill.runtime.kafka_log import KafkaLog
 from tidemill.runtime.lanes import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from tidemill.kernel.processor import Opened, TaskFactory
     from tidemill.runtime.clients import Clients
@@ -118,11 +123,17 @@ class Assignment:
             self._poison[partition] = {topic: PoisonWatch() for topic in self._factory.inputs}
         return self._poison[partition]
 
+    @property
+    def _written(self) -> Iterable[int]:
+        """The partitions that our tasks write to."""
+        factory = self._factory
+        return range(factory.spread) if isinstance(factory, Spreading) else self._lanes
+
     def sweep(self, transactor: Transactor) -> bool:
         """See that nobody's open transaction is left where we shall write; return whether so."""
         if not self._is_swept:
             self._is_swept = transactor.sweep(
-                [(topic, number) for number in self._lanes for topic in self._factory.outputs],
+                [(topic, number) for number in self._written for topic in self._factory.outputs],
                 {(topic, number): 0 for number in self._lanes for topic in self._factory.inputs},
                 self._membership.metadata,
             )
@@ -146,6 +157,10 @@ class Assignment:
                 for topic, offset in lane.positions.items()
             }
         )
+        self.release()
+
+    def release(self) -> None:
+        """Close readers that nobody needs any more."""
         if not self.unready:
             self._log.close()
 
@@ -171,6 +186,11 @@ class Assignment:
             self._observer.restored(lane.partition, lane.task, self._clock() - lane.since)
             self._outage.passed()
             return True
+        except ServiceAwayError as error:
+            lane.close()
+            lane.missed = None
+            lane.resume_at = self._clock() + error.retry_after_s
+            self._outage.failed(str(error))
         except DependencyUnavailableError as error:
             lane.close()
             self._check_deadline(lane, error)
@@ -203,6 +223,8 @@ class Assignment:
             yield
             committed = self._membership.committed(lane.partition)
         mark = self._membership.mark(lane.partition)
+        if isinstance(self._factory, Recalling):
+            self._factory.recall(lane.partition, mark)
         opened = yield from self._factory.open(lane.partition, committed, self._log)
         if mark not in {"", opened.mark}:
             msg = f"state {mark} of partition {lane.partition}, found {opened.mark or 'none'},"

@@ -205,6 +205,13 @@ class KafkaClients:
 
     def reader(self) -> GroupConsumer:
         """Return a reader by position; its group is never joined and nothing is committed."""
+        return self._reader()
+
+    def uncommitted_reader(self) -> GroupConsumer:
+        """Return a reader that sees what no transaction has committed yet."""
+        return self._reader(**{"isolation.level": "read_uncommitted"})
+
+    def _reader(self, **other: str) -> GroupConsumer:
         reader: GroupConsumer = Consumer(  # type: ignore[assignment]  # untyped in confluent_kafka
             {
                 **self._common,
@@ -212,6 +219,7 @@ class KafkaClients:
                 "group.id": "tidemill.reader",
                 # Most reads end behind a control marker, where a broker waits for more.
                 "fetch.wait.max.ms": 5,
+                **other,
             }
         )
         return reader

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tidemill.kernel.processor import Laborious
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
@@ -29,6 +31,8 @@ class Lane:
         poison: One watch per input topic; they outlive the lane.
         missed: What the last try to restore did not find, and when that was first missed.
         resume_at: When the restore goes on, monotonic seconds.
+        labour: The task, if it has work beside its records.
+        rests_until: When that work begins again, monotonic seconds.
     """
 
     partition: int
@@ -43,6 +47,8 @@ class Lane:
     applied_ms: dict[str, int] = field(default_factory=dict)
     missed: tuple[str, float] | None = None
     resume_at: float = 0.0
+    labour: Laborious | None = None
+    rests_until: float = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -57,12 +63,15 @@ class Lane:
     def opened(self, opened: Opened) -> None:
         """Take over the restored task."""
         self.task = opened.task
+        self.labour = self.task if isinstance(self.task, Laborious) else None
         self.positions = dict(opened.positions)
         self.first_emits = opened.first_emits
         self.opening = None
 
     def close(self) -> None:
-        """Drop a restore under way, with the readers it holds."""
+        """Drop a restore or other work under way, with the readers it holds."""
+        if self.labour is not None:
+            self.labour.let_go()
         if self.opening is not None:
             self.opening.close()
             self.opening = None

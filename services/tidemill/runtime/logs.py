@@ -71,6 +71,10 @@ class LoggingObserver:
         """Say what runs, and where its probes are."""
         self._log.info("started", plant=plant, probes=probes)
 
+    def needless(self, why: str) -> None:
+        """Say that there is nothing to do for this processor, which ends."""
+        self._log.info("nothing to do", why=why)
+
     def turned(self, now: float) -> None:
         """Say nothing."""
 
@@ -124,8 +128,9 @@ class LoggingObserver:
         """Say nothing."""
 
     def away(self, why: str) -> None:
-        """Say that the worker waits for the cluster."""
-        self._log.warning("broker away, waiting", why=why)
+        """Say that the worker waits for the cluster, or for what it says itself that is away."""
+        is_kafkas = " " not in why  # its reasons are names
+        self._log.warning("broker away, waiting" if is_kafkas else "waiting", why=why)
 
     def back(self, seconds: float) -> None:
         """Say that the waiting is over."""

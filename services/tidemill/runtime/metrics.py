@@ -24,6 +24,7 @@ from tidemill.contracts.topics import (
     ANCHORS,
     EVENTS,
     EXPLAINER_SNAPSHOTS,
+    LABELS,
     PREDICTIONS,
     SNAPSHOTS,
 )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.metrics import Metric
     from tidemill.kernel.processor import Task
     from tidemill.kernel.records import Emit
-    from tidemill.kernel.reports import Report
+    from tidemill.kernel.reports import Corrections, Report
     from tidemill.runtime.observer import Committed
 
 TOPIC = itemgetter(0)  # of messages and emissions alike
@@ -212,8 +213,15 @@ class WorkerMetrics:
         before = self._reports.get(partition, NOTHING)
         for metric, name in _REPORTED:
             self._counter(metric).inc(getattr(report, name) - getattr(before, name))
+        self._count_corrections(before.corrections, report.corrections)
         for flag, count in report.flags.items():
             self._counter(table.FLAGS).labels(flag).inc(count - before.flags.get(flag, 0))
+        for metric, now, then_by in (
+            (table.LABELLED, report.labelled, before.labelled),
+            (table.KEPT, report.kept, before.kept),
+        ):
+            for result, count in now.items():
+                self._counter(metric).labels(result).inc(count - then_by.get(result, 0))
         for is_exact, count in report.explained.items():
             more = count - before.explained.get(is_exact, 0)
             self._counter(table.EXPLANATIONS).labels(str(is_exact).lower()).inc(more)
@@ -224,6 +232,12 @@ class WorkerMetrics:
                 self._counter(metric).labels(stream, value).inc(more)
         self._reports[partition] = report
 
+    def _count_corrections(self, before: Corrections, now: Corrections) -> None:
+        total = self._counter(table.CORRECTIONS)
+        total.labels("refolded").inc(now.done - before.done)
+        total.labels("compensated").inc(now.compensated - before.compensated)
+        self._counter(table.CORRECTION_SECONDS).inc(max(0.0, now.seconds - before.seconds))
+
     def _forget_tasks(self) -> None:
         self._reports.clear()
         self._show_tasks()
@@ -232,7 +246,12 @@ class WorkerMetrics:
         reports = self._reports.values()
         self._gauge(table.RESTORED).set(len(reports))
         self._gauge(table.MODELS).set(sum(report.models for report in reports))
+        for topic in (PREDICTIONS, LABELS):
+            held = sum(report.waiting.get(topic, 0) for report in reports)
+            self._gauge(table.WAITING).labels(topic).set(held)
         self._gauge(table.MODELS_AT_BUDGET).set(sum(report.at_budget for report in reports))
+        waiting = sum(report.corrections.waiting for report in reports)
+        self._gauge(table.CORRECTIONS_WAITING).set(waiting)
 
 
 def _closed_values(metric: Metric) -> Iterator[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tidemill.runtime.failures import check_callback_error, is_doubtful, refused
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tidemill.runtime.clients import KafkaError
-    from tidemill.runtime.observer import Observer
 
 # A call times out after five seconds: the second one in a row is told.
 AWAY_AFTER_S = 5.0
@@ -21,6 +20,16 @@ REFUSED_FOR_S = 30.0
 DOUBTS_APART_S = 90.0
 
 
+class Waiting(Protocol):
+    """Hears of outages; part of every observer."""
+
+    def away(self, why: str) -> None:
+        """The cluster has not done for seconds what it was asked; it is asked again and again."""
+
+    def back(self, seconds: float) -> None:
+        """The cluster does what it is asked, after so many seconds."""
+
+
 class Outage:
     """Tells once when calls have been repeated for seconds, and once when one came through.
 
@@ -29,7 +38,7 @@ class Outage:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, observer: Observer, clock: Callable[[], float]) -> None:
+    def __init__(self, observer: Waiting, clock: Callable[[], float]) -> None:
         self._observer = observer
         self._clock = clock
         self._since: float | None = None

@@ -29,9 +29,9 @@ from redis.retry import Retry
 
 from tidemill.kernel.errors import (
     ConfigError,
-    DependencyUnavailableError,
     InvariantError,
     MeshError,
+    ServiceAwayError,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def translate(error: RedisError, address: str) -> MeshError:
         return InvariantError(f"{said} must accept this worker, it refused: {_one_line(error)}")
     passes = isinstance(error, ResponseError) and _PASSING.search(str(error)) is not None
     if passes or isinstance(error, _AWAY):
-        return DependencyUnavailableError(
+        return ServiceAwayError(
             f"{said} ({_one_line(error)})", retry_after_s=REDELIVER_AFTER_S
         )
     return InvariantError(f"{said} must carry out what it is told, it answered: {_one_line(error)}")

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 _QUEUE_FULL_WAIT_S = 0.1
 _PACE_S = 0.05
+_ANY_PARTITION = -1  # RD_KAFKA_PARTITION_UA
 
 
 class Sender:
     """An idempotent producer that knows what was acknowledged.
 
-    Partitions are chosen as Java's producer does, so that the plant's own writers and this one put
-    an asset on the same partition.
+    Partitions that are not named are chosen as Java's producer does, so that the plant's own
+    writers and this one put an asset on the same partition.
     """
 
     def __init__(self, bootstrap: str, properties: Mapping[str, str]) -> None:
@@ -48,13 +49,18 @@ class Sender:
         except (KafkaException, ValueError, TypeError) as error:
             raise ConfigError([f"-X: must be librdkafka settings, found {error}"]) from error
 
-    def send(self, topic: str, *, key: str, value: bytes) -> None:
+    def send(self, topic: str, *, key: str, value: bytes, partition: int | None = None) -> None:
         """Queue one record, waiting while the queue is full."""
+        chosen = _ANY_PARTITION if partition is None else partition
         self.sent[topic] += 1
         while self.failure is None:
             try:
                 self._producer.produce(
-                    topic, value=value, key=key.encode(), on_delivery=self._on_delivery
+                    topic,
+                    value=value,
+                    key=key.encode(),
+                    partition=chosen,
+                    on_delivery=self._on_delivery,
                 )
             except BufferError:
                 self._producer.poll(_QUEUE_FULL_WAIT_S)

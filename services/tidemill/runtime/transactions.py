@@ -34,6 +34,7 @@ NO_MARKS: Mapping[int, str] = {}
 ASSIGNMENT_CHANGED = "ASSIGNMENT_CHANGED"
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 HUNG = "_TIMED_OUT"
+DEPENDENCY = "DEPENDENCY"
 
 # Key of the records that are aborted on purpose.
 SWEEP = b"sweep"

@@ -11,12 +11,15 @@ from tidemill.kernel.processor import mark_of
 from tidemill.runtime.applying import apply_all
 from tidemill.runtime.assignment import Assignment
 from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
+from tidemill.runtime.confirming import confirmed
 from tidemill.runtime.failures import check_message_error
 from tidemill.runtime.kafka_log import to_message
+from tidemill.runtime.labour import Labour
 from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.observer import Committed, Observer, Silent
 from tidemill.runtime.outage import Doubts, Outage
+from tidemill.runtime.resting import Rests
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
 
 if TYPE_CHECKING:
@@ -28,8 +31,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.lanes import Lane
 
 
-# Two workers of one instance take its place from one another every second or two. Outages lose it
-# too, but each must last longer than the session.
+# Two workers of one instance fence one another every second or two, an outage once in a session.
 RENEWED_AT_MOST = 2
 RENEWED_WITHIN_S = 2 * SESSION_TIMEOUT_MS / 1000
 
@@ -124,6 +126,8 @@ class Worker:
             clock=clock,
             deadline_s=settings.restore_deadline_s,
         )
+        self._rests = Rests(self._lanes, self._observer)
+        self._labour = Labour(self._lanes, self._outage, clock)
         self._lag = LagWatch(self._membership.known_end, self._observer, wall=wall)
         self._membership.check_counts(self._breathe)
         self._progressed()
@@ -138,7 +142,7 @@ class Worker:
         now = self._clock()
         self._observer.turned(now)
         self._doubts.look(self._failures())
-        wait_s = 0.0 if self._lanes.due else self._settings.wait_s
+        wait_s = 0.0 if self._lanes.due or self._labour.due else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
         if self._membership.is_fenced:
             self._renew(now)
@@ -148,8 +152,10 @@ class Worker:
         batches = self._sort(raw)
         if batches or self._has_marks_to_commit(now):
             self._transact(batches)
+        self._labour.turn(batches, self._transact)
         if self._lanes.sweep(self._transactor):
             self._lanes.restore()
+        self._rests.look(now)
         self._lag.look(self._lanes, now)
 
     def _renew(self, now: float) -> None:
@@ -166,9 +172,10 @@ class Worker:
         self._membership.renew()
 
     def idle_s(self) -> float:
-        """Return for how long everything has been read and nothing came."""
+        """Return for how long everything has been read, nothing came, and there was no work."""
         inputs = len(self._factory.inputs)
-        if not self._lanes or any(len(lane.ended) < inputs for lane in self._lanes):
+        is_reading = any(len(lane.ended) < inputs for lane in self._lanes)
+        if not self._lanes or is_reading or self._labour.is_busy:
             self._idle_since = self._clock()
         return self._clock() - self._idle_since
 
@@ -261,7 +268,7 @@ class Worker:
             return
         records, emits, moved = applied.records, applied.emits, applied.moved
         marks = {lane.partition: mark_of(lane.task) for lane in moved}
-        where = self._membership.metadata
+        where = confirmed(self._factory, self._membership.metadata)
         ended = self._transactor.run(emits, applied.offsets, where, marks=marks)
         if ended.outcome is Outcome.ABORTED:
             self._discard(ended.reason)

@@ -25,7 +25,7 @@ def build_app(options: Options) -> faust.App:
     sink = app.topic(options.sink, key_type=bytes, value_type=bytes, value_serializer="raw")
     job = Job()
 
-    async def predict(stream: faust.Stream[bytes]) -> None:
+    async def predict(stream: faust.StreamT[bytes]) -> None:
         count = 0
         async for event in stream.events():
             await sink.send(key=event.key, value=job.process(event.value))

@@ -9,6 +9,7 @@ from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.audit.flips import flipped_input, flipped_output
 from tidemill.fold.audit.lineages import LineageReader
 from tidemill.fold.audit.outputs import misplaced
+from tidemill.fold.entry_marks import MARKED
 from tidemill.fold.ledger import Digest
 from tidemill.kernel.deadletters import SUFFIX
 
@@ -127,7 +128,7 @@ def altered_outputs(entry: Entry, applied: Applied, answers: Answers) -> list[Fi
         digest.add(topic, [message.value for message in messages])
     if digest.result() == entry.emitted:
         return dead
-    suspects = mended.get(PREDICTIONS, [])
+    suspects = [m for topic in (PREDICTIONS, *MARKED) for m in mended.get(topic, [])]
     flip = flipped_output(mended, entry.emitted, suspects)
     if flip is not None:
         place = Place.of(flip.message)
@@ -142,14 +143,14 @@ def _one_of(entry: Entry, suspects: Sequence[Message]) -> Finding:
         place = Place(PREDICTIONS, entry.partition, None, None)
         found = "outputs that were emitted are not there"
         return Finding(Kind.OUTPUT_MISSING, place, entry.sequence, _OUTPUTS, found)
-    (place,) = Place.spanning(suspects)
+    place, *also = Place.spanning(suspects)
     count = len(suspects)
     found = (
         "it is altered"
         if count == 1
         else f"one of these {count} is altered, or a dead letter is missing; a replay tells"
     )
-    return Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found)
+    return Finding(Kind.OUTPUT_ALTERED, place, entry.sequence, _OUTPUTS, found, tuple(also))
 
 
 def _altered_dead(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import EVENTS, PREDICTIONS
+from tidemill.contracts.topics import EVENTS, OUTCOMES, PREDICTIONS, RECEIPTS
 from tidemill.fold.audit.applied import Inputs
 from tidemill.fold.audit.culprits import altered_inputs, altered_outputs
 from tidemill.fold.audit.findings import Kind
 from tidemill.fold.audit.outputs import Outputs
+from tidemill.fold.entry_marks import MARKED
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.models.state import ModelKey
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Position
 
+
+_COUNTED = {PREDICTIONS: "predictions", OUTCOMES: "outcomes", RECEIPTS: "receipts"}
 
 NEWER = (
     "outputs stand behind those of the last ledger entry: of transactions newer than this audit, "
@@ -105,7 +108,8 @@ class Exam:
         self._report.saw(entry.sequence)
         counts["inputs"] += sum(len(run) for run in applied.runs)
         for topic, stored in answers.by_topic.items():
-            counts["predictions" if topic == PREDICTIONS else "dead_letters"] += len(stored)
+            if stored or topic not in MARKED:
+                counts[_COUNTED.get(topic, "dead_letters")] += len(stored)
         if not applied.is_retained:
             counts["entries_without_inputs"] += 1
         elif not answers.is_retained:
@@ -144,7 +148,8 @@ class Exam:
     def end(self) -> list[Finding]:
         """Return what no entry accounts for, once all entries were examined."""
         positions = {} if self._last is None else self._last.positions or {}
-        findings = [*self._outputs.foreign(positions), *self._saved.missing()]
+        tail = -1 if self._last is None else self._last.sequence
+        findings = [*self._outputs.foreign(positions, tail), *self._saved.missing()]
         if self._outputs.has_more:
             self._report.note(NEWER)
         return findings

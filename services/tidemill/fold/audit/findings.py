@@ -31,6 +31,7 @@ class Kind(StrEnum):
     OTHER_ARITHMETIC = "other-arithmetic"
     OTHER_CODE = "other-code"
     FOLD_DIFFERS = "fold-differs"
+    SWAP_DIFFERS = "swap-differs"
     NOT_REPLAYABLE = "not-replayable"
 
 

@@ -13,6 +13,7 @@ from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.audit.lineages import said
 from tidemill.fold.audit.outputs import dead_source, prediction_source
+from tidemill.fold.entry_marks import MARKED
 from tidemill.fold.ledger import Digest
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvalidRecordError
@@ -49,6 +50,7 @@ def given_away(
     stored = {
         (_input_of(topic), each.source): each.message
         for topic, some in examined.answers.by_topic.items()
+        if topic not in MARKED
         for each in some
     }
     accused = set()
@@ -116,6 +118,9 @@ def _newcomers(
 
 
 def _answers(emit: Emit) -> tuple[str, int] | None:
+    """Return the record that an output answers, if it says one."""
+    if emit.topic in MARKED:
+        return None
     message = Message(emit.topic, emit.partition, -1, emit.key, emit.value, emit.headers)
     source = prediction_source if emit.topic == PREDICTIONS else dead_source
     offset = source(message)
@@ -144,7 +149,10 @@ def compare(examined: Examined, step: Step) -> list[Finding]:
     findings = []
     for topic, emits in by_topic.items():
         stored = [each.message for each in examined.answers.by_topic.get(topic, ())]
-        if step.is_partial:
+        if step.is_partial and topic in MARKED:
+            values = {emit.value for emit in emits}
+            stored = [message for message in stored if message.value in values]
+        elif step.is_partial:
             wanted = {_answers(emit) for emit in emits}
             some = examined.answers.by_topic.get(topic, ())
             stored = [e.message for e in some if (_input_of(topic), e.source) in wanted]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidemill.contracts.codec import codec
 from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
-from tidemill.fold.instructions import NOT_OURS
+from tidemill.fold.instructions import NOT_OURS, is_at_fault
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.state import ModelKey
@@ -44,11 +44,15 @@ class Evidence:
 
 
 class Lesson(NamedTuple):
-    """A record that a model may have learned; an update names the position that caused it."""
+    """A record that a model may have learned; an update names the position that caused it.
+
+    `is_sure`: whether it goes into the lineage once it is applied.
+    """
 
     message: Message
     source: tuple[str, int] | None = None
     cause: tuple[int, int] = (-1, -1)
+    is_sure: bool = True
 
 
 @dataclass(slots=True)
@@ -136,7 +140,8 @@ class LineageReader:
                 continue
             if update["model"] in {None, changed.model}:
                 thread = self._thread(ModelKey(*about, changed.model))
-                thread.waiting.append(Lesson(message, source, position))
+                lesson = Lesson(message, source, position, is_sure=_is_sure(update))
+                thread.waiting.append(lesson)
 
     def _thread(self, key: ModelKey) -> _Thread:
         thread = self._threads.get(key)
@@ -185,14 +190,39 @@ def choices(waiting: Sequence[Lesson]) -> list[list[Message]] | None:
         if lesson.source is not None:
             causes.setdefault(lesson.source, [(-1, -1)]).append(lesson.cause)
     has_events = any(lesson.source is None for lesson in waiting)
-    count = math.prod(len(marks) for marks in causes.values()) * (1 + has_events)
+    unsure = [n for n, lesson in enumerate(waiting) if not lesson.is_sure]
+    count = math.prod(len(marks) for marks in causes.values()) * (1 + has_events) << len(unsure)
     if count * len(waiting) > MOST_STEPS:
         return None
     return [
-        _learned(waiting, dict(zip(causes, marks, strict=True)), is_event_learned=is_event_learned)
+        [each for each in learned if each not in left_out]
         for is_event_learned in ((True, False) if has_events else (True,))
         for marks in product(*(sorted(set(marks)) for marks in causes.values()))
+        for left_out in _parts([waiting[n].message for n in unsure])
+        for learned in [
+            _learned(
+                waiting, dict(zip(causes, marks, strict=True)), is_event_learned=is_event_learned
+            )
+        ]
     ]
+
+
+def _parts(messages: Sequence[Message]) -> list[list[Message]]:
+    """Return every part of some records."""
+    return [
+        [message for n, message in enumerate(messages) if chosen >> n & 1]
+        for chosen in range(1 << len(messages))
+    ]
+
+
+def _is_sure(update: Mapping[str, Any]) -> bool:  # Any: an Avro record
+    """Return whether an update goes into a model's lineage whenever it is applied.
+
+    What waits for a re-fold does not; nor does the label of a prediction that was at fault.
+    """
+    if update["kind"] == "EXAMPLE":
+        return not is_at_fault(update) and update["replaced"] is None
+    return update["kind"] not in {"VETO", "UNVETO", "RETRACT"}
 
 
 def _learned(
@@ -202,7 +232,7 @@ def _learned(
     is_event_learned: bool,
 ) -> list[Message]:
     learned = []
-    for message, source, cause in waiting:
+    for message, source, cause, _ in waiting:
         if source is None:
             if is_event_learned:
                 learned.append(message)

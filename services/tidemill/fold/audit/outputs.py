@@ -1,38 +1,31 @@
-"""The outputs of each ledger entry: predictions and dead letters, given to it by their source."""
+"""The outputs of each ledger entry, given to it by the source that they name.
+
+Predictions and dead letters name the record they answer, outcomes and receipts the entry itself.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import islice, zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
-from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.audit.findings import Finding, Kind, Place
+from tidemill.fold.audit.tracks import OutputTrack, header
+from tidemill.fold.entry_marks import MARKED, entry_of
 from tidemill.fold.ledger import Digest
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvalidRecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from tidemill.fold.audit.tracks import Stored
     from tidemill.fold.ledger import Entry
     from tidemill.kernel.processor import Log
-    from tidemill.kernel.records import Headers, Message
-
-# How far a source that is out of order is looked through; so many altered ones in a row.
-_LOOKAHEAD = 64
-_NOTHING_IS_LOST = -1
-
-
-class Stored(NamedTuple):
-    """One output record and the offset it says it answers; None where it says nothing readable."""
-
-    message: Message
-    source: int | None
+    from tidemill.kernel.records import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,102 +41,6 @@ class Answers:
     by_topic: dict[str, tuple[Stored, ...]]
     is_retained: bool
     digest: bytes
-
-
-class OutputTrack:
-    """One output topic, read forward once and shared out by source offset."""
-
-    def __init__(
-        self, log: Log, topic: str, partition: int, source_of: Callable[[Message], int | None]
-    ) -> None:
-        self._span = (topic, partition)
-        self._log = log
-        self._source_of = source_of
-        self._batches: Iterator[list[Message]] = iter(())
-        self._ready: deque[Stored] = deque()
-        self._latest = -1
-        begin, _ = log.span(topic, partition)
-        self._end = begin
-        self.read_on()
-        self.floor = _NOTHING_IS_LOST if begin == 0 else self._oldest_source()
-
-    def read_on(self) -> bool:
-        """Go on to what is committed by now; return whether there is more."""
-        topic, partition = self._span
-        start, (_, end) = self._end, self._log.span(topic, partition)
-        if end <= start:
-            return False
-        self._batches, self._end = self._log.read(topic, partition, start, end), end
-        return True
-
-    def _oldest_source(self) -> int | None:
-        """Return the first source that is surely still there; None if nothing is."""
-        self._fill(1)
-        return next((each.source for each in self._ready if each.source is not None), None)
-
-    def _fill(self, count: int) -> bool:
-        """Read ahead so far, if there is so much; return whether there is anything."""
-        while len(self._ready) < count:
-            batch = next(self._batches, None)
-            if batch is None:
-                break
-            self._ready.extend(Stored(m, self._source_of(m)) for m in batch if is_ours(m))
-        return bool(self._ready)
-
-    def take(self, last: int, at_most: int | None) -> list[Stored]:
-        """Return the next records that answer sources up to `last`.
-
-        Args:
-            last: The last source of the entry.
-            at_most: How many there should be, where that is known. Up to that many, a record
-                whose source is unreadable or out of order is counted in: it is altered.
-        """
-        taken: list[Stored] = []
-        while self._fill(_LOOKAHEAD):
-            is_due = at_most is None or len(taken) < at_most
-            source = self._ready[0].source
-            if is_due and source is not None and self._latest < source <= last:
-                self._latest = source
-            elif source is None or self._is_odd(source, last, is_short=at_most is not None):
-                if not is_due:
-                    break
-            elif source > last:
-                break
-            taken.append(self._ready.popleft())
-        return taken
-
-    def _is_odd(self, source: int, last: int, *, is_short: bool) -> bool:
-        """Return whether the next source cannot be what was written, by those around it.
-
-        Where one is still due, that also goes for a source that another record has.
-        """
-        if source <= self._latest:
-            return True
-        later = islice(self._ready, 1, _LOOKAHEAD)
-        bound = source + is_short
-        if any(each.source is not None and self._latest < each.source < bound for each in later):
-            return True
-        return is_short and source > last and len(self._ready) == 1
-
-    @property
-    def has_more(self) -> bool:
-        """Whether anything is left."""
-        return self._fill(1)
-
-    def rest(self, before: int) -> list[Stored]:
-        """Return what is left of records that answer sources before `before`."""
-        return self.take(before - 1, None)
-
-
-def is_ours(message: Message) -> bool:
-    """Return whether the learner wrote an output; others set aside records of the same inputs."""
-    name = header(message.headers, "tidemill.processor")
-    return name is None or name == PROCESSOR.encode()
-
-
-def header(headers: Headers, name: str) -> bytes | None:
-    """Return the last header of a name: a dead letter may hold an earlier one's headers."""
-    return next((value for key, value in reversed(headers) if key == name), None)
 
 
 def prediction_source(message: Message) -> int | None:
@@ -167,6 +64,7 @@ _SOURCES: dict[str, Callable[[Message], int | None]] = {
     PREDICTIONS: prediction_source,
     EVENTS + SUFFIX: dead_source,
     UPDATES + SUFFIX: dead_source,
+    **dict.fromkeys(MARKED, entry_of),
 }
 _INPUT_OF = {PREDICTIONS: EVENTS, EVENTS + SUFFIX: EVENTS, UPDATES + SUFFIX: UPDATES}
 
@@ -209,12 +107,21 @@ class Outputs:
         if events is not None:
             due = max(0, events - len(by_topic[EVENTS + SUFFIX]) - len(predicted))
         by_topic[PREDICTIONS] = (*predicted, *self._take(entry, PREDICTIONS, due))
+        by_topic |= {t: (*had.get(t, ()), *self._take_marked(entry, t)) for t in MARKED}
         digest = Digest()
         for topic, stored in by_topic.items():
             if stored:
                 digest.add(topic, [each.message.value for each in stored])
         is_retained = all(self._reaches(entry, topic) for topic in by_topic)
         return Answers(by_topic, is_retained, digest.result())
+
+    def _take_marked(self, entry: Entry, topic: str) -> tuple[Stored, ...]:
+        """Take what names an entry; of one entry there may be several."""
+        track = self._tracks[topic]
+        if topic in self._lost:
+            self._lost.discard(topic)
+            track.take_of(entry.sequence - 1)
+        return tuple(track.take_of(entry.sequence))
 
     def _take(self, entry: Entry, topic: str, due: int | None) -> tuple[Stored, ...]:
         runs = [run for run in entry.runs if run.topic == _INPUT_OF[topic]]
@@ -227,8 +134,10 @@ class Outputs:
         return tuple(self._tracks[topic].take(max(runs[-1].last, stop - 1), due))
 
     def _reaches(self, entry: Entry, topic: str) -> bool:
-        firsts = [run.first for run in entry.runs if run.topic == _INPUT_OF[topic]]
         floor = self._tracks[topic].floor
+        if topic in MARKED:
+            return floor is not None and entry.sequence >= floor
+        firsts = [run.first for run in entry.runs if run.topic == _INPUT_OF[topic]]
         return not firsts or (floor is not None and firsts[0] >= floor)
 
     @property
@@ -237,13 +146,22 @@ class Outputs:
         known = (track for topic, track in self._tracks.items() if topic not in self._lost)
         return any(track.has_more for track in known)
 
-    def foreign(self, positions: Mapping[str, int]) -> list[Finding]:
-        """Return a finding for every output that no entry accounts for, `positions` the tail's."""
+    def foreign(self, positions: Mapping[str, int], tail: int) -> list[Finding]:
+        """Return a finding for every output that no entry accounts for.
+
+        Args:
+            positions: Of the last entry.
+            tail: Its sequence.
+        """
         found = []
         for topic, track in self._tracks.items():
             if topic in self._lost:
                 continue
-            for stored in track.rest(positions.get(_INPUT_OF[topic], 0)):
+            if topic in MARKED:
+                left = track.take_of(tail)
+            else:
+                left = track.rest(positions.get(_INPUT_OF[topic], 0))
+            for stored in left:
                 must = "every output must answer a record that a ledger entry applied"
                 says = "nothing readable" if stored.source is None else str(stored.source)
                 found.append(

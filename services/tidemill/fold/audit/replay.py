@@ -13,6 +13,7 @@ from tidemill.fold.audit.exam import Exam
 from tidemill.fold.audit.explanations import ExplanationAudit
 from tidemill.fold.audit.findings import Finding, Findings, Kind, Place
 from tidemill.fold.audit.judging import compare, disagreement, emitted_again, given_away, is_ours
+from tidemill.fold.audit.refolded import RefoldedAgain
 from tidemill.fold.audit.saved import SavedStates
 from tidemill.fold.audit.starting import Source, Start, choose_start, drained
 from tidemill.fold.audit.verify import note_reach
@@ -91,9 +92,11 @@ def replay(
     exam = Exam(log, partition, saved=saved, findings=report)
     lacking = saved.unusable - {key.encode() for key in start.states}
     replaying = _Replaying(
-        log, partition, start=start, terms=terms, exam=exam, lacks_states=bool(lacking)
+        log, partition, signing, start=start, terms=terms, exam=exam, lacks_states=bool(lacking)
     )
     replaying.run(report, stop, on_entry)
+    for note in replaying.notes:
+        report.note(note)
     note_reach(report)
     return report
 
@@ -112,6 +115,7 @@ class _Replaying:
         self,
         log: Log,
         partition: int,
+        signing: SigningKey | None,
         *,
         start: Start,
         terms: Mapping[bytes, Terms],
@@ -123,11 +127,19 @@ class _Replaying:
         self._start = start
         self._exam = exam
         self._explanations = ExplanationAudit(log, partition)
-        self._replica = Replica(log, partition, terms, witness=self._explanations.witness)
+        self._swaps = RefoldedAgain(log, partition, signing)
+        self._replica = Replica(
+            log, partition, terms, witness=self._explanations.witness, swaps=self._swaps
+        )
         self._replica.start_from(start.states)
         self._ends = {topic: log.span(topic, partition)[1] for topic in INPUTS}
         self._lacks_states = lacks_states
         self._has_all_from = max((state.sequence for state in start.states.values()), default=0)
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be made again."""
+        return self._swaps.notes
 
     def run(
         self, report: Findings, stop: int | None, on_entry: Callable[[Entry], None] | None
@@ -158,6 +170,10 @@ class _Replaying:
             why = _not_replayable(self._partition, placed.offset, sequence, str(error))
             return found or [why]
         report.counts["folded"] += len(step.inputs)
+        report.counts["swaps"] = self._swaps.made
+        forged = self._swaps.take()
+        if forged:
+            return forged
         report.counts["compared"] += len(step.emits)
         if examined.inputs_agree is False:
             accused = self._given_away(examined, step)

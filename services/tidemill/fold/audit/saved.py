@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec, schema_id_of
-from tidemill.contracts.topics import ANCHORS, SNAPSHOTS
+from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
 from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.retirement import assets_retired
 from tidemill.fold.shelf import Shelf
 from tidemill.fold.snapshots import split_key
+from tidemill.fold.swapping import SWAP, Swap
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.state import ModelKey
@@ -62,6 +63,7 @@ class SavedStates:
         self._until = until
         self._claims: dict[int, list[Claim]] = {}
         self._held: dict[bytes, int] = {}
+        self._oldest = until + 1
         self._refused: set[bytes] = set()
         self.unusable: set[bytes] = set()
         self._announced: dict[str, int] = {}
@@ -116,6 +118,8 @@ class SavedStates:
             chunks=record["chunks"],
         )
         self._claims.setdefault(sequence, []).append(claim)
+        if message.topic == ANCHORS:
+            self._oldest = min(self._oldest, sequence)
         if message.topic == SNAPSHOTS and not chunk:
             self._held[key] = sequence
 
@@ -152,12 +156,33 @@ class SavedStates:
             self._forget(gone)
         elif any(action.kind == TERMS for action in entry.actions):
             self._announced.clear()
-        findings = [
-            finding
-            for claim in self._claims.pop(entry.sequence, ())
-            for finding in self._contradictions(claim, entry)
-        ]
+        claims = self._claims.pop(entry.sequence, [])
+        anchored = {claim.key for claim in claims if claim.place.topic == ANCHORS}
+        findings = [finding for claim in claims for finding in self._contradictions(claim, entry)]
         self._announced.update(dict.fromkeys(entry.snapshots, entry.sequence))
+        return [*findings, *self._swap_findings(entry, anchored)]
+
+    def _swap_findings(self, entry: Entry, anchored: set[ModelKey]) -> list[Finding]:
+        """Hold the swaps of an entry against its models, and the anchors that must be there."""
+        findings = []
+        begin, _ = self._log.span(ANCHORS, self._partition)
+        is_retained = begin == 0 or self._oldest <= entry.sequence
+        for swap in (Swap.of(action) for action in entry.actions if action.kind == SWAP):
+            name = swap.key.encode().decode()
+            place = Place(ANCHORS, self._partition, None, None)
+            if self._lineages.get(swap.key, (0, b""))[1] != swap.lineage:
+                place = Place(LEDGER, self._partition, None, None)
+                must = f"{name} must have the lineage that it was swapped to"
+                found = "the entry says another one"
+                kind = Kind.LEDGER_CONTRADICTS
+            elif (
+                is_retained and swap.key not in anchored and swap.key.encode() not in self.unusable
+            ):
+                must = f"the anchor of {name}, which was swapped with the entry, must be there"
+                found, kind = "there is none", Kind.SNAPSHOT_MISSING
+            else:
+                continue
+            findings.append(Finding(kind, place, entry.sequence, must, found))
         return findings
 
     def _forget(self, assets: set[tuple[str, str]]) -> None:

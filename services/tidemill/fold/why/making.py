@@ -12,6 +12,7 @@ from tidemill.fold.audit.chain import walk
 from tidemill.fold.audit.outputs import prediction_source
 from tidemill.fold.audit.saved import SavedStates
 from tidemill.fold.audit.starting import Source, Start, choose_start, drained
+from tidemill.fold.crossing import Anchored
 from tidemill.fold.explaining import Explaining
 from tidemill.fold.replica import Replica
 from tidemill.kernel.errors import InvariantError
@@ -77,7 +78,8 @@ class Maker:
             return Remade(obstacle=start.obstacle)
         offset = found.source.offset
         explaining = Explaining(choose=lambda seen, _: seen.message.offset == offset)
-        replica = Replica(self._log, self._partition, self._known, witness=explaining)
+        swaps = Anchored(self._log, self._partition, self._signing)
+        replica = Replica(self._log, self._partition, self._known, witness=explaining, swaps=swaps)
         replica.start_from(start.states)
         ends = {topic: self._log.span(topic, self._partition)[1] for topic in INPUTS}
         first: int | None = None

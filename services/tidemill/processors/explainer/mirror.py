@@ -8,6 +8,7 @@ from weakref import WeakMethod
 
 from tidemill.contracts.topics import EXPLAINER_SNAPSHOTS, LEDGER
 from tidemill.fold.audit.starting import drained
+from tidemill.fold.crossing import Anchored
 from tidemill.fold.explaining import Explaining
 from tidemill.fold.ledger_log import read_entry
 from tidemill.fold.replica import ROLLBACK, SKIP, Replica
@@ -87,7 +88,8 @@ class Mirror:
         self._saved: dict[ModelKey, int] = {}
         self._taken: dict[ModelKey, Restored] = {}
         self.views = Views()
-        self.replica = Replica(log, partition, {}, idle, witness=self._explaining)
+        swaps = Anchored(log, partition, signing)
+        self.replica = Replica(log, partition, {}, idle, witness=self._explaining, swaps=swaps)
         self.last: Placed | None = None
         self.explained: Counter[bool] = Counter()
 

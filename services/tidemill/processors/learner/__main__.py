@@ -15,6 +15,7 @@ from tidemill.kernel.errors import ConfigError
 from tidemill.processors.learner.processor import LearnerFactory
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.idle_states import IdleStates, check_folder
+from tidemill.runtime.labour import seconds
 from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, log_halt
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.plant_files import read_plant
@@ -51,6 +52,7 @@ def run(settings: Settings) -> None:
         from_end=settings.from_end,
         redefines=settings.redefines,
         idle=lambda _: IdleModels(IdleStates(settings.idle_folder), room),
+        clock=seconds,
     )
     lock = settings.definition.parent / plant.definition.schemas / LOCK_FILE
     registry = None if settings.registry_url is None else Registry(settings.registry_url)

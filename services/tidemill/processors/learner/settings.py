@@ -53,7 +53,7 @@ class Settings:
     batch: int = 1000
     wait_ms: int = 50
     snapshot_every: int = 10_000
-    anchor_every: int = 100_000
+    anchor_every: int = 10_000
     live_models: int = 20_000
     idle_folder: Path | None = None
 

@@ -1,0 +1,150 @@
+"""Swaps made again: an audit folds a swapped model itself, and holds its state against that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import ANCHORS, LEDGER
+from tidemill.fold.anchors import Anchors
+from tidemill.fold.audit.findings import Finding, Kind, Place
+from tidemill.fold.audit.judging import is_ours
+from tidemill.fold.bases import Ask, Bases
+from tidemill.fold.crossing import Anchored
+from tidemill.fold.meanwhile import Live
+from tidemill.fold.refolding import Refolding
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tidemill.fold.applying import Fold
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.swapping import Swap
+    from tidemill.kernel.processor import Log
+    from tidemill.models.state import ModelState
+
+# An audit takes what it takes; a live re-fold may not have been allowed so much.
+MOST_EVENTS = 1 << 40
+
+
+class RefoldedAgain:
+    """Gives swapped states to a replica, each folded again first.
+
+    Args:
+        log: The topics.
+        partition: The partition number.
+        signing: The key of anchors; None takes what the re-fold leads to.
+
+    Attributes:
+        findings: What differs.
+        notes: What could not be folded again.
+        made: How many were.
+    """
+
+    def __init__(self, log: Log, partition: int, signing: SigningKey | None) -> None:
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self.made = 0
+        self._log = log
+        self._partition = partition
+        anchors = None if signing is None else Anchors(log, partition, signing)
+        self._bases = Bases(log, partition, anchors, MOST_EVENTS)
+        self._anchored = None if signing is None else Anchored(log, partition, signing)
+
+    def take(self) -> list[Finding]:
+        """Return what was found since the last time."""
+        found, self.findings = self.findings, []
+        return found
+
+    def __call__(self, fold: Fold, swap: Swap, entry: Entry) -> Generator[None, None, ModelState]:
+        """Return a swapped state; see `Swaps`."""
+        again, why = yield from self._fold_again(fold, swap, entry)
+        recorded: ModelState | None = None
+        if self._anchored is not None:
+            try:
+                recorded = yield from self._anchored(fold, swap, entry)
+            except (InvariantError, DependencyUnavailableError) as error:
+                if again is None:
+                    raise InvariantError(str(error)) from error
+        if again is None and recorded is None:
+            name = swap.key.encode().decode()
+            msg = (
+                f"{name} was swapped for its re-fold with ledger entry {entry.sequence}: it must "
+                f"be folded again, or its anchor be verified with the signing key; {why}"
+            )
+            raise InvariantError(msg)
+        if again is None:
+            assert recorded is not None
+            self.notes.append(_untested(swap, entry, why))
+            return recorded
+        self.made += 1
+        self._compare(fold, swap, entry, (again, recorded))
+        return again if recorded is None else recorded
+
+    def _fold_again(
+        self, fold: Fold, swap: Swap, entry: Entry
+    ) -> Generator[None, None, tuple[ModelState | None, str]]:
+        tracked = fold.fleet.get(swap.key)
+        assert tracked is not None
+        decided = tracked.state.decided
+        covered = [each for each in decided.pending if each.offset in swap.offsets]
+        ask = Ask(
+            key=swap.key,
+            blueprint=tracked.blueprint,
+            asked=(*decided.edits, *covered),
+            version=tracked.state.version,
+            seen=tracked.state.recent.count,
+            is_heir=fold.plans[swap.key.stream].starts_from_type,
+        )
+        refolding = Refolding(
+            self._log,
+            self._partition,
+            [ask],
+            bases=self._bases,
+            terms=fold.terms,
+            live=Live(swap.key.asset.encode(), entry.sequence - 1),
+            most=MOST_EVENTS,
+        )
+        result = yield from refolding.run()
+        return result.states.get(swap.key), result.failed.get(swap.key, "")
+
+    def _compare(
+        self,
+        fold: Fold,
+        swap: Swap,
+        entry: Entry,
+        states: tuple[ModelState, ModelState | None],
+    ) -> None:
+        """Hold lineage and answers of a swapped state against those of the re-fold."""
+        again, recorded = states
+        name = swap.key.encode().decode()
+        if again.lineage != swap.lineage:
+            must = f"{name} must go on as the re-fold of the recorded order, to {_short(again)}"
+            self._find(entry, must, f"the swap led to {swap.lineage.hex()[:16]}")
+            return
+        tracked, plan = fold.fleet.get(swap.key), fold.plans[swap.key.stream]
+        if recorded is None or tracked is None or not is_ours(entry):
+            return
+        for x in tracked.state.recent.cases:
+            if plan.ask(again, x).answer != plan.ask(recorded, x).answer:
+                must = f"{name} must answer the asset's last cases as the re-fold does"
+                found = f"the state in {ANCHORS} answers {x} otherwise, under the same lineage"
+                self._find(entry, must, found)
+                return
+
+    def _find(self, entry: Entry, must: str, found: str) -> None:
+        place = Place(LEDGER, self._partition, None, None)
+        self.findings.append(Finding(Kind.SWAP_DIFFERS, place, entry.sequence, must, found))
+
+
+def _short(state: ModelState) -> str:
+    return f"lineage {state.lineage.hex()[:16]}"
+
+
+def _untested(swap: Swap, entry: Entry, why: str) -> str:
+    name = swap.key.encode().decode()
+    return (
+        f"{name} was swapped for its re-fold with ledger entry {entry.sequence}, which could not "
+        f"be made again: its signed anchor was taken ({why})"
+    )

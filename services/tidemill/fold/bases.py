@@ -1,0 +1,218 @@
+"""From which state a model is folded again: an older one that no correction concerns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.fold.ledger_log import read_entry
+from tidemill.kernel.errors import InvalidRecordError, MeshError
+from tidemill.models.outline import read_outline
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from tidemill.fold.anchors import Anchor, Anchors
+    from tidemill.fold.editing import Correction, Editing
+    from tidemill.fold.shelf import Restored
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Message
+    from tidemill.models.controls import Edit, Pending
+    from tidemill.models.state import Blueprint, ModelKey
+
+
+class NoBaseError(MeshError):
+    """There is no state from which a model can be folded again; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A model that is to be folded again.
+
+    Attributes:
+        asked: Its corrections, pending and in force.
+        version: Where it stands now.
+        seen: Events in its asset's recent past.
+        is_heir: Whether it may have begun as others were: then never at nothing.
+    """
+
+    key: ModelKey
+    blueprint: Blueprint
+    asked: tuple[Pending | Edit, ...]
+    version: int
+    seen: int
+    is_heir: bool = False
+
+
+class Base(NamedTuple):
+    """A state and the ledger entry that it stands after; None is nothing, before genesis."""
+
+    sequence: int
+    restored: Restored | None
+
+
+class Need(NamedTuple):
+    """What a correction asks of a base, unless it was in force by then.
+
+    Attributes:
+        swapped: Ledger entry from which on it was in force.
+        first: Offset of the first update it concerns; the base stands before it.
+        seen: The base has seen fewer events.
+    """
+
+    swapped: int | None
+    first: int | None
+    seen: int | None
+
+    def allows(self, anchor: Anchor) -> bool:
+        """Return whether an anchor may do, as far as can be told before its state is read."""
+        if self.swapped is not None and self.swapped <= anchor.sequence:
+            return True
+        return self.first is None or anchor.positions.get(UPDATES, 0) <= self.first
+
+    def allows_seen(self, sequence: int, seen: int) -> bool:
+        """Return whether a base after an entry, with so many events seen, may do."""
+        is_in_force = self.swapped is not None and self.swapped <= sequence
+        return is_in_force or self.seen is None or seen < self.seen
+
+
+class Bases:
+    """Chooses bases on one partition.
+
+    Args:
+        log: The topics.
+        partition: The partition number.
+        anchors: Where older states are found; None where only nothing will do.
+        most: Lessons, or events of an asset from its beginning, that may be folded again.
+    """
+
+    def __init__(self, log: Log, partition: int, anchors: Anchors | None, most: int) -> None:
+        self._log = log
+        self._partition = partition
+        self._anchors = anchors
+        self._most = most
+
+    def choose(self, ask: Ask, editing: Editing, tail: int) -> Generator[None, None, Base]:
+        """Return the newest base for a model that stands at ledger entry `tail` or before.
+
+        Raises:
+            NoBaseError: There is none.
+        """
+        needs = yield from self._needs(ask.key, editing)
+        if self._anchors is not None:
+            base = yield from self._anchored(self._anchors, ask, needs, tail)
+            if base is not None:
+                return base
+        if ask.is_heir:
+            msg = "no older state of it is retained, and it did not begin at nothing"
+            raise NoBaseError(msg)
+        if ask.seen > self._most:
+            msg = f"no state within {self._most:,} events before what it concerns is retained"
+            raise NoBaseError(msg)
+        if not (yield from self._has_all()):
+            msg = "no older state of it is retained, nor all records from the beginning"
+            raise NoBaseError(msg)
+        return Base(-1, None)
+
+    def _anchored(
+        self, anchors: Anchors, ask: Ask, needs: Sequence[Need], tail: int
+    ) -> Generator[None, None, Base | None]:
+        refused: set[int] = set()
+
+        def is_wanted(anchor: Anchor) -> bool | None:
+            if anchor.version < ask.version - self._most:
+                return None
+            is_fit = anchor.state_digest == ask.blueprint.digest and anchor.sequence <= tail
+            is_new = anchor.offset not in refused
+            return is_fit and is_new and all(need.allows(anchor) for need in needs)
+
+        while True:
+            anchor = yield from anchors.newest(ask.key, is_wanted)
+            if anchor is None:
+                return None
+            restored = yield from anchors.load(ask.key, anchor)
+            if restored is not None:
+                seen = read_outline(restored.state).seen
+                if all(need.allows_seen(anchor.sequence, seen) for need in needs):
+                    return Base(anchor.sequence, restored)
+            refused.add(anchor.offset)
+
+    def _needs(self, key: ModelKey, editing: Editing) -> Generator[None, None, list[Need]]:
+        """Return what the corrections of a model ask of a base.
+
+        Raises:
+            NoBaseError: What one of them concerns may be older than the records that are there.
+        """
+        held = [
+            each
+            for each in editing.corrections
+            if each.swapped is not None or each in editing.active
+        ]
+        concerned = yield from self._concerned(key, held)
+        vetoes = {each.offset: each.start for each in held if each.kind == "VETO"}
+        needs = []
+        for each in held:
+            if each.kind == "VETO":
+                needs.append(Need(each.swapped, None, each.start))
+                continue
+            offsets = concerned[each.offset]
+            starts = [vetoes[offset] for offset in offsets if offset in vetoes]
+            first = min((o for o in offsets if o not in vetoes), default=None)
+            needs.append(Need(each.swapped, first, min(starts, default=None)))
+        return needs
+
+    def _concerned(
+        self, key: ModelKey, corrections: Sequence[Correction]
+    ) -> Generator[None, None, dict[int, list[int]]]:
+        """Return, by correction, the offsets of the updates that it concerns."""
+        found: dict[int, list[int]] = {each.offset: [] for each in corrections}
+        asking = [each for each in corrections if each.kind != "VETO"]
+        if not asking:
+            return found
+        begin, _ = self._log.span(UPDATES, self._partition)
+        stop = max(each.offset for each in asking)
+        needle = key.asset.encode()
+        for messages in self._log.read(UPDATES, self._partition, min(begin, stop), stop):
+            yield
+            for message in _naming(messages, needle):
+                update = _read(message, key)
+                if update is None:
+                    continue
+                for each in asking:
+                    offset = message.offset
+                    if each.takes_back(update, offset) or each.revises(update, offset):
+                        found[each.offset].append(offset)
+        if begin > 0 and any(not found[each.offset] for each in asking if each.swapped is None):
+            msg = "what it concerns is not among the updates that are retained"
+            raise NoBaseError(msg)
+        return found
+
+    def _has_all(self) -> Generator[None, None, bool]:
+        """Return whether ledger and inputs are retained from the beginning."""
+        begin, end = self._log.span(LEDGER, self._partition)
+        for messages in self._log.read(LEDGER, self._partition, begin, end):
+            yield
+            if messages:
+                entry = read_entry(messages[0]).entry
+                starts = entry.positions or {}
+                return entry.sequence == 0 and all(
+                    self._log.span(topic, self._partition)[0] <= starts.get(topic, 0)
+                    for topic in (EVENTS, UPDATES)
+                )
+        return False
+
+
+def _naming(messages: Iterable[Message], needle: bytes) -> list[Message]:
+    return [message for message in messages if needle in (message.value or b"")]
+
+
+def _read(message: Message, key: ModelKey) -> dict[str, object] | None:
+    """Return an update to a model; None if it is another's, or none at all."""
+    try:
+        update: dict[str, object] = codec("Update").decode(message.value)
+    except InvalidRecordError:
+        return None
+    is_ours = (update["stream"], update["asset"]) == (key.stream, key.asset)
+    return update if is_ours and update["model"] in {None, key.model} else None

@@ -1,0 +1,120 @@
+"""What corrections make of the recorded order: which updates a re-fold leaves out or exchanges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contracts.codec import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tidemill.models.controls import Edit, Pending
+
+# A model that starts anew without a sensor learns so many of the asset's last events again.
+WINDOW = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One update that asks for a re-fold.
+
+    Attributes:
+        offset: Of the update.
+        swapped: Ledger entry from which on models are as if it had always been so; None: not yet.
+        update: As decoded.
+        seen: Events in the asset's recent past when it came.
+    """
+
+    offset: int
+    swapped: int | None
+    value: bytes
+    update: Mapping[str, Any]  # Any: an Avro record
+    seen: int
+
+    @classmethod
+    def of(cls, asked: Pending | Edit) -> Correction:
+        """Return the correction that a model's controls keep."""
+        swapped = getattr(asked, "swapped", None)
+        update = codec("Update").decode(asked.value)
+        return cls(asked.offset, swapped, asked.value, update, asked.seen)
+
+    @property
+    def kind(self) -> str:
+        """What it asks for."""
+        return str(self.update["kind"])
+
+    @property
+    def start(self) -> int:
+        """Events after which the model starts anew, for a veto."""
+        return max(0, self.seen - WINDOW)
+
+    def takes_back(self, update: Mapping[str, Any], offset: int) -> bool:  # Any: as above
+        """Return whether an update before it is as if it had never come."""
+        if offset >= self.offset:
+            return False
+        if self.kind == "RETRACT":
+            return bool(update["origin"] == self.update["target_id"])
+        is_veto = self.kind == "UNVETO" and update["kind"] == "VETO"
+        return is_veto and bool(update["feature"] == self.update["feature"])
+
+    def revises(self, update: Mapping[str, Any], offset: int) -> bool:  # Any: as above
+        """Return whether an update before it is an example of the event that it labels anew."""
+        is_example = self.kind == update["kind"] == "EXAMPLE"
+        return is_example and offset < self.offset and update["event_id"] == self.update["event_id"]
+
+
+class Editing:
+    """Reads updates to one model as its corrections have them.
+
+    It is for one walk in recorded order, since of a revised example the first one counts.
+
+    Args:
+        asked: The corrections, pending or in force.
+
+    Attributes:
+        corrections: All of them, in order.
+        active: Those that no later one takes back.
+    """
+
+    def __init__(self, asked: Iterable[Pending | Edit]) -> None:
+        found = sorted(map(Correction.of, asked), key=lambda each: each.offset)
+        self.corrections: tuple[Correction, ...] = tuple(found)
+        active: list[Correction] = []
+        for each in reversed(found):
+            if not any(later.takes_back(each.update, each.offset) for later in active):
+                active.append(each)
+        self.active: tuple[Correction, ...] = tuple(reversed(active))
+        self._offsets = frozenset(each.offset for each in found)
+        self._takers = [each for each in self.active if each.kind in {"RETRACT", "UNVETO"}]
+        self._vetoes = [each for each in self.active if each.kind == "VETO"]
+        self._revised: dict[str, Correction] = {}
+        for each in self.active:
+            if each.kind == "EXAMPLE":
+                name = each.update["event_id"]
+                other = self._revised.get(name)
+                is_newer = other is None or other.update["revision"] <= each.update["revision"]
+                if name is not None and is_newer:
+                    self._revised[name] = each
+        self._placed: set[int] = set()
+        self._started = -1
+
+    def of(self, offset: int, update: Mapping[str, Any], value: bytes) -> bytes | None:  # Any: Avro
+        """Return the update to apply at a place in the recorded order; None: none."""
+        if any(taker.takes_back(update, offset) for taker in self._takers):
+            return None
+        revision = self._revised.get(update["event_id"]) if update["kind"] == "EXAMPLE" else None
+        if revision is not None and offset <= revision.offset:
+            # A revision of what was never learned is learned where it stands.
+            is_first = revision.offset not in self._placed
+            self._placed.add(revision.offset)
+            return revision.value if is_first else None
+        return None if offset in self._offsets else value
+
+    def starts_at(self, seen: int) -> tuple[Correction, ...]:
+        """Return the vetoes by which the model starts anew after so many events; () if not."""
+        if seen == self._started or not any(veto.start == seen for veto in self._vetoes):
+            return ()
+        self._started = seen
+        return tuple(veto for veto in self._vetoes if veto.start <= seen)

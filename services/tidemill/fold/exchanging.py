@@ -1,0 +1,124 @@
+"""Puts re-folded models in the place of living ones, or makes good where there is no re-fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.codec import codec
+from tidemill.fold.effects import compensate
+from tidemill.fold.instructions import Instruction, read_instruction
+from tidemill.fold.receipts import ask, effect, receipt
+from tidemill.kernel.errors import InvariantError
+from tidemill.models.controls import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from tidemill.fold.applying import Fold
+    from tidemill.fold.receipts import Asked
+    from tidemill.fold.tracked import Tracked
+    from tidemill.kernel.records import Emit
+    from tidemill.models.controls import Pending
+    from tidemill.models.state import ModelKey, ModelState
+
+
+def swap(
+    fold: Fold, key: ModelKey, state: ModelState, *, covered: Collection[int], sequence: int
+) -> list[Emit]:
+    """Put a re-folded state in the place of a model's; see `Fold.swap`."""
+    tracked = _tracked(fold, key)
+    old = tracked.state
+    decided = old.decided
+    done = [each for each in decided.pending if each.offset in covered]
+    instructions = [_read(fold, each) for each in done]
+    before = [ask(each.plan, old, each) for each in instructions]
+    edits = (*decided.edits, *(Edit(p.offset, p.entry, sequence, p.value, p.seen) for p in done))
+    state.controls = replace(state.decided, pending=_waiting(state, old, edits), edits=edits)
+    state.recent, state.applied = old.recent, old.applied
+    state.version, state.structure = old.version + 1, tracked.structure + 1
+    tracked.become(state)
+    fold.learned(tracked, sequence)
+    emits: list[Emit] = []
+    for instruction, asked in zip(instructions, before, strict=True):
+        status = "RETRACTED" if instruction.kind == "RETRACT" else "APPLIED"
+        emits += _tell(fold, tracked, instruction, asked, status=status)
+    return emits
+
+
+def _waiting(
+    refolded: ModelState, living: ModelState, edits: Collection[Edit]
+) -> tuple[Pending, ...]:
+    """Return what waits on: also what had no effect only because of an update now taken back."""
+    in_force = {each.offset for each in edits}
+    both = (*refolded.decided.pending, *living.decided.pending)
+    waiting = {each.offset: each for each in both if each.offset not in in_force}
+    return tuple(waiting[offset] for offset in sorted(waiting))
+
+
+def make_good(
+    fold: Fold, key: ModelKey, offsets: Collection[int], *, reason: str, sequence: int
+) -> list[Emit]:
+    """Do what can be done from now on for corrections without a re-fold; see `Fold.compensate`."""
+    tracked = _tracked(fold, key)
+    emits: list[Emit] = []
+    decided = tracked.state.decided
+    waiting = tuple(each for each in decided.pending if each.offset not in offsets)
+    tracked.state.controls = replace(decided, pending=waiting)
+    for pending in decided.pending:
+        if pending.offset not in offsets:
+            continue
+        instruction = _read(fold, pending)
+        asked = ask(instruction.plan, tracked.state, instruction)
+        if instruction.is_revision:
+            fold.updating.learn_once(instruction, tracked)
+            tracked.state.advance(pending.value)
+        else:
+            compensate(tracked, instruction, pending.value)
+        told = _tell(fold, tracked, instruction, asked, status="COMPENSATED", reason=reason)
+        emits += told
+    fold.learned(tracked, sequence)
+    return emits
+
+
+def _tracked(fold: Fold, key: ModelKey) -> Tracked:
+    tracked = fold.fleet.get(key)
+    if tracked is None:
+        msg = f"a correction must be of a model that there is, found none named {key}"
+        raise InvariantError(msg)
+    return tracked
+
+
+def _read(fold: Fold, pending: Pending) -> Instruction:
+    """Return what a correction asks for; it was understood when it was noted."""
+    update = codec("Update").decode(pending.value)
+    found = read_instruction(update, fold.plans, fold.terms.definition.partitions)
+    assert found is not None
+    return found
+
+
+def _tell(
+    fold: Fold,
+    tracked: Tracked,
+    instruction: Instruction,
+    before: Asked | None,
+    *,
+    status: str,
+    reason: str | None = None,
+) -> Sequence[Emit]:
+    """Return the outcome that a revised label leads to, and the receipt, where one is due."""
+    model, emits = tracked.key.model, []
+    if instruction.is_revision:
+        emits = fold.updating.judge(instruction, tracked)
+    if instruction.is_from_feedback and model == (instruction.model or instruction.plan.champion):
+        changed = effect(before, ask(instruction.plan, tracked.state, instruction))
+        told = receipt(
+            instruction.update,
+            status,
+            partition=fold.partition,
+            reason=reason,
+            by=(model, tracked.state),
+            changed=changed,
+        )
+        emits = [*emits, told]
+    return emits

@@ -1,0 +1,157 @@
+"""The fold of one model: its asset's records alone, as its corrections have them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contracts.topics import EVENTS
+from tidemill.fold.applying import Fold
+from tidemill.fold.effects import UNCHANGED, restarted
+from tidemill.fold.fleet import Fleet
+from tidemill.fold.instructions import read_instruction
+from tidemill.fold.plans import plan_stream
+from tidemill.models.state import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidemill.fold.bases import Base
+    from tidemill.fold.editing import Correction, Editing
+    from tidemill.fold.plans import StreamPlan
+    from tidemill.fold.swapping import Compensation
+    from tidemill.fold.terms import Terms
+    from tidemill.fold.tracked import Tracked
+    from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelKey, ModelState
+
+
+def plans_of(terms: Terms) -> dict[str, StreamPlan]:
+    """Return what is done with each stream."""
+    return {stream.name: plan_stream(stream) for stream in terms.definition.streams}
+
+
+class ModelFold:
+    """Folds one model from a base on.
+
+    Args:
+        terms: Those in force after the base.
+        partition: The partition number.
+        key: The model.
+        editing: Its corrections.
+
+    Attributes:
+        since: The last ledger entry that the base holds.
+    """
+
+    def __init__(self, terms: Terms, partition: int, key: ModelKey, editing: Editing) -> None:
+        self.since = -1
+        self._partition = partition
+        self._key = key
+        self._editing = editing
+        self._fold = self._under(terms)
+
+    def _under(self, terms: Terms) -> Fold:
+        """Return a fold that knows this model alone."""
+        key = self._key
+        fold = Fold(terms, self._partition, only=(key.stream, key.asset), edits=self)
+        plan = fold.plans[key.stream]
+        own = tuple(each for each in plan.blueprints if each.name == key.model)
+        alone = replace(plan, blueprints=own, starts_from_type=False, judges=False)
+        fold.plans = {key.stream: alone}
+        fold.fleet = Fleet(fold.plans, terms.past)
+        fold.is_replica = True
+        return fold
+
+    @property
+    def state(self) -> ModelState:
+        """The model as it stands."""
+        return self._tracked.state
+
+    @property
+    def _tracked(self) -> Tracked:
+        return self._fold.fleet.of(self._key.stream, self._key.asset).models[0]
+
+    def begin(self, base: Base) -> None:
+        """Start from a base: its corrections no longer wait, they are applied on the way."""
+        if base.restored is not None:
+            state = base.restored.load()
+            if state.controls is not None:
+                own = {each.offset for each in self._editing.corrections}
+                left = tuple(each for each in state.controls.pending if each.offset not in own)
+                state.controls = replace(state.controls, pending=left)
+            self.since = base.sequence
+            self._fold.fleet.restore(self._key, state, base.sequence)
+        else:
+            self._start_anew()
+
+    def adopt(self, terms: Terms, sequence: int) -> None:
+        """Go on under terms that have the same model, from a ledger entry on."""
+        if sequence <= self.since:
+            return
+        state = self.state
+        self._fold = self._under(terms)
+        self._fold.fleet.restore(self._key, state, sequence)
+
+    def take(self, message: Message, sequence: int) -> None:
+        """Apply one record as part of a ledger entry."""
+        self._fold.apply([message], sequence)
+        self._fold.fleet.changed.clear()
+        if message.topic == EVENTS:
+            self._start_anew()
+
+    def compensate(self, done: Compensation, sequence: int) -> None:
+        """Repeat what was done in place of corrections, but for those that are none any more."""
+        waiting = {each.offset for each in self.state.decided.pending}
+        offsets = tuple(offset for offset in done.offsets if offset in waiting)
+        if offsets:
+            self._fold.compensate(self._key, offsets, done.reason, sequence)
+
+    def of(
+        self, update: Mapping[str, Any], message: Message
+    ) -> bytes | None:  # Any: an Avro record
+        """Return what is applied in the place of an update; see `Edits`.
+
+        Whatever it is, the cause counts as applied: so it does with the model of now.
+        """
+        if not self._is_ours(update):
+            return UNCHANGED
+        assert message.value is not None
+        found = self._editing.of(message.offset, update, message.value)
+        if found is None:
+            self._mark(update)
+        return UNCHANGED if found == message.value else found
+
+    def _is_ours(self, update: Mapping[str, Any]) -> bool:  # Any: as above
+        key = self._key
+        about = (update["stream"], update["asset"])
+        return about == (key.stream, key.asset) and update["model"] in {None, key.model}
+
+    def _mark(self, update: Mapping[str, Any]) -> None:  # Any: as above
+        cause, applied = update["cause"], self.state.applied
+        source = (cause["topic"], cause["partition"])
+        at = (cause["offset"], cause["index"])
+        applied[source] = max(applied.get(source, at), at)
+
+    def _start_anew(self) -> None:
+        """Let the model learn a window anew where a veto has it so."""
+        vetoes = self._editing.starts_at(self.state.recent.count)
+        if vetoes:
+            tracked = self._tracked
+            lineage = origin_of(tracked.key, tracked.blueprint)
+            for veto in vetoes:
+                tracked.become(self._restarted(tracked, veto))
+                lineage = hashlib.sha256(lineage + veto.value).digest()
+            state = tracked.state
+            state.lineage = lineage
+            state.controls = replace(
+                state.decided, vetoes=tuple(dict.fromkeys(state.decided.vetoes))
+            )
+
+    def _restarted(self, tracked: Tracked, veto: Correction) -> ModelState:
+        plans: Mapping[str, StreamPlan] = self._fold.plans
+        partitions = self._fold.terms.definition.partitions
+        instruction = read_instruction(dict(veto.update), plans, partitions)
+        assert instruction is not None
+        return restarted(tracked, instruction, veto.value)

@@ -1,0 +1,86 @@
+"""The ledger actions of corrections: a model swapped for its re-fold, or compensated instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidemill.fold.ledger import Action
+from tidemill.models.state import ModelKey
+
+SWAP = "swap"
+COMPENSATE = "compensate"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A model goes on as its re-fold: its state is the anchor written with the entry.
+
+    Attributes:
+        offsets: The updates that are in force from here on.
+        lineage: That of the re-fold.
+        base: The ledger entry that it was folded from.
+        events: Records of the asset that it took.
+    """
+
+    key: ModelKey
+    offsets: tuple[int, ...]
+    lineage: bytes
+    base: int
+    events: int
+
+    @classmethod
+    def of(cls, action: Action) -> Swap:
+        """Return the swap that an action notes."""
+        detail = action.detail
+        return cls(
+            ModelKey.decode(detail["model"].encode()),
+            _offsets(detail["updates"]),
+            bytes.fromhex(detail["lineage"]),
+            int(detail["base"]),
+            int(detail["events"]),
+        )
+
+    def action(self) -> Action:
+        """Return the ledger action."""
+        detail = {
+            "model": self.key.encode().decode(),
+            "updates": ",".join(map(str, self.offsets)),
+            "lineage": self.lineage.hex(),
+            "base": str(self.base),
+            "events": str(self.events),
+        }
+        return Action(SWAP, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """Corrections that no re-fold could make; what is done instead takes effect from here on.
+
+    Attributes:
+        offsets: Of the updates that asked for them.
+        reason: Why not.
+    """
+
+    key: ModelKey
+    offsets: tuple[int, ...]
+    reason: str
+
+    @classmethod
+    def of(cls, action: Action) -> Compensation:
+        """Return the compensation that an action notes."""
+        detail = action.detail
+        key = ModelKey.decode(detail["model"].encode())
+        return cls(key, _offsets(detail["updates"]), detail["reason"])
+
+    def action(self) -> Action:
+        """Return the ledger action."""
+        detail = {
+            "model": self.key.encode().decode(),
+            "updates": ",".join(map(str, self.offsets)),
+            "reason": self.reason,
+        }
+        return Action(COMPENSATE, detail)
+
+
+def _offsets(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(","))) if text else ()

@@ -1,0 +1,247 @@
+"""Applies `model.updates` to the models of a fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tidemill.contracts.codec import codec
+from tidemill.fold.asset_type import learn_example
+from tidemill.fold.effects import (
+    APPLIED,
+    NOT_LEARNED,
+    SAME_LABEL,
+    UNCHANGED,
+    Done,
+    correct,
+    take_effect,
+    waiting_vetoes,
+)
+from tidemill.fold.instructions import read_instruction
+from tidemill.fold.outcomes import Judged, count, outcome
+from tidemill.fold.receipts import ask, effect, receipt, refusals
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.fold.applying import Fold
+    from tidemill.fold.effects import Edits
+    from tidemill.fold.instructions import Instruction
+    from tidemill.fold.tracked import AssetModels, Tracked
+    from tidemill.kernel.records import Emit, Message
+
+
+class Updating:
+    """Applies instructions, each once, to the models that they are for.
+
+    Args:
+        fold: Whose models.
+        edits: What is applied otherwise than it was recorded; None of a fold that lives.
+    """
+
+    def __init__(self, fold: Fold, edits: Edits | None) -> None:
+        self._fold = fold
+        self._edits = edits
+        self._codec = codec("Update")
+
+    def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
+        """Apply updates, in order, as part of ledger entry `sequence`."""
+        emits: list[Emit] = []
+        for message in messages:
+            self._fold.records += 1
+            update = None
+            try:
+                update = self._codec.decode(message.value)
+                read = self._read(update, message)
+                if read is not None:
+                    emits += self._obey(*read, sequence)
+            except InvalidRecordError as error:
+                emits += self._fold.set_aside(message, error)
+                emits += refusals(update, error, self._fold.partition)
+        return emits
+
+    def _read(
+        self,
+        update: dict[str, Any],  # Any: an Avro record
+        message: Message,
+    ) -> tuple[Instruction, Message] | None:
+        """Return what is to be done; nothing for others' business, or what is passed over.
+
+        With it the record whose bytes go into the lineage.
+        """
+        fold = self._fold
+        partitions = fold.terms.definition.partitions
+        if fold.is_passed_over(update["stream"], update["asset"]):
+            return None
+        chosen = UNCHANGED if self._edits is None else self._edits.of(update, message)
+        if chosen is None:
+            return None
+        if chosen == UNCHANGED:
+            size = len(message.value or b"")
+            found = read_instruction(update, fold.plans, partitions, size=size)
+            return None if found is None else (found, message)
+        other = {**self._codec.decode(chosen), "cause": update["cause"], "replaced": None}
+        found = read_instruction(other, fold.plans, partitions)
+        return None if found is None else (found, message._replace(value=chosen))
+
+    def _obey(self, instruction: Instruction, message: Message, sequence: int) -> list[Emit]:
+        fold = self._fold
+        asset = fold.fleet.of(instruction.plan.name, instruction.asset)
+        _check_leaves_a_sensor(instruction, asset)
+        if asset.recent is None and asset.since < sequence:
+            asset.align()
+        emits: list[Emit] = []
+        taught = []
+        for tracked in asset.models:
+            if instruction.is_for(tracked.key.model) and self._is_due(
+                instruction, tracked, sequence
+            ):
+                done, caused = self._obey_one(instruction, tracked, message, sequence)
+                emits += caused
+                if _teaches_type(instruction, tracked, done):
+                    taught.append(tracked.key.model)
+        if taught:
+            assert message.value is not None
+            of_type = fold.of_type(instruction.plan, sequence)
+            for tracked in learn_example(of_type, taught, instruction, message.value):
+                fold.learned(tracked, sequence)
+        return emits
+
+    def _is_due(self, instruction: Instruction, tracked: Tracked, sequence: int) -> bool:
+        """Return whether a model is to obey now, and mark the cause as applied if it is."""
+        if tracked.since >= sequence:
+            self._fold.pass_over(tracked.since, sequence)
+            return False
+        source, cause = instruction.cause
+        applied = tracked.state.applied
+        if applied.get(source, (-1, -1)) >= cause:
+            self._fold.counts.repeated += 1
+            return False
+        applied[source] = cause
+        return True
+
+    def _obey_one(
+        self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
+    ) -> tuple[Done, list[Emit]]:
+        """Let one model obey; return what became of it and what is written of it."""
+        plan, champion = instruction.plan, instruction.plan.champion
+        wants = instruction.is_from_feedback and tracked.key.model == (
+            instruction.model or champion
+        )
+        before = ask(plan, tracked.state, instruction) if wants else None
+        emits: list[Emit] = []
+        if instruction.kind == "EXAMPLE":
+            done, emits = self._learn(instruction, tracked, message, sequence)
+        else:
+            done = take_effect(tracked, instruction, message, sequence)
+        self._fold.learned(tracked, sequence)
+        if wants and done.status != "PENDING":
+            after = ask(plan, tracked.state, instruction)
+            told = receipt(
+                instruction.update,
+                done.status,
+                partition=self._fold.partition,
+                reason=done.reason,
+                by=(tracked.key.model, tracked.state),
+                changed=effect(before, after),
+            )
+            emits.append(told)
+        return done, emits
+
+    def _learn(
+        self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
+    ) -> tuple[Done, list[Emit]]:
+        """Let one model learn an example; a revised label waits for a re-fold."""
+        assert instruction.case is not None
+        assert message.value is not None
+        if instruction.is_revision:
+            replaced = instruction.plan.task.read_label(instruction.update["replaced"])
+            if replaced == instruction.case.y:
+                return Done("APPLIED", SAME_LABEL), []
+            done = correct(tracked, instruction, message, sequence)
+            if done.status == "COMPENSATED":
+                self.learn_once(instruction, tracked)
+                tracked.state.advance(message.value)
+                return done, self.judge(instruction, tracked)
+            return done, []
+        done = APPLIED if self.learn_once(instruction, tracked) else Done("APPLIED", NOT_LEARNED)
+        if not instruction.is_at_fault:
+            tracked.state.advance(message.value)
+            if is_judged(instruction, tracked):
+                count(tracked.state, judged_of(instruction))
+        return done, self.judge(instruction, tracked)
+
+    def learn_once(self, instruction: Instruction, tracked: Tracked) -> bool:
+        """Let a model learn an example if it may; return whether it has."""
+        plan, case, state = instruction.plan, instruction.case, tracked.state
+        assert case is not None
+        if instruction.is_at_fault or state.is_held(instruction.update["time"]):
+            return False
+        if not tracked.is_sound(plan.ask(state, case.x).answer):
+            return False
+        is_asked = instruction.stored_model == tracked.key.model
+        score = plan.teach(state, case, case.stored if is_asked else None, tracked.told)
+        self._fold.counts.score(plan.name, score)
+        self._fold.counts.examples += 1
+        return True
+
+    def judge(self, instruction: Instruction, tracked: Tracked) -> list[Emit]:
+        """Return the outcome of the prediction that an example is about, if the model made it."""
+        if not is_judged(instruction, tracked):
+            return []
+        about = (instruction.plan.name, instruction.asset, tracked.key.model)
+        judged, partition = judged_of(instruction), self._fold.partition
+        return [outcome(tracked.state, judged, about=about, partition=partition)]
+
+
+def _teaches_type(instruction: Instruction, tracked: Tracked, done: Done) -> bool:
+    """Return whether the asset's type learns what one of its models was told to learn."""
+    return (
+        instruction.kind == "EXAMPLE"
+        and instruction.plan.starts_from_type
+        and not instruction.is_at_fault
+        and done.reason in {None, NOT_LEARNED}
+        and done.status == "APPLIED"
+        and not tracked.state.is_held(instruction.update["time"])
+    )
+
+
+def is_judged(instruction: Instruction, tracked: Tracked) -> bool:
+    """Return whether an example tells what became of a prediction that this champion made."""
+    model = tracked.key.model
+    is_its_own = model == instruction.stored_model == instruction.plan.champion
+    return is_its_own and instruction.update["event_id"] is not None
+
+
+def judged_of(instruction: Instruction) -> Judged:
+    """Return the stored prediction of an example and its label."""
+    update, case, stored = instruction.update, instruction.case, instruction.stored
+    assert case is not None
+    assert stored is not None
+    return Judged(
+        update["event_id"] or "",
+        update["time"],
+        update["stored"]["version"],
+        stored,
+        instruction.plan.task.key(case.y),
+        update["label_time"],
+        update["revision"],
+    )
+
+
+def _check_leaves_a_sensor(instruction: Instruction, asset: AssetModels) -> None:
+    """Refuse a veto that would leave a model without any sensor."""
+    if instruction.kind != "VETO":
+        return
+    for tracked in asset.models:
+        if not instruction.is_for(tracked.key.model):
+            continue
+        decided = tracked.state.decided
+        features = tracked.blueprint.features
+        gone = {*decided.vetoed, *waiting_vetoes(features, decided.pending), *instruction.names}
+        if all(feature.name in gone for feature in features):
+            msg = (
+                f"feature must leave {tracked.key.model} at least one other, was "
+                f"{instruction.update['feature']!r} after {sorted(gone)}"
+            )
+            raise InvalidRecordError(DeadLetterReason.DOMAIN, msg)

@@ -1,0 +1,66 @@
+"""What a processor of the control plane is: one record, one decision, remembered before it acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.kernel.records import Emit, Message
+
+
+class Handled(NamedTuple):
+    """What becomes of one record.
+
+    Attributes:
+        emits: What it causes, in the order in which it is written.
+        key: Under which the decision is remembered; None where it follows from the record alone.
+        value: The decision.
+        forgotten: Keys of older decisions that need not be remembered any more.
+        is_repeated: Whether the decision was remembered already.
+        alarm: What people must hear of, in words; empty where there is nothing.
+    """
+
+    emits: Sequence[Emit]
+    key: bytes | None = None
+    value: bytes = b""
+    forgotten: Sequence[bytes] = ()
+    is_repeated: bool = False
+    alarm: str = ""
+
+
+class Decider(Protocol):
+    """One partition of a processor of the control plane.
+
+    The runtime asks for a decision, has it remembered, lets the decider keep it, and only then
+    writes what it causes: so after a crash the same record causes the same again.
+    """
+
+    def decide(self, message: Message) -> Handled:
+        """Return what becomes of a record; leaves no trace.
+
+        Raises:
+            DependencyUnavailableError: What it takes to decide cannot be read now.
+        """
+
+    def keep(self, handled: Handled) -> None:
+        """Take note of a decision that is remembered."""
+
+    def __len__(self) -> int:
+        """Return how many decisions are remembered."""
+
+
+class DeciderFactory(Protocol):
+    """How the runtime gets the decider of a partition, anew after every assignment."""
+
+    name: str
+    input: str
+    table: str
+
+    def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Decider:
+        """Return the decider of a partition whose decisions are these.
+
+        Raises:
+            InvariantError: They are not this processor's.
+        """

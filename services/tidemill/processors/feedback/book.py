@@ -1,0 +1,134 @@
+"""The decisions of one partition: found by feedback, asset, person and event; bounded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tidemill.processors.feedback.decision import Decision
+
+DAY_MS = 86_400_000
+
+
+class Book:
+    """Decisions in the order of their feedback.
+
+    Args:
+        keep_ms: How long a decision is remembered, by the times at which feedback came.
+        most: How many of one asset are.
+    """
+
+    def __init__(self, *, keep_ms: int, most: int) -> None:
+        self._keep_ms = keep_ms
+        self._most = most
+        self._all: dict[str, Decision] = {}
+        self._of_asset: defaultdict[str, dict[str, Decision]] = defaultdict(dict)
+        self._of_actor: defaultdict[str, dict[str, Decision]] = defaultdict(dict)
+        self._retracted: dict[str, Decision] = {}
+        self._settled: dict[str, Decision] = {}
+        self._undone: dict[str, Decision] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(self._all.values())
+
+    def get(self, feedback_id: str) -> Decision | None:
+        """Return what was decided of a feedback, if it is remembered."""
+        return self._all.get(feedback_id)
+
+    def of_asset(self, asset: str, stream: str | None) -> list[Decision]:
+        """Return the decisions on one asset of a stream."""
+        return [d for d in self._of_asset.get(asset, {}).values() if d.stream == stream]
+
+    def of_any(self, asset: str) -> list[Decision]:
+        """Return the decisions on one asset."""
+        return list(self._of_asset.get(asset, {}).values())
+
+    def of_actor(self, actor: str) -> list[Decision]:
+        """Return the decisions on what one person said."""
+        return list(self._of_actor.get(actor, {}).values())
+
+    def retraction(self, feedback_id: str) -> Decision | None:
+        """Return what took a feedback back."""
+        return self._retracted.get(feedback_id)
+
+    def settlement(self, feedback_id: str) -> Decision | None:
+        """Return what approved or rejected a feedback that was held."""
+        return self._settled.get(feedback_id)
+
+    def is_undone(self, decision: Decision) -> bool:
+        """Return whether the updates that a decision caused were taken back."""
+        return decision.feedback_id in self._undone
+
+    def is_waiting(self, decision: Decision) -> bool:
+        """Return whether a decision still waits for a domain expert."""
+        settled = self._settled.get(decision.feedback_id)
+        return bool(decision.held) and settled is None and not self.is_retracted(decision)
+
+    def is_retracted(self, decision: Decision) -> bool:
+        """Return whether a feedback was taken back by a person."""
+        return decision.feedback_id in self._retracted
+
+    def is_approved(self, decision: Decision) -> bool:
+        """Return whether a feedback that was held was let through, for good or until undone."""
+        settled = self._settled.get(decision.feedback_id)
+        return settled is not None and settled.kind == "APPROVE" and not self.is_retracted(settled)
+
+    def vetoes(self, asset: str, stream: str | None) -> dict[str, Decision]:
+        """Return the vetoes in force, by sensor."""
+        found = self.of_asset(asset, stream)
+        return {d.vetoed: d for d in found if d.vetoed is not None and not self.is_undone(d)}
+
+    def keep(self, decision: Decision) -> None:
+        """Take note of a decision."""
+        self._all[decision.feedback_id] = decision
+        self._of_asset[decision.asset][decision.feedback_id] = decision
+        self._of_actor[decision.actor][decision.feedback_id] = decision
+        if decision.status == "REFUSED":
+            return
+        if decision.target_id is not None:
+            if decision.kind == "RETRACT":
+                self._retracted[decision.target_id] = decision
+            elif decision.kind in ("APPROVE", "REJECT"):
+                self._settled[decision.target_id] = decision
+        for feedback_id in decision.undone:
+            self._undone[feedback_id] = decision
+
+    def forget(self, feedback_ids: Iterable[str]) -> None:
+        """Forget decisions."""
+        for feedback_id in feedback_ids:
+            decision = self._all.pop(feedback_id, None)
+            if decision is None:
+                continue
+            for index, name in ((self._of_asset, decision.asset), (self._of_actor, decision.actor)):
+                index[name].pop(feedback_id, None)
+                if not index[name]:
+                    del index[name]
+            for marks in (self._retracted, self._settled, self._undone):
+                marks.pop(feedback_id, None)
+
+    def expired(self, decision: Decision) -> list[str]:
+        """Return what need not be remembered any more once a decision is kept.
+
+        Vetoes in force are remembered as long as they are: one per sensor at most.
+        """
+        oldest = decision.time_ms - self._keep_ms
+        found = []
+        for each in self._all.values():
+            if each.time_ms >= oldest:
+                break
+            found.append(each)
+        mine = self._of_asset.get(decision.asset, {})
+        count = len(mine | {decision.feedback_id: decision})
+        found += list(mine.values())[: max(0, count - self._most)]
+        in_force = {
+            each.feedback_id
+            for each in found
+            if each.vetoed is not None and not self.is_undone(each)
+        }
+        return [n for n in dict.fromkeys(d.feedback_id for d in found) if n not in in_force]

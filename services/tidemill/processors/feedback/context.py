@@ -1,0 +1,94 @@
+"""What a feedback is judged by: earlier decisions, the definition, stored cases, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.processors.feedback.cases import RefusalError
+from tidemill.processors.feedback.trust import quarantined_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidemill.contracts.stream import StreamDefinition
+    from tidemill.models.outputs import Task
+    from tidemill.processors.feedback.book import Book
+    from tidemill.processors.feedback.cases import Case, Cases
+    from tidemill.processors.feedback.saying import Said
+    from tidemill.processors.feedback.trust import Limits
+
+EXPERT = "domain_expert"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All of it; nothing of it is changed by judging.
+
+    Attributes:
+        tasks: What the models of a stream answer, by stream.
+    """
+
+    book: Book
+    cases: Cases
+    limits: Limits
+    streams: Mapping[str, StreamDefinition]
+    tasks: Mapping[str, Task]
+
+
+def stream_of(context: Context, said: Said, name: str | None) -> StreamDefinition:
+    """Return the stream a feedback is about, whose people its actor is one of.
+
+    Raises:
+        RefusalError: There is none, or the role is none of its roles.
+    """
+    if name is None:
+        raise RefusalError(f"{said.kind} must name a stream, or an event of one")
+    stream = context.streams.get(name)
+    if stream is None:
+        raise RefusalError(f"stream must be one of {sorted(context.streams)}, was {name!r}")
+    if said.stream not in {None, name}:
+        raise RefusalError(f"stream must be that of the event, {name!r}, was {said.stream!r}")
+    roles = stream.feedback.roles
+    if said.role not in roles:
+        raise RefusalError(f"role must be one of {', '.join(roles)}, was {said.role!r}")
+    return stream
+
+
+def case_of(context: Context, said: Said, category: str) -> tuple[Case, StreamDefinition]:
+    """Return the case a feedback names and its stream, which must take such feedback.
+
+    Raises:
+        RefusalError: There is none, or its stream takes none.
+    """
+    case = context.cases.find(said)
+    stream = stream_of(context, said, case.prediction["stream"])
+    kinds = stream.feedback.kinds
+    if category not in kinds:
+        taken = ", ".join(kinds) or "none"
+        raise RefusalError(
+            f"stream {stream.name} takes feedback on {taken}; {said.kind} is on {category}"
+        )
+    return case, stream
+
+
+def check_expert(said: Said) -> None:
+    """Hold that a domain expert speaks.
+
+    Raises:
+        RefusalError: Somebody else does.
+    """
+    if said.role != EXPERT:
+        raise RefusalError(f"{said.kind} must be a {EXPERT}'s, role was {said.role!r}")
+
+
+def held_until(context: Context, said: Said) -> str | None:
+    """Return until when a person's feedback is held, in words; None if it is not."""
+    until_ms = quarantined_until(context.book, said, context.limits)
+    if until_ms is None:
+        return None
+    hours = (until_ms - said.time_ms) / 3_600_000
+    return (
+        f"more than half of the last answers of {said.actor} contradict what others said: held for "
+        f"a domain expert, as all that {said.actor} says in the next {hours:.1f} hours"
+    )

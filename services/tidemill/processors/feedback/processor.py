@@ -1,0 +1,186 @@
+"""One partition of the feedback processor: each feedback judged once, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
+from tidemill.fold.plans import plan_stream
+from tidemill.kernel.deadletters import dead_letter
+from tidemill.kernel.deciding import Handled
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.kernel.records import Emit, trace_headers
+from tidemill.processors.feedback.book import Book
+from tidemill.processors.feedback.context import Context
+from tidemill.processors.feedback.decision import decision_of, decode_decision, key_of
+from tidemill.processors.feedback.judging import judge
+from tidemill.processors.feedback.saying import read_said
+from tidemill.processors.feedback.trust import Limits, is_too_fast
+from tidemill.processors.feedback.writing import REFUSED, Ruling, emits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tidemill.contracts.definition import PlantDefinition
+    from tidemill.kernel.records import Message
+    from tidemill.processors.feedback.cases import Cases
+    from tidemill.processors.feedback.decision import Decision
+    from tidemill.processors.feedback.saying import Said
+
+PROCESSOR = "feedback"
+
+
+class Feedback:
+    """One partition; see `tidemill.kernel.deciding.Decider`.
+
+    Args:
+        partition: The partition of all its topics.
+        definition: The plant.
+        cases: Finds what feedback is about.
+        limits: What people may do.
+    """
+
+    def __init__(
+        self, partition: int, definition: PlantDefinition, cases: Cases, limits: Limits
+    ) -> None:
+        self._partition = partition
+        self._limits = limits
+        self._book = Book(keep_ms=limits.keep_ms, most=limits.per_asset)
+        self._context = Context(
+            self._book,
+            cases,
+            limits,
+            {stream.name: stream for stream in definition.streams},
+            {stream.name: plan_stream(stream).task for stream in definition.streams},
+        )
+
+    def __len__(self) -> int:
+        return len(self._book)
+
+    def decide(self, message: Message) -> Handled:
+        """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
+        try:
+            said = read_said(message)
+            digest = hashlib.sha256(message.value or b"").hexdigest()
+            before = self._book.get(said.feedback_id)
+            if before is not None:
+                return self._repeated(message, before, digest)
+        except InvalidRecordError as error:
+            return Handled([dead_letter(message, error, PROCESSOR)])
+        if is_too_fast(self._book, said, self._limits):
+            return self._too_fast(message, said)
+        return self._decided(message, said, digest)
+
+    def _decided(self, message: Message, said: Said, digest: str) -> Handled:
+        ruling = judge(self._context, said)
+        emits = emits_of(said, ruling)
+        decision = decision_of(
+            said,
+            digest,
+            ruling.status,
+            **{**ruling.known, "emits": tuple((e.topic, e.key, e.value) for e in emits)},
+        )
+        return Handled(
+            _traced(emits, message),
+            key_of(self._partition, said.feedback_id),
+            decision.encode(),
+            self._forgotten(decision),
+            alarm=ruling.alarm,
+        )
+
+    def _repeated(self, message: Message, before: Decision, digest: str) -> Handled:
+        """Return what the first record of a feedback caused; of a copy of it only the receipts."""
+        if before.digest != digest:
+            msg = (
+                f"feedback_id must be new, {before.feedback_id!r} is that of another feedback at "
+                f"{FEEDBACK}-{self._partition}@{before.offset}"
+            )
+            raise InvalidRecordError(DeadLetterReason.CONTRACT, msg)
+        is_same = before.offset == message.offset
+        emits = [
+            Emit(topic, self._partition, key, value)
+            for topic, key, value in before.emits
+            if is_same or topic != UPDATES
+        ]
+        return Handled(
+            _traced(emits, message),
+            key_of(self._partition, before.feedback_id),
+            forgotten=self._forgotten(before) if is_same else (),
+            is_repeated=True,
+        )
+
+    def _too_fast(self, message: Message, said: Said) -> Handled:
+        """Return a refusal that is not remembered: a flood would drive out what is."""
+        reason = (
+            f"{said.actor} must send at most {self._limits.per_minute} feedback in a minute, this "
+            "is one more; send it again later"
+        )
+        return Handled(_traced(emits_of(said, Ruling(REFUSED, reason)), message))
+
+    def _forgotten(self, decision: Decision) -> list[bytes]:
+        return [key_of(self._partition, name) for name in self._book.expired(decision)]
+
+    def keep(self, handled: Handled) -> None:
+        """Take note of a decision that is remembered."""
+        if not handled.is_repeated:
+            self._book.keep(decode_decision(handled.value))
+        self._book.forget(key.decode().partition("|")[2] for key in handled.forgotten)
+
+    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
+        """Decide records in order; see `tidemill.kernel.processor.Processor`."""
+        emits: list[Emit] = []
+        for record in records:
+            handled = self.decide(record)
+            if handled.key is not None:
+                self.keep(handled)
+            emits += handled.emits
+        return emits
+
+    def snapshot(self) -> bytes:
+        """Return all decisions."""
+        return json.dumps([decision.encode().decode() for decision in self._book]).encode()
+
+    def restore(self, state: bytes) -> None:
+        """Become what `snapshot` returned."""
+        self._book.forget([decision.feedback_id for decision in self._book])
+        self.load(text.encode() for text in json.loads(state))
+
+    def load(self, remembered: Iterable[bytes]) -> None:
+        """Take decisions, in any order."""
+        found = [decode_decision(value) for value in remembered]
+        for decision in sorted(found, key=lambda each: each.offset):
+            self._book.keep(decision)
+
+
+def _traced(emits: Sequence[Emit], message: Message) -> list[Emit]:
+    headers = trace_headers(message.headers)
+    return [emit._replace(headers=headers) for emit in emits] if headers else list(emits)
+
+
+class FeedbackFactory:
+    """Opens partitions of the feedback processor; see `tidemill.kernel.deciding.DeciderFactory`.
+
+    Args:
+        definition: The plant.
+        cases: Finds what feedback is about.
+        limits: What people may do.
+    """
+
+    name = PROCESSOR
+    input = FEEDBACK
+    table = DECISIONS
+
+    def __init__(
+        self, definition: PlantDefinition, cases: Cases, limits: Limits | None = None
+    ) -> None:
+        self._definition = definition
+        self._cases = cases
+        self._limits = limits or Limits()
+
+    def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Feedback:
+        """Return the decider of a partition whose decisions are these."""
+        feedback = Feedback(partition, self._definition, self._cases, self._limits)
+        feedback.load(remembered.values())
+        return feedback

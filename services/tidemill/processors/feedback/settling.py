@@ -1,0 +1,201 @@
+"""APPROVE, REJECT and RETRACT: what people say of feedback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import EVENTS
+from tidemill.kernel.records import Position
+from tidemill.processors.feedback.answers import lesson_of
+from tidemill.processors.feedback.cases import RefusalError
+from tidemill.processors.feedback.context import EXPERT, check_expert, held_until, stream_of
+from tidemill.processors.feedback.decision import VETO
+from tidemill.processors.feedback.saying import EXPLANATION, INFERENCE, MODEL, SETTLING
+from tidemill.processors.feedback.steering import steering_updates
+from tidemill.processors.feedback.trust import against, is_complete, votes_on
+from tidemill.processors.feedback.votes import veto_of
+from tidemill.processors.feedback.writing import (
+    ACCEPTED,
+    COUNTED,
+    REFUSED,
+    RETRACTED,
+    Ruling,
+    receipt_of,
+    update_of,
+)
+
+if TYPE_CHECKING:
+    from tidemill.processors.feedback.context import Context
+    from tidemill.processors.feedback.decision import Decision
+    from tidemill.processors.feedback.saying import Said
+    from tidemill.processors.feedback.writing import Record
+
+
+def target_of(context: Context, said: Said) -> Decision:
+    """Return the feedback that a feedback is about.
+
+    Raises:
+        RefusalError: There is none that is remembered, or it is about another asset.
+    """
+    if said.target_id is None:
+        raise RefusalError(f"{said.kind} must name a feedback by target_id, it was null")
+    target = context.book.get(said.target_id)
+    if target is None:
+        raise RefusalError(
+            f"target_id must be a feedback on this partition, {said.target_id!r} is none"
+        )
+    if target.asset != said.asset:
+        raise RefusalError(
+            f"asset must be that of the feedback, {target.asset!r}, was {said.asset!r}"
+        )
+    if target.status == REFUSED:
+        raise RefusalError(
+            f"{target.feedback_id} was refused: there is nothing to {said.kind.lower()}"
+        )
+    stream_of(context, said, target.stream)
+    return target
+
+
+def on_settling(context: Context, said: Said) -> Ruling:
+    """Return what becomes of an APPROVE or REJECT.
+
+    Raises:
+        RefusalError: It cannot be taken.
+    """
+    target = target_of(context, said)
+    check_expert(said)
+    held = held_until(context, said)
+    if held is not None:
+        raise RefusalError(f"{said.actor} must not be quarantined to {said.kind.lower()}: {held}")
+    if not context.book.is_waiting(target):
+        raise RefusalError(f"{target.feedback_id} must wait for a domain expert, it does not")
+    known = {"stream": target.stream}
+    partition = said.position.partition
+    if said.kind == "REJECT":
+        reason = f"rejected by {said.actor} ({said.feedback_id})"
+        other = receipt_of(target, partition, REFUSED, reason)
+        return Ruling(COUNTED, known=known, others=(other,))
+    updates = _approved(context, said, target)
+    other = receipt_of(target, partition, COUNTED, f"approved by {said.actor} ({said.feedback_id})")
+    sent = tuple(str(update["kind"]) for update in updates)
+    vetoed = target.feature if target.held == VETO else None
+    return Ruling(
+        ACCEPTED if updates else COUNTED,
+        updates=updates,
+        others=(other,),
+        known={**known, "sent": sent, "vetoed": vetoed},
+    )
+
+
+def _approved(context: Context, said: Said, target: Decision) -> tuple[Record, ...]:
+    """Return what models are told once a held feedback is let through."""
+    recalled = recall(said, target)
+    if target.held == VETO:
+        assert target.feature is not None
+        if target.feature in context.book.vetoes(target.asset, target.stream):
+            raise RefusalError(f"{target.feature} must not be vetoed already, it is")
+        case = context.cases.find(recalled)
+        stream = context.streams[str(target.stream)]
+        return (veto_of(context, recalled, (case, stream, target.feature)),)
+    if target.kind in INFERENCE:
+        return (lesson_of(context, recalled),)
+    if target.kind in MODEL:
+        return steering_updates(context, recalled)[0]
+    return ()  # a vote: it counts from now on
+
+
+def recall(said: Said, target: Decision) -> Said:
+    """Return a feedback as it was sent, as far as judging it again asks."""
+    return replace(
+        said,
+        feedback_id=target.feedback_id,
+        kind=target.kind,
+        actor=target.actor,
+        role=target.role,
+        time_us=target.time_us,
+        stream=target.stream,
+        event_id=target.event_id,
+        event=None
+        if target.event is None
+        else Position(EVENTS, said.position.partition, target.event),
+        feature=target.feature,
+        value=target.value,
+        until_us=target.until_us,
+        scope=target.scope,
+        target_id=None,
+    )
+
+
+def on_retraction(context: Context, said: Said) -> Ruling:
+    """Return what becomes of a RETRACT.
+
+    Raises:
+        RefusalError: It cannot be taken.
+    """
+    target = target_of(context, said)
+    if said.actor != target.actor and said.role != EXPERT:
+        raise RefusalError(
+            f"a RETRACT must be {target.actor}'s own or a {EXPERT}'s, was {said.actor}'s"
+        )
+    if target.kind in SETTLING and not target.sent:
+        raise RefusalError(
+            f"{target.kind} settled {target.target_id}: there is nothing to take back"
+        )
+    if target.kind == "RETRACT":
+        raise RefusalError("a RETRACT is not taken back: send anew what it took back")
+    if context.book.is_retracted(target):
+        raise RefusalError(f"{target.feedback_id} was taken back already")
+    undone = _undone(context, said, target)
+    updates = tuple(
+        update_of(
+            said,
+            "RETRACT",
+            str(target.stream),
+            target_id=each.feedback_id,
+            feature=each.vetoed,
+            event_id=each.event_id,
+        )
+        for each in undone
+    )
+    reason = f"taken back by {said.actor} ({said.feedback_id})"
+    others = [receipt_of(target, said.position.partition, RETRACTED, reason)]
+    known = {
+        "stream": target.stream,
+        "undone": tuple(each.feedback_id for each in undone),
+        "sent": ("RETRACT",) * len(undone),
+    }
+    if not updates:
+        return Ruling(COUNTED, "it had changed no model", known=known, others=others)
+    if target.sent:
+        others = []  # whether it was taken back or made good, the learner's receipt says
+    return Ruling(ACCEPTED, updates=updates, known=known, others=others)
+
+
+def _undone(context: Context, said: Said, target: Decision) -> list[Decision]:
+    """Return the decisions whose updates must be taken back with a feedback."""
+    book = context.book
+    if target.kind in EXPLANATION:
+        return _vetoes_lost(context, said, target)
+    approval = book.settlement(target.feedback_id)
+    caused = [target] if approval is None else [target, approval]
+    return [each for each in caused if each.sent and not book.is_undone(each)]
+
+
+def _vetoes_lost(context: Context, said: Said, target: Decision) -> list[Decision]:
+    """Return the vetoes that fall without a vote: neither then nor now would the rest do."""
+    lost = []
+    for feature, veto in context.book.vetoes(target.asset, target.stream).items():
+        if feature != target.feature or target.kind != "IRRELEVANT":
+            continue
+        votes = [
+            vote
+            for vote in votes_on(context.book, said, str(target.stream), context.limits)
+            if vote.feedback_id != target.feedback_id
+        ]
+        then = [vote for vote in votes if vote.offset <= veto.offset]
+        if not any(
+            is_complete(given, against(given, feature), context.limits) for given in (then, votes)
+        ):
+            lost.append(veto)
+    return lost

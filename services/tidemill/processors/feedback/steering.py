@@ -1,0 +1,92 @@
+"""HOLD, FREEZE and RESUME: whether models learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.events import EARLIEST_US, LATEST_US
+from tidemill.processors.feedback.cases import RefusalError
+from tidemill.processors.feedback.context import EXPERT, check_expert, held_until, stream_of
+from tidemill.processors.feedback.decision import QUARANTINE
+from tidemill.processors.feedback.writing import ACCEPTED, HELD, Ruling, update_of
+
+if TYPE_CHECKING:
+    from tidemill.contracts.stream import StreamDefinition
+    from tidemill.processors.feedback.cases import Case
+    from tidemill.processors.feedback.context import Context
+    from tidemill.processors.feedback.saying import Said
+    from tidemill.processors.feedback.writing import Record
+
+
+def on_model(context: Context, said: Said) -> Ruling:
+    """Return what becomes of an instruction.
+
+    Raises:
+        RefusalError: It cannot be taken.
+    """
+    updates, stream, case = steering_updates(context, said)
+    known = {"stream": stream.name, "event": None if case is None else case.event}
+    held = held_until(context, said)
+    if held is not None:
+        return Ruling(HELD, held, known={**known, "held": QUARANTINE}, case=case)
+    sent = tuple(str(update["kind"]) for update in updates)
+    return Ruling(ACCEPTED, updates=updates, known={**known, "sent": sent}, case=case)
+
+
+def steering_updates(
+    context: Context, said: Said
+) -> tuple[tuple[Record, ...], StreamDefinition, Case | None]:
+    """Return what models are told, of which stream, and the case if one was named.
+
+    Raises:
+        RefusalError: It cannot be taken.
+    """
+    case = None
+    if said.event is not None or said.event_id is not None:
+        case = context.cases.find(said)
+    name = said.stream if case is None else str(case.prediction["stream"])
+    stream = stream_of(context, said, name)
+    if case is None and not context.cases.is_known(
+        said.position.partition, said.asset, stream.name
+    ):
+        raise RefusalError(
+            f"asset must be one that stream {stream.name} lately predicted for on partition "
+            f"{said.position.partition}, {said.asset!r} is none"
+        )
+    if said.kind == "FREEZE":
+        check_expert(said)
+    kinds = {"HOLD": ("HOLD",), "FREEZE": ("FREEZE",)}.get(said.kind, _resuming(said))
+    known: Record = {"model": _model(said, stream)}
+    if case is not None:
+        known["time"] = case.time_us
+    if said.kind == "HOLD":
+        known["until"] = _until(said, case)
+    return tuple(update_of(said, kind, stream.name, **known) for kind in kinds), stream, case
+
+
+def _resuming(said: Said) -> tuple[str, ...]:
+    """Return what RESUME ends: a hold; an expert's, a freeze too."""
+    return ("RELEASE", "RESUME") if said.role == EXPERT else ("RELEASE",)
+
+
+def _model(said: Said, stream: StreamDefinition) -> str | None:
+    if said.scope is None:
+        return None
+    names = list(stream.pipelines)
+    full = said.scope if "/" in said.scope else f"{stream.name}/{said.scope}"
+    if full not in names:
+        raise RefusalError(f"scope must be one of {', '.join(names)} or absent, was {said.scope!r}")
+    return full
+
+
+def _until(said: Said, case: Case | None) -> int | None:
+    until = said.until_us
+    if until is None:
+        return None
+    if not EARLIEST_US <= until < LATEST_US:
+        raise RefusalError(f"until must lie in the years 1 to 9999, was {until} microseconds")
+    if case is not None and until <= case.time_us:
+        raise RefusalError(
+            f"until must lie behind the event named, at {case.time_us} microseconds, was {until}"
+        )
+    return until

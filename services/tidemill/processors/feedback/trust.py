@@ -1,0 +1,168 @@
+"""Whose word counts, and how much: rates, votes, shares, contradictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tidemill.processors.feedback.book import DAY_MS
+from tidemill.processors.feedback.decision import QUARANTINE
+from tidemill.processors.feedback.saying import EXPLANATION, INFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tidemill.processors.feedback.book import Book
+    from tidemill.processors.feedback.decision import Decision
+    from tidemill.processors.feedback.saying import Said
+
+MINUTE_MS = 60_000
+IRRELEVANT = "IRRELEVANT"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a person may do, and what it takes to veto a sensor.
+
+    Attributes:
+        per_minute: Feedback of one person in a minute.
+        votes, voters: So many votes from so many people against a sensor.
+        share: At least this share of the asset's votes on explanations.
+        one_actor: Most of the votes against a sensor that may be one person's.
+        window, window_ms: So many votes on an asset are looked at, and so old ones.
+        answers, least: Of so many answers of a person, once there are at least so many, at most
+            half may contradict what others had said.
+        quarantine_ms: How long a person's feedback is held after that.
+        keep_ms, per_asset: How long decisions are remembered, and how many of one asset.
+    """
+
+    per_minute: int = 20
+    votes: int = 5
+    voters: int = 3
+    share: float = 0.30
+    one_actor: float = 0.5
+    window: int = 200
+    window_ms: int = 30 * DAY_MS
+    answers: int = 20
+    least: int = 10
+    quarantine_ms: int = DAY_MS
+    keep_ms: int = 184 * DAY_MS
+    per_asset: int = 2_000
+
+
+def is_too_fast(book: Book, said: Said, limits: Limits) -> bool:
+    """Return whether a person has sent as much as one may within the minute."""
+    since, offset = said.time_ms - MINUTE_MS, said.position.offset
+    earlier = [d for d in book.of_actor(said.actor) if d.offset < offset and d.time_ms > since]
+    return len(earlier) >= limits.per_minute
+
+
+def is_counted(book: Book, decision: Decision) -> bool:
+    """Return whether a vote counts: neither taken back nor held for its actor's sake."""
+    if not decision.counts or book.is_retracted(decision):
+        return False
+    return decision.held != QUARANTINE or book.is_approved(decision)
+
+
+def votes_on(book: Book, said: Said, stream: str, limits: Limits) -> list[Decision]:
+    """Return the votes on explanations of an asset that count, within the window."""
+    since = said.time_ms - limits.window_ms
+    votes = [
+        decision
+        for decision in book.of_asset(said.asset, stream)
+        if decision.kind in EXPLANATION and decision.time_ms >= since and is_counted(book, decision)
+    ]
+    return votes[-limits.window :]
+
+
+def against(votes: Iterable[Decision], feature: str, after: int = -1) -> list[Decision]:
+    """Return the votes that call a sensor irrelevant, behind an offset."""
+    return [v for v in votes if v.kind == IRRELEVANT and v.feature == feature and v.offset > after]
+
+
+class Vote(Protocol):
+    """Whose vote it is; one that is being judged stands in no book yet."""
+
+    @property
+    def actor(self) -> str:
+        """Who voted."""
+
+    @property
+    def role(self) -> str:
+        """As what."""
+
+
+def is_complete(votes: Sequence[Vote], mine: Sequence[Vote], limits: Limits) -> bool:
+    """Return whether the votes against a sensor veto it.
+
+    Args:
+        votes: On explanations of the asset.
+        mine: Those of them against the sensor.
+    """
+    by_actor = Counter(vote.actor for vote in mine)
+    if len(by_actor) < limits.voters:
+        return False
+    counted = weight_of(by_actor, limits)
+    others = len(votes) - len(mine)
+    return counted >= limits.votes and counted >= limits.share * (counted + others)
+
+
+def weight_of(by_actor: Counter[str], limits: Limits) -> float:
+    """Return how much votes count together if one person's are at most a share of them.
+
+    >>> weight_of(Counter(ann=9, bob=1, eve=1), Limits())
+    4.0
+    """
+    largest = max(by_actor.values())
+    others = sum(by_actor.values()) - largest
+    most = others * limits.one_actor / (1.0 - limits.one_actor)
+    return others + min(float(largest), most)
+
+
+def differ(one: float | str | None, other: float | str | None) -> bool:
+    """Return whether two answers differ by more than rounding."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) > 1e-9 * max(abs(one), abs(other))
+    return one != other
+
+
+def contradicts(book: Book, said: Said, event: int, answer: float | str | None) -> bool:
+    """Return whether others had answered otherwise, and nobody the same."""
+    others = [d for d in answers_on(book, said.asset, event) if d.actor != said.actor]
+    return bool(others) and all(differ(d.answer, answer) for d in others)
+
+
+def answers_on(book: Book, asset: str, event: int) -> list[Decision]:
+    """Return what was answered to an event and not taken back."""
+    return [
+        decision
+        for decision in book.of_any(asset)
+        if decision.event == event
+        and decision.answer is not None
+        and decision.status != "REFUSED"
+        and not book.is_retracted(decision)
+    ]
+
+
+def is_one_too_many(book: Book, said: Said, limits: Limits, *, contradicts_too: bool) -> bool:
+    """Return whether more than half of a person's last answers contradict what others said."""
+    if not contradicts_too:
+        return False
+    said_before = book.of_actor(said.actor)
+    since = max((d.offset for d in said_before if d.quarantines), default=-1)
+    answers = [
+        decision.contradicts
+        for decision in said_before
+        if decision.offset > since and decision.kind in INFERENCE and decision.answer is not None
+        and decision.status != "REFUSED"
+    ]  # fmt: skip
+    last = [*answers, contradicts_too][-limits.answers :]
+    return len(last) >= limits.least and 2 * sum(last) > len(last)
+
+
+def quarantined_until(book: Book, said: Said, limits: Limits) -> int | None:
+    """Return until when a person's feedback is held, in milliseconds; None if it is not."""
+    ends = [d.time_ms + limits.quarantine_ms for d in book.of_actor(said.actor) if d.quarantines]
+    last = max(ends, default=0)
+    return last if said.time_ms < last else None

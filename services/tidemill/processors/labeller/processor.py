@@ -1,0 +1,142 @@
+"""The labeller: one task for each partition, opened when the store knows all of the plant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
+from tidemill.kernel.errors import InvariantError, ServiceAwayError
+from tidemill.kernel.processor import Opened
+from tidemill.processors.labeller.recovering import DEAD_LABELS, Recovery
+from tidemill.processors.labeller.streams import label_streams
+from tidemill.processors.labeller.task import INPUTS, PROCESSOR, Labeller
+from tidemill.processors.labeller.trail import Chunk, Starts, Trail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from tidemill.contracts.definition import PlantDefinition
+    from tidemill.contracts.pending import PendingStore
+    from tidemill.kernel.processor import Log
+
+# Others recover their partitions meanwhile.
+RETRY_AFTER_S = 0.2
+
+
+class LabellerFactory:
+    """Opens the labeller's partitions.
+
+    Args:
+        definition: The plant's; at least one stream has a target `label`.
+        store: Where cases wait.
+        written: Returns the offset behind the last record of a topic and partition, committed or
+            not.
+        from_end: Whether a partition without any history starts at its end.
+    """
+
+    name = PROCESSOR
+    inputs: tuple[str, ...] = INPUTS
+    outputs: tuple[str, ...] = (UPDATES, DEAD_LABELS)
+
+    def __init__(
+        self,
+        definition: PlantDefinition,
+        store: PendingStore,
+        written: Callable[[str, int], int],
+        *,
+        from_end: bool = False,
+    ) -> None:
+        self._streams = label_streams(definition)
+        self._partitions = definition.partitions
+        self._store = store
+        self._written = written
+        self._end = 1 if from_end else 0
+        self._marks: dict[int, str] = {}
+        self._generation = ""
+        self._read: Counter[int] = Counter()
+        self._ends: dict[tuple[str, int], int] = {}
+        self._ends_in = ""
+
+    @property
+    def spread(self) -> int:
+        """See `tidemill.kernel.processor.Spreading`: a label may be of any partition's event."""
+        return self._partitions
+
+    def recall(self, partition: int, mark: str) -> None:
+        """Take note of what is needed; see `tidemill.kernel.processor.Recalling`."""
+        self._marks[partition] = mark
+
+    def confirm(self) -> None:
+        """Hold that the store forgot nothing; see `tidemill.kernel.processor.Confirming`."""
+        self._store.confirm(self._generation)
+
+    def open(
+        self, partition: int, committed: Mapping[str, int | None], log: Log
+    ) -> Generator[None, None, Opened]:
+        """Open one partition, recovered if need be; see `tidemill.kernel.processor.TaskFactory`.
+
+        None is served before all of the plant are recovered: label and prediction may both lie in
+        what was committed, and only then it is known what was made of them.
+        """
+        store, mark = self._store, self._marks.get(partition, "")
+        generation = store.generation()
+        positions = {
+            topic: log.span(topic, partition)[self._end] if offset is None else offset
+            for topic, offset in ((topic, committed.get(topic)) for topic in self.inputs)
+        }
+        trail = Trail.decode(mark) if mark else Trail([Chunk(_all(log, partition))])
+        recovery = Recovery(store, generation, self._streams, written=self._end_of(generation))
+        is_new = any(committed.get(topic) is None for topic in self.inputs)
+        if is_new or not store.standing(generation, partition).is_recovered:
+            yield from recovery.run(log, partition, trail.lows, positions)
+            self._read[partition] += recovery.read
+        others = store.unrecovered(generation)
+        if others:
+            msg = f"the labels' store, to be recovered by the owners of partitions {others},"
+            raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
+        self._generation = generation
+        task = Labeller(
+            store,
+            (generation, partition),
+            self._streams,
+            trail=trail,
+            ends=lambda: (log.span(UPDATES, partition)[1], log.span(DEAD_LABELS, partition)[1]),
+        )
+        task.refolded = self._read.pop(partition, 0)
+        return Opened(task, positions, mark=mark)
+
+    def _end_of(self, generation: str) -> Callable[[str, int], int]:
+        """Return where topics ended when that was first asked in a generation.
+
+        What comes later was decided by what the store knows; and who waits for the end of all
+        transactions must not run after those that others begin meanwhile.
+        """
+        if self._ends_in != generation:
+            self._ends_in = generation
+            self._ends.clear()
+
+        def end(topic: str, partition: int) -> int:
+            if (topic, partition) not in self._ends:
+                self._ends[topic, partition] = self._written(topic, partition)
+            return self._ends[topic, partition]
+
+        return end
+
+    def write_smaller(self) -> None:
+        """Refuse: an example is little more than its prediction.
+
+        Raises:
+            InvariantError: Always.
+        """
+        msg = (
+            f"a record of {UPDATES} must fit into its topic, one was refused for its size; raise "
+            "max.message.bytes there to that of model.predictions"
+        )
+        raise InvariantError(msg)
+
+
+def _all(log: Log, partition: int) -> Starts:
+    """Return where what is retained begins."""
+    topics = (PREDICTIONS, LABELS, UPDATES, DEAD_LABELS)
+    return Starts(*(log.span(topic, partition)[0] for topic in topics))

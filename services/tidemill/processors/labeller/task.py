@@ -1,0 +1,219 @@
+"""One partition of predictions and labels, joined in a store outside Kafka."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.pending import MOST_JOINED, MOST_WAITING, Progress, Verdict
+from tidemill.contracts.topics import LABELS, PREDICTIONS
+from tidemill.kernel.deadletters import dead_letter
+from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.kernel.reports import Report
+from tidemill.processors.labeller.examples import Completed, example
+from tidemill.processors.labeller.labels import LabelReader, unpack
+from tidemill.processors.labeller.passing import Passing
+from tidemill.processors.labeller.predictions import PredictionReader
+from tidemill.processors.labeller.trail import Starts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from tidemill.contracts.pending import Kept, Met, PendingStore, Tidied
+    from tidemill.kernel.records import Emit, Message
+    from tidemill.processors.labeller.labels import ReadLabel
+    from tidemill.processors.labeller.streams import LabelStream, Record
+    from tidemill.processors.labeller.trail import Trail
+
+PROCESSOR = "labeller"
+INPUTS = (PREDICTIONS, LABELS)
+KEPT, BARE, REVISED = "kept", "without_features", "revised"
+
+
+class Labeller:
+    """One partition of the labeller.
+
+    Args:
+        store: Where cases wait.
+        place: Generation of the store, and the partition.
+        streams: Those whose labels come apart from their events, by name.
+        trail: What of the partition is still needed.
+        ends: Returns where updates and dead letters of the partition end.
+
+    Attributes:
+        refolded: Records that opening it read again.
+    """
+
+    def __init__(
+        self,
+        store: PendingStore,
+        place: tuple[str, int],
+        streams: Mapping[str, LabelStream],
+        *,
+        trail: Trail,
+        ends: Callable[[], tuple[int, int]],
+    ) -> None:
+        self.refolded = 0
+        self._store = store
+        self._generation, self._partition = place
+        self._streams = streams
+        self._predictions = PredictionReader(streams)
+        self._labels = LabelReader(streams.values())
+        self._trail = trail
+        self._ends = ends
+        self._passing = {topic: Passing() for topic in INPUTS}
+        self._counts: Counter[str] = Counter()
+        self._labelled_as: Counter[str] = Counter()
+        self._foreign_keys = 0
+        self._dead = 0
+        self._last_dead = ""
+        self._left: Tidied | None = None
+
+    def process_batch(self, records: Sequence[Message]) -> list[Emit]:
+        """Apply records of one input, in order; see `tidemill.kernel.processor.Task`."""
+        if records[0].topic == PREDICTIONS:
+            return self._predicted(records)
+        return self._labelled(records)
+
+    def seal(self, positions: Mapping[str, int]) -> list[Emit]:  # noqa: ARG002 - as tasks are asked
+        """Return nothing: what is kept is kept outside."""
+        return []
+
+    @property
+    def mark(self) -> str:
+        """What is still needed; see `tidemill.kernel.processor.Marked`."""
+        return self._trail.encode()
+
+    def rest(self, positions: Mapping[str, int], ended: Collection[str]) -> list[Emit]:
+        """Free what is over; return the labels given up, as dead letters."""
+        if self._trail.is_due:
+            starts = Starts(positions[PREDICTIONS], positions[LABELS], *self._ends())
+            self._trail.begin(starts)
+        progress = Progress(
+            positions[PREDICTIONS],
+            positions[LABELS],
+            self._passing[PREDICTIONS].second_us,
+            self._passing[LABELS].second_us,
+            PREDICTIONS in ended,
+            LABELS in ended,
+            self._labels.ttl_us,
+            self._trail.given_up,
+        )
+        self._left = tidied = self._store.tidy(self._generation, self._partition, progress)
+        self._trail.drop(tidied.oldest_us)
+        if tidied.given_up:
+            self._trail.given_up += 1
+        return [self._unknown(unpack(letter)) for letter in tidied.given_up]
+
+    def report(self) -> Report:
+        """Return what was done and what is held; see `tidemill.kernel.reports.Reporting`."""
+        left = self._left
+        waiting = {} if left is None else {PREDICTIONS: left.predictions, LABELS: left.labels}
+        return Report(
+            foreign_keys=self._foreign_keys,
+            dead=self._dead,
+            last_dead=self._last_dead,
+            labelled=dict(self._labelled_as),
+            kept=dict(self._counts),
+            waiting=waiting,
+            refolded=self.refolded,
+        )
+
+    def _predicted(self, records: Sequence[Message]) -> list[Emit]:
+        kept: list[Kept] = []
+        messages: list[Message] = []
+        for message in records:
+            read = self._predictions.read(message)
+            if read.time_us is not None:
+                self._passing[PREDICTIONS].see(read.time_us)
+            if read.kept is not None:
+                kept.append(read.kept)
+                messages.append(message)
+                self._trail.note(read.kept.deadline_us)
+            self._counts[BARE] += read.is_bare
+            self._counts[Verdict.REPEATED.value] += read.is_again
+        following = records[-1].offset + 1
+        met = self._store.keep(self._generation, self._partition, kept, following)
+        self._counts[KEPT] += len(kept)
+        emits = []
+        for each in met:
+            if each.verdict is Verdict.REPEATED:
+                self._counts[KEPT] -= 1
+                self._counts[each.verdict.value] += 1
+                continue
+            half = kept[each.number].half
+            emits += self._met(each, unpack(each.other), (half, messages[each.number], 0))
+        return emits
+
+    def _met(self, met: Met, message: Message, joined: tuple[bytes, Message, int]) -> list[Emit]:
+        """Return what comes of a label that waited; the definition may read it no longer."""
+        try:
+            label = self._labels.read(message)
+        except InvalidRecordError as error:
+            return [self._set_aside(message, error)]
+        return self._come_of(met, message, label, joined)
+
+    def _labelled(self, records: Sequence[Message]) -> list[Emit]:
+        emits: list[list[Emit]] = [[] for _ in records]
+        read: list[tuple[int, ReadLabel]] = []
+        for number, message in enumerate(records):
+            try:
+                label = self._labels.read(message)
+            except InvalidRecordError as error:
+                emits[number].append(self._set_aside(message, error))
+                continue
+            read.append((number, label))
+            self._passing[LABELS].see(label.held.time_us)
+            self._trail.note(label.held.expiry_us)
+            self._foreign_keys += message.key != label.record["asset"].encode()
+        held = [label.held for _, label in read]
+        following = records[-1].offset + 1
+        for each in self._store.hold(self._generation, self._partition, held, following):
+            number, label = read[each.number]
+            message, index = records[number], len(emits[number])
+            emits[number] += self._come_of(each, message, label, (each.other, message, index))
+        return [emit for caused in emits for emit in caused]
+
+    def _come_of(
+        self, met: Met, message: Message, label: ReadLabel, joined: tuple[bytes, Message, int]
+    ) -> list[Emit]:
+        """Return what comes of one label; `joined` is the half, the cause, and which of it."""
+        if met.verdict is Verdict.LATE:
+            return [self._set_aside(message, _late(label.record, met.stream))]
+        if met.verdict is Verdict.CROWDED:
+            return [self._set_aside(message, _crowded(met.stream))]
+        if met.verdict is not Verdict.JOINED:
+            self._labelled_as[met.verdict.value] += 1
+            return []
+        try:
+            self._streams[met.stream].text(label.record["value"])
+        except InvalidRecordError as error:
+            return [self._set_aside(message, error)]
+        self._labelled_as[REVISED if met.replaced else met.verdict.value] += 1
+        half, cause, index = joined
+        done = Completed(met.partition, half, label.record, met.replaced, (cause, index))
+        return [example(done)]
+
+    def _unknown(self, message: Message) -> Emit:
+        msg = "the event of a label must have been predicted, this one's was not in its time"
+        return self._set_aside(message, InvalidRecordError(DeadLetterReason.UNKNOWN_EVENT, msg))
+
+    def _set_aside(self, message: Message, error: InvalidRecordError) -> Emit:
+        self._dead += 1
+        self._last_dead = f"{message.position}: {error}"
+        return dead_letter(message, error, PROCESSOR)
+
+
+def _late(record: Record, stream: str) -> InvalidRecordError:
+    name = record["event_id"] or record["time"]
+    msg = f"a label must be no later than the ttl of {stream} allows, that of {name} was"
+    return InvalidRecordError(DeadLetterReason.LATE, msg)
+
+
+def _crowded(stream: str) -> InvalidRecordError:
+    """Return what is wrong with one label more of an event; no stream where none was predicted."""
+    if stream:
+        msg = f"an event may have {MOST_JOINED} labels of different revisions, this is one more"
+        return InvalidRecordError(DeadLetterReason.DOMAIN, msg)
+    msg = f"{MOST_WAITING} labels of an event may wait for its prediction, this is one more"
+    return InvalidRecordError(DeadLetterReason.UNKNOWN_EVENT, msg)

@@ -1,0 +1,267 @@
+"""A processor of the control plane on Faust: remembers a decision, then acts, then commits.
+
+Faust says which partitions are ours and hands records over; around a rebalance it may hand one
+over twice and pass another one over. So the order of records is kept here, by their positions, and
+what was passed over is read from the log; the same goes for the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
+from tidemill.kernel.errors import DependencyUnavailableError
+from tidemill.kernel.records import Emit, Message
+from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
+from tidemill.runtime.faust_writing import Writer
+from tidemill.runtime.outage import Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tidemill.kernel.deciding import Decider, DeciderFactory, Handled
+    from tidemill.kernel.processor import Log
+    from tidemill.runtime.faust_driver import Connection
+    from tidemill.runtime.faust_observer import ControlObserver
+
+
+class Owned:
+    """A partition of ours: what is remembered of it, and where it is read on."""
+
+    def __init__(self, decider: Decider, next_offset: int) -> None:
+        self.decider = decider
+        self.next_offset = next_offset
+        self.poison = PoisonWatch()
+
+
+class ControlApp:
+    """Decides the records of one topic, one after the other.
+
+    Nothing is read or connected before `app` is started.
+
+    Args:
+        factory: Makes the decider of a partition.
+        connection: Where the clients connect.
+        identity: Which worker this is.
+        log: Reads committed records by position.
+        observer: Is told.
+        clock: Monotonic seconds.
+
+    Attributes:
+        app: What Faust runs.
+        last_record: When the last record was decided, by the clock; at first when this was made.
+    """
+
+    def __init__(
+        self,
+        factory: DeciderFactory,
+        connection: Connection,
+        identity: Identity,
+        *,
+        log: Log,
+        observer: ControlObserver,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._factory = factory
+        self._log = log
+        self._observer = observer
+        self._clock = clock
+        self._owned: dict[int, Owned] = {}
+        self._turn = asyncio.Lock()
+        self.last_record = clock()
+        self.app: Any = build_app(connection, identity)  # Any: Faust's types are partial
+        self._outage = Outage(observer, clock)
+        self._writer = Writer(self.app, self._outage)
+        self._table = add_table(self.app, factory.table, identity.partitions)
+        add_agent(self.app, factory.input, self._follow, name=factory.name)
+        self.app.on_partitions_assigned.connect(self._assigned, weak=False)
+        self.app.on_partitions_revoked.connect(self._revoked, weak=False)
+
+    @property
+    def input(self) -> str:
+        """The topic whose records are decided."""
+        return self._factory.input
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether Faust has restored its tables and hands records over."""
+        return bool(self.app.tables.actives_ready) and not self.app.rebalancing
+
+    def lag(self) -> dict[int, int | None]:
+        """Return how many offsets lie before the end of each partition; None: not yet known."""
+        found: dict[int, int | None] = {}
+        for tp in self.app._assignment or ():
+            if tp.topic == self.input:
+                end, owned = self._end(tp.partition), self._owned.get(tp.partition)
+                found[tp.partition] = None
+                if owned is not None and end >= 0:
+                    found[tp.partition] = max(0, end - owned.next_offset)
+        return found
+
+    def _end(self, partition: int) -> int:
+        """Return the last stable offset as the last fetch showed it; -1 where none has."""
+        tp = TP(self.input, partition)
+        is_ours = tp in (self.app._assignment or ())
+        return int(self.app.consumer.highwater(tp)) if is_ours else -1
+
+    async def _follow(self, stream: Any) -> None:  # Any: Faust's stream
+        async for event in stream.noack().events():
+            try:
+                await self._reach(event.message.partition, to_message(event.message))
+            except Exception as error:  # an agent that raises is only restarted, past the record
+                await self.app.crash(error)
+                raise
+            event.ack()
+
+    async def _reach(self, partition: int, message: Message) -> None:
+        """Decide a record and all before it that were passed over; one that came again is not."""
+        async with self._turn:
+            owned = await self._own(partition)
+            await self._read_on(partition, owned, message.offset)
+            if message.offset == owned.next_offset:
+                await self._handle(owned, message)
+
+    async def catch_up(self) -> None:
+        """Decide what Faust has not handed over, and pass over what is no record."""
+        if self._turn.locked():
+            return
+        async with self._turn:
+            for tp in sorted(self.app._assignment or ()):
+                if tp.topic == self.input:
+                    owned = await self._own(tp.partition)
+                    if await self._is_passed(tp, owned):
+                        await self._read_on(tp.partition, owned, self._end(tp.partition))
+
+    async def _is_passed(self, tp: TP, owned: Owned) -> bool:
+        """Return whether Faust has read past where we stand, and nothing waits in its queues."""
+        consumer, end = self.app.consumer, self._end(tp.partition)
+        if owned.next_offset >= end or any(
+            each.tp == tp and not each.acked for each in list(consumer.unacked)
+        ):
+            return False
+        return (await consumer.position(tp) or 0) >= end
+
+    async def _read_on(self, partition: int, owned: Owned, until: int) -> None:
+        """Decide the records that the log holds from where we stand up to an offset."""
+        if owned.next_offset >= until:
+            return
+        for message in await self._again(self._between, self.input, partition, owned, until):
+            if not self._is_current(partition, owned):
+                return
+            await self._handle(owned, message)
+        if self._is_current(partition, owned):
+            self._advance(partition, owned, until)
+
+    def _between(self, topic: str, partition: int, owned: Owned, until: int) -> list[Message]:
+        batches = self._log.read(topic, partition, owned.next_offset, until)
+        return [message for batch in batches for message in batch]
+
+    async def _handle(self, owned: Owned, message: Message) -> None:
+        """Decide one record, remember it, write what it causes; only then is it done with."""
+        partition = message.partition
+        handled: Handled = await self._again(owned.decider.decide, message)
+        self._watch(owned, message, handled)
+        if handled.key is not None:
+            if not handled.is_repeated:
+                await self._remember(partition, {handled.key: handled.value})
+            if not self._is_current(partition, owned):
+                return  # the partition went while the decision was written; its owner goes on
+            owned.decider.keep(handled)
+        await self._writer.write(handled.emits)
+        if handled.forgotten:
+            await self._remember(partition, dict.fromkeys(handled.forgotten))
+        if self._is_current(partition, owned):
+            self._advance(partition, owned, message.offset + 1)
+            self.last_record = self._clock()
+            self._observer.handled(message, handled, len(owned.decider))
+
+    def _is_current(self, partition: int, owned: Owned) -> bool:
+        return self._owned.get(partition) is owned
+
+    def _advance(self, partition: int, owned: Owned, next_offset: int) -> None:
+        owned.next_offset = next_offset
+        self.app.consumer.done[TP(self.input, partition)] = next_offset
+
+    async def _again(self, call: Callable[..., Any], *arguments: Any) -> Any:  # Any: the call's
+        """Return what a blocking call returns, however long what it takes is away."""
+        while True:
+            try:
+                found = await asyncio.to_thread(call, *arguments)
+            except DependencyUnavailableError as error:
+                self._outage.failed(str(error))
+                await self._writer.pause(error.retry_after_s)
+            else:
+                self._outage.passed()
+                return found
+
+    async def _remember(self, partition: int, entries: Mapping[bytes, bytes | None]) -> None:
+        """Write to the table and its topic; None forgets a key."""
+        topic = self._factory.table
+        await self._writer.write([Emit(topic, partition, k, v) for k, v in entries.items()])
+        for key, value in entries.items():
+            if value is None:
+                self._table.data.pop(key, None)
+            else:
+                self._table.data[key] = value
+
+    async def _own(self, partition: int) -> Owned:
+        """Return a partition of ours, opened where the group has committed it."""
+        owned = self._owned.get(partition)
+        if owned is not None:
+            return owned
+        began = self._clock()
+        committed = await self.app.consumer.committed_offset(TP(self.input, partition))
+        first, _ = await self._again(self._log.span, self.input, partition)
+        remembered = await self._again(self._remembered, partition)
+        self._mend(partition, remembered)
+        owned = Owned(self._factory.open(partition, remembered), max(committed or 0, first))
+        self._owned[partition] = owned
+        self._observer.restored(partition, len(owned.decider), self._clock() - began)
+        return owned
+
+    def _remembered(self, partition: int) -> dict[bytes, bytes]:
+        """Return what the topic of the table holds of a partition."""
+        topic = self._factory.table
+        found: dict[bytes, bytes] = {}
+        for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
+            for message in batch:
+                if message.value is None:
+                    found.pop(message.key or b"", None)
+                else:
+                    found[message.key or b""] = message.value
+        return found
+
+    def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:
+        """Hold Faust's table against its topic: it passes over records there too."""
+        data = self._table.data
+        prefix = f"{partition}|".encode()
+        mine = {key: data[key] for key in list(data) if key.startswith(prefix)}
+        if mine == remembered:
+            return
+        self._observer.mended(partition, len(set(mine.items()) ^ set(remembered.items())))
+        for key in mine:
+            data.pop(key, None)
+        for key, value in remembered.items():
+            data[key] = value
+
+    def _watch(self, owned: Owned, message: Message, handled: Handled) -> None:
+        dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
+        reason = dict(dead[-1].headers)[REASON_HEADER].decode() if dead else ""
+        owned.poison.observe(1, len(dead), f"{message.position}: {reason}")
+
+    async def _assigned(self, _: Any, assigned: Iterable[TP], **__: Any) -> None:  # Any: a signal's
+        """Forget what was remembered of partitions that went; Faust reads the others on."""
+        mine = {tp.partition for tp in assigned if tp.topic == self.input}
+        data = self._table.data
+        for key in [key for key in list(data) if int(key.partition(b"|")[0]) not in mine]:
+            data.pop(key, None)
+        self._observer.assigned(sorted(mine))
+
+    async def _revoked(self, _: Any, __: Iterable[TP], **___: Any) -> None:  # Any: as above
+        """Let no decision be kept and nothing be committed: another worker may go on."""
+        self._owned.clear()
+        self.app.consumer.done.clear()

@@ -1,0 +1,138 @@
+"""Faust's aiokafka driver, reading what was committed and writing without doubles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiokafka
+from faust.transport.drivers import aiokafka as driver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from faust.types import TP
+
+SESSION_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 1_000
+REQUEST_TIMEOUT_MS = 30_000
+# A decision may wait for a cluster that is away; a loop that hangs is the probe's to see.
+MAX_POLL_MS = 3_600_000
+RETRY_BACKOFF_MS = 100
+FETCH_WAIT_MS = 100
+
+
+class Connection:
+    """Where the clients connect and how, in aiokafka's words.
+
+    Args:
+        bootstrap: `host:port,...`.
+        security: Keyword arguments of both clients; see `tidemill.runtime.faust_security`.
+    """
+
+    def __init__(self, bootstrap: str, security: Mapping[str, Any]) -> None:  # Any: aiokafka's
+        self.keywords: dict[str, Any] = {  # Any: as above
+            **security,
+            "bootstrap_servers": bootstrap,
+            "retry_backoff_ms": RETRY_BACKOFF_MS,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        }
+
+
+class CommittedThread(driver.AIOKafkaConsumerThread):
+    """A consumer that never sees what a transaction aborted, nor what is not decided yet."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
+        assert isinstance(transport, Transport)
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        return aiokafka.AIOKafkaConsumer(
+            **transport.connection.keywords,
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            # Of a group without offsets, and of a table: Faust seeks one before its first record.
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            rebalance_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            max_poll_interval_ms=MAX_POLL_MS,
+            max_poll_records=conf.broker_max_poll_records,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+
+    def highwater(self, tp: TP) -> int:
+        """Return the last stable offset; behind it nothing is decided, so nothing is there."""
+        found: int | None = self._ensure_consumer().last_stable_offset(tp)
+        return -1 if found is None else found
+
+
+class CommittedConsumer(driver.Consumer):
+    """Reads by `CommittedThread`, and commits what is done with, not what Faust was handed.
+
+    Faust would look for the holes that control markers and aborted records leave between what was
+    acknowledged, and commits nothing behind one that it has not seen begin.
+
+    Attributes:
+        done: The next offset to read, by partition of the input.
+    """
+
+    def __post_init__(self) -> None:
+        """Begin with nothing done."""
+        self.done: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> CommittedThread:
+        return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # Any: Faust's
+        return (tp for tp in self.done if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return what to commit."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self.done.get(tp)
+
+    async def committed_offset(self, tp: TP) -> int | None:
+        """Return what the group has committed of a partition; None where it has not."""
+        thread = self._thread
+        found: int | None = await thread.call_thread(thread._ensure_consumer().committed, tp)
+        return found
+
+
+class IdempotentProducer(driver.Producer):
+    """Writes each record once, in order, to all replicas in sync."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
+        assert transactional_id is None, "the control plane has no transactions"
+        transport = self.transport
+        assert isinstance(transport, Transport)
+        return aiokafka.AIOKafkaProducer(
+            **transport.connection.keywords,
+            client_id=self.client_id,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_request_size=10_000_000,
+        )
+
+
+class Transport(driver.Transport):
+    """Makes these clients.
+
+    Args:
+        connection: Where they connect.
+    """
+
+    Consumer = CommittedConsumer
+    Producer = IdempotentProducer
+    connection: Connection
+
+    @classmethod
+    def of(cls, app: Any, connection: Connection) -> Transport:  # Any: Faust's types are partial
+        """Return the transport of an app."""
+        transport = cls(app.conf.broker_consumer, app)
+        transport.connection = connection
+        return transport

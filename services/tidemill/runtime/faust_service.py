@@ -1,0 +1,148 @@
+"""One worker of the control plane as a process: its app, its turns, its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.errors import DependencyUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Message
+    from tidemill.runtime.faust_control import ControlApp
+    from tidemill.runtime.faust_observer import ControlObserver
+
+TURN_S = 0.25
+COMMIT_WITHIN_S = 5.0
+END_WITHIN_S = 30.0
+
+
+class Stopping:
+    """Whether the worker was asked to end."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __call__(self) -> None:
+        """Take the signal."""
+        self.is_asked = True
+
+
+class BreathingLog:
+    """A log whose reading ends when the worker does, whatever the cluster says.
+
+    Args:
+        log: Is read.
+        stopping: Is looked at between batches.
+    """
+
+    def __init__(self, log: Log, stopping: Stopping) -> None:
+        self._log = log
+        self._stopping = stopping
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first retained offset and the last stable offset."""
+        self._check()
+        return self._log.span(topic, partition)
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
+        """Yield the committed records with start <= offset < stop, in order."""
+        for messages in self._log.read(topic, partition, start, stop):
+            self._check()
+            yield messages
+
+    def _check(self) -> None:
+        if self._stopping.is_asked:
+            msg = "the log, for this worker is ending,"
+            raise DependencyUnavailableError(msg, retry_after_s=0.0)
+
+
+def serve_control(
+    build: Callable[[], ControlApp],
+    stopping: Stopping,
+    *,
+    observer: ControlObserver,
+    until_idle_s: float | None,
+    halted: Callable[[BaseException], None],
+) -> None:
+    """Run a worker until SIGTERM, until idle, or until it crashes.
+
+    Args:
+        build: Returns the app; called once the loop runs.
+        until_idle_s: End after so many seconds without input; None means never.
+        halted: Told what the worker halted on, before it is raised.
+    """
+    try:
+        asyncio.run(_run(build, stopping, observer, until_idle_s))
+    except Exception as error:  # whatever it is, it is told, then raised
+        halted(error)
+        raise
+
+
+async def _run(
+    build: Callable[[], ControlApp],
+    stopping: Stopping,
+    observer: ControlObserver,
+    until_idle_s: float | None,
+) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping)
+    control = build()
+    control.app.finalize()
+    starting = asyncio.create_task(control.app.start())
+    catching_up = asyncio.create_task(_catch_up(control))
+    try:
+        while not stopping.is_asked and not control.app.crashed:
+            observer.turned(time.monotonic())
+            if starting.done():
+                starting.result()
+            if control.is_restored and _is_idle(control, observer, until_idle_s):
+                break
+            await asyncio.sleep(TURN_S)
+    finally:
+        stopping()
+        await _end(control, starting, catching_up)
+    if control.app.crash_reason is not None:
+        raise control.app.crash_reason
+
+
+def _is_idle(control: ControlApp, observer: ControlObserver, until_idle_s: float | None) -> bool:
+    """Tell how far every partition lags; return whether nothing has come for long enough."""
+    lags = control.lag()
+    for partition, records in lags.items():
+        if records is not None:
+            observer.lagging(control.input, partition, records)
+    if until_idle_s is None or any(records != 0 for records in lags.values()):
+        return False
+    return time.monotonic() - control.last_record >= until_idle_s
+
+
+async def _catch_up(control: ControlApp) -> None:
+    """Look after what Faust does not hand over, for as long as the app runs."""
+    while True:
+        await asyncio.sleep(TURN_S)
+        if control.is_restored:
+            try:
+                await control.catch_up()
+            except Exception as error:  # as in an agent: nothing else would end the app
+                await control.app.crash(error)
+                raise
+
+
+async def _end(control: ControlApp, *tasks: asyncio.Task[None]) -> None:
+    """Stop the app, and whatever else goes on."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        if control.is_restored and not control.app.crashed:
+            await asyncio.wait_for(control.app.consumer.commit(), COMMIT_WITHIN_S)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(control.app.stop(), END_WITHIN_S)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,253 @@
+"""Cases that wait, in Redis: one script, so that each call is atomic."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoScriptError
+
+from tidemill.contracts.pending import (
+    MICROS,
+    Met,
+    Standing,
+    Tidied,
+    Verdict,
+    expiry,
+    micros,
+    second,
+    tick,
+)
+from tidemill.kernel.errors import ConfigError, ServiceAwayError
+from tidemill.runtime.redis_client import RETRY_AFTER_S, RedisClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from redis import Redis
+
+    from tidemill.contracts.pending import Buried, Done, Held, Kept, Progress
+
+T = TypeVar("T")
+
+# What is written in another form is written under another number.
+FORM = 1
+TOKEN_BYTES = 8
+# So much at once, and others wait no longer than for a batch.
+MOST_FREED = 2_000
+MOST_GIVEN_UP = 500
+MOST_TURNS = 25
+MOST_RESTORED = 1_000
+_FORGOTTEN = [b"forgotten"]
+_SAFE_POLICIES = ("noeviction", "volatile-")
+
+
+class RedisPending:
+    """See `tidemill.contracts.pending.PendingStore`; one for all labellers of a plant.
+
+    Args:
+        url: As `RedisClient` takes it.
+        streams: Those whose labels come apart from their events.
+    """
+
+    def __init__(self, url: str, plant: str, partitions: int, streams: Sequence[str]) -> None:
+        self._client = RedisClient(url)
+        self._prefix = f"tidemill:{plant}:labeller:{FORM}:"
+        self._partitions = partitions
+        self._streams = (len(streams), *streams)
+
+    def check(self) -> None:
+        """Hold that Redis is there, takes us and throws nothing away; for before the start.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        self._client.check()
+        memory: dict[str, Any] = self._client.run(lambda redis: redis.info("memory"))
+        policy = str(memory.get("maxmemory_policy", "noeviction"))
+        if memory.get("maxmemory") and not policy.startswith(_SAFE_POLICIES):
+            msg = (
+                f"Redis at {self._client.address} must refuse what does not fit "
+                f"(maxmemory-policy noeviction), was {policy}: it would throw away cases that "
+                "wait for their label"
+            )
+            raise ConfigError([msg])
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def generation(self) -> str:
+        """Return the present generation; begins one where there is none."""
+        token = secrets.token_hex(TOKEN_BYTES)
+        answer: bytes = self._call("generation", "", 0, token)
+        return answer.decode()
+
+    def standing(self, generation: str, partition: int) -> Standing:
+        """Return what is known of a partition."""
+        is_recovered, predictions, labels = self._call("standing", generation, partition)
+        return Standing(bool(is_recovered), _whole(predictions), _whole(labels))
+
+    def unrecovered(self, generation: str) -> list[int]:
+        """Return the partitions that are still to be recovered."""
+        return list(self._call("unrecovered", generation, 0, self._partitions))
+
+    def keep(
+        self, generation: str, partition: int, predictions: Sequence[Kept], following: int
+    ) -> list[Met]:
+        """Keep predictions; see `PendingStore`."""
+        given = [part for kept in predictions for part in _kept(kept)]
+        return _met(self._call("keep", generation, partition, following, *given))
+
+    def hold(
+        self, generation: str, partition: int, labels: Sequence[Held], following: int
+    ) -> list[Met]:
+        """Join labels or let them wait; see `PendingStore`."""
+        given = [part for held in labels for part in _held(held)]
+        return _met(self._call("hold", generation, partition, following, *self._streams, *given))
+
+    def confirm(self, generation: str) -> None:
+        """Hold that nothing was forgotten."""
+        self._call("confirm", generation, 0)
+
+    def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
+        """Free what can meet nothing any more."""
+        letters: list[bytes] = []
+        most_given_up = MOST_GIVEN_UP
+        for _ in range(MOST_TURNS):
+            freed, oldest, predictions, labels, *more = self._call(
+                "tidy",
+                generation,
+                partition,
+                self._partitions,
+                MOST_FREED,
+                progress.predictions,
+                progress.labels,
+                _second(progress.predicted_us),
+                _second(progress.labelled_us),
+                int(progress.predictions_ended),
+                int(progress.labels_ended),
+                -(-progress.ttl_us // MICROS),
+                progress.given_up,
+                most_given_up,
+                *self._streams,
+            )
+            letters += more
+            most_given_up = 0
+            if freed < MOST_FREED:
+                break
+        oldest_us = None if oldest == b"" else micros(int(float(oldest)) - 1)
+        return Tidied(letters, oldest_us, predictions, labels)
+
+    def restore_done(self, generation: str, partition: int, dones: Sequence[Done]) -> None:
+        """Know joins again that were committed."""
+        for some in _parts(dones):
+            given = [part for done in some for part in _done(done)]
+            self._call("restore_done", generation, partition, *given)
+
+    def restore_buried(
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+    ) -> None:
+        """Forget labels that were set aside."""
+        for some in _parts(buried):
+            given = [part for b in some for part in (b.case, b.offset, expiry(b.expiry_us))]
+            self._call("restore_buried", generation, partition, labels, *given)
+
+    def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
+        """Keep predictions that were committed."""
+        for some in _parts(predictions):
+            given = [part for kept in some for part in _kept(kept)]
+            self._call("restore_kept", generation, partition, *given)
+
+    def restore_held(self, generation: str, partition: int, labels: Sequence[Held]) -> None:
+        """Let labels wait that were committed."""
+        for some in _parts(labels):
+            given = [part for held in some for part in _held(held)]
+            self._call("restore_held", generation, partition, *self._streams, *given)
+
+    def finish(self, generation: str, partition: int, predictions: int, labels: int) -> None:
+        """Note that a partition is recovered."""
+        self._call("finish", generation, partition, predictions, labels, self._partitions)
+
+    def _call(self, *arguments: Any) -> Any:  # Any: what redis-py sends and returns
+        answer = self._client.run(lambda redis: self._evaluate(redis, arguments))
+        if answer == _FORGOTTEN:
+            msg = f"Redis at {self._client.address}: what waits for its label"
+            raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
+        return answer
+
+    def _evaluate(self, redis: Redis, arguments: Sequence[Any]) -> Any:  # Any: as above
+        """Run the script by its digest, by its text where Redis does not know it yet."""
+        try:
+            return redis.evalsha(_digest(), 1, self._prefix, *arguments)
+        except NoScriptError:
+            return redis.eval(_script(), 1, self._prefix, *arguments)
+
+
+@cache
+def _script() -> str:
+    return (resources.files("tidemill") / "runtime" / "pending.lua").read_text("utf-8")
+
+
+@cache
+def _digest() -> str:
+    return hashlib.sha1(_script().encode(), usedforsecurity=False).hexdigest()
+
+
+def _kept(kept: Kept) -> tuple[Any, ...]:  # Any: what redis-py sends
+    deadline = kept.deadline_us
+    return (kept.case, kept.stream, kept.offset, tick(deadline), expiry(deadline), kept.half)
+
+
+def _held(held: Held) -> tuple[Any, ...]:  # Any: as above
+    return (
+        held.case,
+        held.revision,
+        held.offset,
+        tick(held.time_us),
+        expiry(held.expiry_us),
+        held.text,
+        held.letter,
+    )
+
+
+def _done(done: Done) -> tuple[Any, ...]:  # Any: as above
+    return (
+        done.case,
+        done.stream,
+        done.revision,
+        str(done.cause),
+        expiry(done.deadline_us),
+        done.replaced,
+        done.text,
+    )
+
+
+def _met(answer: Sequence[Any]) -> list[Met]:  # Any: what redis-py returns
+    return [
+        Met(
+            answer[at],
+            Verdict(answer[at + 1].decode()),
+            answer[at + 2].decode(),
+            int(answer[at + 3]),
+            answer[at + 4],
+            answer[at + 5].decode(),
+        )
+        for at in range(0, len(answer), 6)
+    ]
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), MOST_RESTORED):
+        yield items[first : first + MOST_RESTORED]
+
+
+def _whole(answer: bytes) -> int | None:
+    return int(answer) if answer else None
+
+
+def _second(time_us: int | None) -> int | str:
+    return "" if time_us is None else second(time_us)

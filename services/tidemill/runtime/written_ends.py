@@ -1,0 +1,40 @@
+"""Where topics end, with what no reader of committed records sees yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.runtime.clients import TopicPartition
+
+if TYPE_CHECKING:
+    from tidemill.runtime.clients import GroupConsumer, KafkaClients
+
+ANSWER_S = 2.0
+
+
+class WrittenEnds:
+    """Returns the offset behind the last record of a partition, committed or not.
+
+    Nothing is connected before the first call.
+    """
+
+    def __init__(self, clients: KafkaClients) -> None:
+        self._clients = clients
+        self._reader: GroupConsumer | None = None
+
+    def __call__(self, topic: str, partition: int) -> int:
+        """Ask the partition's leader.
+
+        Raises:
+            KafkaException: It does not answer.
+        """
+        if self._reader is None:
+            self._reader = self._clients.uncommitted_reader()
+        _, end = self._reader.get_watermark_offsets(TopicPartition(topic, partition), ANSWER_S)
+        return end
+
+    def close(self) -> None:
+        """Close the client."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

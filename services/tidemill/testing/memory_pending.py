@@ -1,0 +1,215 @@
+"""Cases that wait, in memory: what Redis does for labellers, and what it may forget."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.pending import Source, Standing, Tidied, expiry, micros
+from tidemill.kernel.errors import ServiceAwayError
+from tidemill.testing.waiting_cases import (
+    RECOVERY,
+    Join,
+    State,
+    free,
+    give_up,
+    hold,
+    keep,
+    publish,
+    store,
+    wait,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tidemill.contracts.pending import Buried, Done, Held, Kept, Met, Progress
+
+AWAY_S = 0.1
+REMEMBERED = 40
+
+
+class MemoryPending:
+    """See `tidemill.contracts.pending.PendingStore`; held to the same tests as Redis.
+
+    Attributes:
+        is_away: Whether every call fails.
+        broken: Called before each call, with its name; may raise.
+        remembered: How many calls that wrote can be lost.
+    """
+
+    def __init__(self, partitions: int, streams: Sequence[str]) -> None:
+        self.is_away = False
+        self.broken: Callable[[str], None] = lambda _: None
+        self.remembered = REMEMBERED
+        self._partitions = partitions
+        self._run = 0
+        self._tokens = 0
+        self._state = State(tuple(streams))
+        self._past: list[State] = []
+
+    def wipe(self) -> None:
+        """Lose everything."""
+        self._state = State(self._state.streams)
+        self._past.clear()
+
+    def restart(self, lost: int = 0) -> None:
+        """Start again without the last calls that wrote."""
+        self._run += 1
+        if lost and self._past:
+            self._state = self._past[-min(lost, len(self._past))]
+        self._past.clear()
+
+    @property
+    def size(self) -> int:
+        """How many things wait or are remembered."""
+        state = self._state
+        return (
+            len(state.kept)
+            + len(state.waiting)
+            + sum(
+                len(case.labels) + len(case.joins) + len(case.settled)
+                for case in state.cases.values()
+            )
+        )
+
+    def generation(self) -> str:
+        """Return the present generation."""
+        self._reached("generation")
+        if not self._state.token:
+            self._tokens += 1
+            self._state.token = f"t{self._tokens}"
+        return self._present
+
+    def standing(self, generation: str, partition: int) -> Standing:
+        """Return what is known of a partition."""
+        state = self._of(generation, "standing")
+        is_recovered = state.recovered.get(partition) == generation
+        applied = (state.applied.get((kind, partition)) for kind in "PL")
+        return Standing(is_recovered, *applied)
+
+    def unrecovered(self, generation: str) -> list[int]:
+        """Return the partitions that are still to be recovered."""
+        state = self._of(generation, "unrecovered")
+        return [p for p in range(self._partitions) if state.recovered.get(p) != generation]
+
+    def keep(
+        self, generation: str, partition: int, predictions: Sequence[Kept], following: int
+    ) -> list[Met]:
+        """Keep predictions; see `PendingStore`."""
+        state = self._writing(generation, "keep", is_served=True)
+        met = [
+            each
+            for number, kept in enumerate(predictions)
+            for each in keep(state, number, partition, kept)
+        ]
+        state.applied["P", partition] = following
+        return met
+
+    def hold(
+        self, generation: str, partition: int, labels: Sequence[Held], following: int
+    ) -> list[Met]:
+        """Join labels or let them wait; see `PendingStore`."""
+        state = self._writing(generation, "hold", is_served=True)
+        met = [
+            each
+            for number, held in enumerate(labels)
+            for each in hold(state, number, partition, held)
+        ]
+        state.applied["L", partition] = following
+        return met
+
+    def confirm(self, generation: str) -> None:
+        """Hold that nothing was forgotten."""
+        self._of(generation, "confirm", is_served=True)
+
+    def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
+        """Free what can meet nothing any more."""
+        state = self._writing(generation, "tidy", is_served=True)
+        publish(state, partition, progress)
+        events, labels = state.marks.get(("P", partition)), state.passed("L", self._partitions)
+        if events is not None and labels is not None:
+            free(state, partition, min(events, labels))
+        predictions = state.passed("P", self._partitions)
+        given_up = give_up(state, partition, predictions, progress.given_up)
+        kept = [score for (p, _, _), score in state.expiring.items() if p == partition]
+        held = [score for (place, _), score in state.waiting.items() if place[1] == partition]
+        oldest = min([*kept, *held], default=None)
+        return Tidied(
+            given_up, None if oldest is None else micros(oldest - 1), len(kept), len(held)
+        )
+
+    def restore_done(self, generation: str, partition: int, dones: Sequence[Done]) -> None:
+        """Know joins again that were committed."""
+        state = self._writing(generation, "restore_done")
+        for done in dones:
+            join = Join(done.cause, None, done.replaced, done.text, is_committed=True)
+            state.case(done.case).joins[done.stream, done.revision] = join
+            state.expiring[partition, done.stream, done.case] = expiry(done.deadline_us)
+
+    def restore_buried(
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+    ) -> None:
+        """Forget labels that were set aside."""
+        state = self._writing(generation, "restore_buried")
+        for name, offset, expiry_us in buried:
+            place = Source("L", partition, offset)
+            state.case(name).forget(place)
+            state.waiting.pop((place, name), None)
+            if offset >= labels:
+                state.case(name).set_aside.add(place)
+                state.waiting[place, name] = expiry(expiry_us)
+
+    def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
+        """Keep predictions that were committed."""
+        state = self._writing(generation, "restore_kept")
+        for kept in predictions:
+            if (kept.stream, kept.case) not in state.kept:
+                store(state, partition, kept)
+                case = state.case(kept.case)
+                for place in case.labels:
+                    case.settled.setdefault((kept.stream, place), RECOVERY)
+
+    def restore_held(self, generation: str, partition: int, labels: Sequence[Held]) -> None:
+        """Let labels wait that were committed."""
+        state = self._writing(generation, "restore_held")
+        for held in labels:
+            there = [stream for stream in state.streams if (stream, held.case) in state.kept]
+            # A revision may have said again what was joined, of which nothing else tells.
+            if len(there) < len(state.streams) or held.revision > 0:
+                place = Source("L", partition, held.offset)
+                wait(state, place, held)
+                for stream in there:
+                    state.case(held.case).settled.setdefault((stream, place), RECOVERY)
+
+    def finish(self, generation: str, partition: int, predictions: int, labels: int) -> None:
+        """Note that a partition is recovered."""
+        state = self._writing(generation, "finish")
+        state.applied["P", partition] = predictions
+        state.applied["L", partition] = labels
+        state.recovered[partition] = generation
+        if all(state.recovered.get(p) == generation for p in range(self._partitions)):
+            state.ready = generation
+
+    @property
+    def _present(self) -> str:
+        return f"r{self._run}:{self._state.token}"
+
+    def _reached(self, name: str) -> None:
+        self.broken(name)
+        if self.is_away:
+            raise ServiceAwayError("the store of cases", retry_after_s=AWAY_S)
+
+    def _of(self, generation: str, name: str, *, is_served: bool = False) -> State:
+        self._reached(name)
+        is_present = generation == self._present
+        if not is_present or (is_served and self._state.ready != generation):
+            msg = "what waits for its label"
+            raise ServiceAwayError(msg, retry_after_s=AWAY_S)
+        return self._state
+
+    def _writing(self, generation: str, name: str, *, is_served: bool = False) -> State:
+        state = self._of(generation, name, is_served=is_served)
+        if self.remembered:
+            self._past = [*self._past[-self.remembered :], copy.deepcopy(state)]
+        return state

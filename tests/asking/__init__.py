@@ -1,0 +1,1 @@
+"""Which cases people are asked for."""

@@ -1,0 +1,204 @@
+"""One partition: the laws, what is remembered, and for how long."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedback.stage import ASSET, HOUR_MS, Record, Stage, feedback, read_emits
+from tidemill.kernel.deadletters import REASON_HEADER
+from tidemill.kernel.errors import InvariantError
+from tidemill.processors.feedback.decision import decode_decision
+from tidemill.processors.feedback.trust import Limits
+from tidemill.testing.laws import check_processor
+
+if TYPE_CHECKING:
+    from tidemill.kernel.records import Message
+
+KINDS = ("RIGHT", "WRONG", "CORRECTED", "IRRELEVANT", "MISSING", "HOLD", "FREEZE", "RESUME")
+ABOUT = ("RETRACT", "APPROVE", "REJECT")
+DAY_MS = 24 * HOUR_MS
+
+
+def drawn(numbers: list[int]) -> list[Record]:
+    """Return feedback of all kinds, drawn by numbers."""
+    found: list[Record] = []
+    for place, number in enumerate(numbers):
+        dice = random.Random(number)
+        kind = dice.choice((*KINDS, *KINDS, *ABOUT))
+        about: Record = {
+            "actor": dice.choice("abc"),
+            "role": dice.choice(("operator", "domain_expert")),
+        }
+        if kind in ABOUT:
+            about["target_id"] = f"f{dice.randrange(max(1, place))}"
+        else:
+            about["event_id"] = f"e{dice.randrange(4)}"
+        if kind in ("IRRELEVANT", "MISSING"):
+            about["feature"] = dice.choice(("flow", "vibration"))
+        if kind == "CORRECTED":
+            about["value"] = dice.choice(("ok", "jam", "other"))
+        found.append(feedback(f"f{place}", kind, **about))
+    return found
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 10_000), max_size=15))
+def test_the_processor_keeps_the_laws(numbers: list[int]) -> None:
+    stage = Stage()
+    records = [stage.message(record) for record in drawn(numbers)]
+    records.insert(len(records) // 2, broken(stage))
+
+    check_processor(stage.make, records, max_state_bytes=400_000)
+
+
+def broken(stage: Stage) -> Message:
+    """Return a record that is no feedback."""
+    return stage.message(feedback("x", "RIGHT"))._replace(value=b"\x00nonsense")
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=25), st.integers(0, 24))
+def test_after_a_crash_the_same_position_causes_the_same_bytes(
+    numbers: list[int], crash_at: int
+) -> None:
+    stage = Stage()
+    records = [stage.message(record) for record in drawn(numbers)]
+    kept: list[bytes] = []
+    emits = []
+    for record in records:
+        handled = stage.processor.decide(record)
+        kept.append(handled.value)
+        stage.processor.keep(handled)
+        emits.append(list(handled.emits))
+
+    again = stage.make()
+    again.load(kept)
+    for record, first in zip(records[crash_at:], emits[crash_at:], strict=True):
+        handled = again.decide(record)
+        assert list(handled.emits) == first
+        assert handled.is_repeated
+        again.keep(handled)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 10_000), max_size=30))
+def test_every_feedback_gets_receipts_in_order_and_causes_ascend(numbers: list[int]) -> None:
+    stage = Stage()
+    for place, record in enumerate(drawn(numbers)):
+        said = stage.take(stage.message(record))
+        mine = said.of(record["feedback_id"])
+        assert mine[0] == ("REFUSED" if mine == ["REFUSED"] else "ACCEPTED")
+        assert len(mine) == (1 if said.updates or mine == ["REFUSED"] else 2)
+        assert [u["cause"]["index"] for u in said.updates] == list(range(len(said.updates)))
+        assert all(u["cause"]["offset"] == place for u in said.updates)
+
+
+def test_a_copy_gets_the_receipts_again_and_changes_nothing() -> None:
+    stage = Stage()
+    record = feedback("f1", "CORRECTED", value="jam")
+    first = stage.take(stage.message(record))
+    copy = stage.take(stage.message(record))
+
+    assert first.kinds == ["EXAMPLE"]
+    assert copy.receipts == first.receipts
+    assert not copy.updates
+
+
+def test_another_feedback_of_the_same_id_is_set_aside() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    said = stage.say("f1", "RIGHT")
+
+    (letter,) = said.dead
+    assert dict(letter.headers)[REASON_HEADER] == b"contract"
+    assert letter.topic == "operator.feedback.dlq"
+    assert not said.receipts
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(None, b"undecodable"), (b"\x00\x00\x00\x00\x07x", b"unknown-schema"), (b"x", b"undecodable")],
+)
+def test_what_is_no_feedback_is_set_aside(value: bytes | None, reason: bytes) -> None:
+    stage = Stage()
+    message = stage.message(feedback("f1", "RIGHT"))._replace(value=value)
+    (letter,) = read_emits(list(stage.processor.decide(message).emits)).dead
+
+    assert dict(letter.headers)[REASON_HEADER] == reason
+
+
+@pytest.mark.parametrize("field", ["feedback_id", "actor", "asset"])
+def test_nobody_and_nothing_are_not_spoken_of(field: str) -> None:
+    stage = Stage()
+    said = stage.take(stage.message({**feedback("f1", "RIGHT"), field: ""}))
+
+    assert dict(said.dead[0].headers)[REASON_HEADER] == b"contract"
+
+
+def test_who_sends_too_fast_is_refused_and_nothing_of_it_is_remembered() -> None:
+    stage = Stage(limits=Limits(per_minute=20))
+    said = [stage.say(f"f{n}", "RIGHT", event_id=f"e{n}") for n in range(21)]
+    other = stage.say("g", "RIGHT", actor="bob")
+    stage.time_ms += 60_000
+    later = stage.say("f20", "RIGHT", event_id="e20")
+
+    assert [each.statuses[-1] for each in said] == ["COUNTED"] * 20 + ["REFUSED"]
+    assert "20 feedback in a minute" in said[-1].reason
+    assert other.statuses == later.statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_decisions_are_forgotten_with_their_time_and_number_but_vetoes_in_force_are_not() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000, keep_ms=DAY_MS, per_asset=12))
+    stage.vote(0, "eve", role="domain_expert")
+    for number, actor in enumerate("abca", 1):
+        veto = stage.vote(number, actor)
+    for number in range(10, 40):
+        stage.say(f"f{number}", "RIGHT", event_id=f"e{number}")
+
+    assert veto.kinds == ["VETO"]
+    assert len(stage.processor) == 13
+    assert stage.vote(50, "b").statuses == ["ACCEPTED", "APPLIED"]
+    stage.time_ms += 2 * DAY_MS
+    stage.say("last", "RIGHT", event_id="e60")
+    assert len(stage.processor) == 2
+    assert stage.vote(61, "b").statuses == ["ACCEPTED", "APPLIED"]
+
+
+def test_what_is_forgotten_follows_from_what_is_kept() -> None:
+    limits = Limits(per_minute=1_000, per_asset=3)
+    stage, other = Stage(limits=limits), Stage(limits=limits)
+    for number in range(5):
+        stage.say(f"f{number}", "RIGHT", event_id=f"e{number}")
+    message = stage.message(feedback("f5", "RIGHT", event_id="e5"))
+    handled = stage.processor.decide(message)
+    before = stage.processor.snapshot()
+    stage.processor.keep(handled)
+
+    other.processor.restore(before)
+    other.processor.load([handled.value])
+    again = other.processor.decide(message)
+    assert list(again.forgotten) == list(handled.forgotten) == [b"0|f2"]
+
+
+def test_a_decision_of_another_version_halts() -> None:
+    with pytest.raises(InvariantError, match="must be readable"):
+        decode_decision(b'{"format": 2}')
+    with pytest.raises(InvariantError, match="must be readable"):
+        decode_decision(b"nonsense")
+
+
+def test_deciding_leaves_no_trace() -> None:
+    stage = Stage()
+    message = stage.message(feedback("f1", "CORRECTED", value="jam"))
+    before = stage.processor.snapshot()
+    first = stage.processor.decide(message)
+
+    assert stage.processor.decide(message) == first
+    assert stage.processor.snapshot() == before
+    assert first.key == b"0|f1"
+    assert ASSET.encode() == first.emits[0].key

@@ -1,0 +1,176 @@
+"""Taking back, approving, holding: what people say of feedback and of models."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedback.stage import ASSET, START_MS, Stage
+from tidemill.testing.plants import START_US, STEP_US
+
+EXPERT = {"actor": "eve", "role": "domain_expert"}
+
+
+def test_a_correction_taken_back_is_left_out_by_the_models() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    back = stage.say("back", "RETRACT", target_id="f1")
+
+    (update,) = back.updates
+    assert (update["kind"], update["target_id"], update["asset"]) == ("RETRACT", "f1", ASSET)
+    assert back.statuses == ["ACCEPTED"]
+
+
+def test_what_an_expert_approved_is_taken_back_by_who_caused_it() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("f2", "CORRECTED", value="ok", actor="bob")
+    early = stage.say("early", "APPROVE", target_id="f2", **EXPERT)
+    stage.say("back", "RETRACT", target_id="f1")
+    approved = stage.say("yes", "APPROVE", target_id="f2", **EXPERT)
+    gone = stage.say("gone", "RETRACT", target_id="f2", actor="bob")
+
+    assert early.statuses == ["REFUSED"]
+    assert "f1 must be taken back first" in early.reason
+    assert [(u["label"], u["origin"]) for u in approved.updates] == [("ok", "yes")]
+    assert [update["target_id"] for update in gone.updates] == ["yes"]
+
+
+def test_what_changed_no_model_is_taken_back_without_one() -> None:
+    stage = Stage()
+    stage.say("f1", "RIGHT")
+    back = stage.say("back", "RETRACT", target_id="f1")
+
+    assert not back.updates
+    assert (back.of("back"), back.of("f1")) == (["ACCEPTED", "COUNTED"], ["RETRACTED"])
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        ({"target_id": None}, "must name a feedback"),
+        ({"target_id": "nothing"}, "'nothing' is none"),
+        ({"target_id": "f1", "actor": "bob"}, "must be ann's own"),
+        ({"target_id": "f1", "asset": "plant/other"}, "asset must be that of the feedback"),
+        ({"target_id": "refused"}, "was refused"),
+        ({"target_id": "gone"}, "taken back already"),
+        ({"target_id": "back"}, "a RETRACT is not taken back"),
+    ],
+)
+def test_a_retraction_that_cannot_be_is_refused(known: dict[str, object], reason: str) -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("refused", "CORRECTED", value="nonsense", event_id="e1")
+    stage.say("gone", "RIGHT", event_id="e2")
+    stage.say("back", "RETRACT", target_id="gone")
+
+    said = stage.say("now", "RETRACT", **known)
+
+    assert said.statuses == ["REFUSED"]
+    assert reason in said.reason
+
+
+def test_a_domain_expert_may_take_back_what_others_said() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+
+    assert stage.say("back", "RETRACT", target_id="f1", **EXPERT).kinds == ["RETRACT"]
+
+
+def test_a_hold_reaches_models_until_it_ends() -> None:
+    until = START_US + 50 * STEP_US
+    said = Stage().say("h", "HOLD", event_id="e3", until=until, scope="champion")
+
+    (update,) = said.updates
+    assert (update["kind"], update["until"], update["model"]) == ("HOLD", until, "pump/champion")
+    assert update["time"] == START_US + 3 * STEP_US
+
+
+def test_a_hold_needs_no_event_where_stream_and_asset_are_known() -> None:
+    stage = Stage()
+    known = stage.say("h", "HOLD", event_id=None, stream="pump")
+    foreign = stage.say("x", "HOLD", event_id=None, stream="pump", asset="plant/other")
+    nowhere = stage.say("y", "HOLD", event_id=None)
+
+    assert known.kinds == ["HOLD"]
+    assert "lately predicted" in foreign.reason
+    assert "must name a stream" in nowhere.reason
+
+
+def test_only_experts_freeze_and_unfreeze() -> None:
+    stage = Stage()
+    refused = stage.say("a", "FREEZE")
+    frozen = stage.say("b", "FREEZE", **EXPERT)
+    released = stage.say("c", "RESUME")
+    resumed = stage.say("d", "RESUME", **EXPERT)
+
+    assert refused.statuses == ["REFUSED"]
+    assert frozen.kinds == ["FREEZE"]
+    assert released.kinds == ["RELEASE"]
+    assert resumed.kinds == ["RELEASE", "RESUME"]
+    assert [update["cause"]["index"] for update in resumed.updates] == [0, 1]
+
+
+def test_a_hold_that_ends_before_it_begins_is_refused() -> None:
+    said = Stage().say("h", "HOLD", event_id="e9", until=START_US)
+
+    assert said.statuses == ["REFUSED"]
+    assert "until must lie behind the event" in said.reason
+
+
+def test_a_flood_of_contradictions_is_quarantined_with_one_alarm() -> None:
+    stage = Stage()
+    for number in range(30):
+        stage.say(f"b{number}", "CORRECTED", value="jam", event_id=f"e{number}", actor="bob")
+    alarms = [
+        stage.say(f"m{number}", "CORRECTED", value="ok", event_id=f"e{number}", actor="mal").alarm
+        for number in range(15)
+    ]
+    held = stage.say("calm", "CORRECTED", value="jam", event_id="e70", actor="mal")
+    vote = stage.vote(71, "mal")
+
+    assert [bool(alarm) for alarm in alarms] == [number == 9 for number in range(15)]
+    assert "mal" in alarms[9]
+    assert held.statuses == vote.statuses == ["ACCEPTED", "HELD_FOR_EXPERT"]
+    assert not held.updates
+    approved = stage.say("yes", "APPROVE", target_id="calm", **EXPERT)
+    assert approved.kinds == ["EXAMPLE"]
+
+    stage.time_ms += 24 * 3_600_000
+    assert stage.say("later", "CORRECTED", value="jam", event_id="e72", actor="mal").updates
+
+
+def test_who_is_contradicted_by_one_and_confirmed_by_another_floods_nothing() -> None:
+    stage = Stage()
+    for number in range(20):
+        for actor, value in (("mal", "ok"), ("bob", "jam")):
+            stage.say(
+                f"{actor}{number}", "CORRECTED", value=value, event_id=f"e{number}", actor=actor
+            )
+    said = [
+        stage.say(f"c{n}", "CORRECTED", value="jam", event_id=f"e{n}", actor="cy")
+        for n in range(20)
+    ]
+
+    assert not any(each.alarm for each in said)
+
+
+def test_receipts_and_updates_pass_the_trace_on() -> None:
+    stage = Stage()
+    message = stage.message({**_corrected(), "feedback_id": "f1"})
+    message = message._replace(headers=(("traceparent", b"00-1"), ("other", b"x")))
+    handled = stage.processor.decide(message)
+
+    assert all(emit.headers == (("traceparent", b"00-1"),) for emit in handled.emits)
+    assert stage.time_ms == START_MS + 1000
+
+
+def _corrected() -> dict[str, object]:
+    return {
+        "kind": "CORRECTED",
+        "asset": ASSET,
+        "event_id": "e0",
+        "actor": "ann",
+        "role": "operator",
+        "value": "jam",
+        "time": START_US,
+    }

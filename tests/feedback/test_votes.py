@@ -1,0 +1,160 @@
+"""Votes on explanations, vetoes, and what experts and people do about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedback.stage import LABELLED, Said, Stage, definition_text
+
+OPERATORS = {**LABELLED, "feedback": {"roles": ["operator"], "veto_needs": "operator"}}
+
+
+def five_votes(stage: Stage) -> Said:
+    """Have three people vote five times; return what the last vote caused."""
+    for number, actor in enumerate("abca"):
+        stage.vote(number, actor)
+    return stage.vote(4, "b")
+
+
+def test_five_votes_of_three_people_veto_a_sensor_where_operators_may() -> None:
+    last = five_votes(Stage(text=definition_text(OPERATORS)))
+
+    (update,) = last.updates
+    assert (update["kind"], update["feature"], update["origin"]) == ("VETO", "flow", "v4-b")
+    assert update["cause"]["offset"] == 4
+    assert update["features"]["flow"] == 1.5
+    assert last.statuses == ["ACCEPTED"]
+
+
+def test_four_votes_do_not() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    said = [stage.vote(number, actor) for number, actor in enumerate("abca")]
+
+    assert all(each.statuses == ["ACCEPTED", "COUNTED"] for each in said)
+
+
+def test_two_people_do_not_however_often_they_vote() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+
+    assert not any(stage.vote(number, "ab"[number % 2]).updates for number in range(30))
+
+
+def test_one_persons_votes_count_for_at_most_half() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    for number in range(20):
+        stage.vote(number, "a")
+    assert not stage.vote(20, "b").updates
+    assert not stage.vote(21, "c").updates
+
+    assert stage.vote(22, "b").kinds == ["VETO"]
+
+
+def test_one_vote_of_a_person_on_an_event_counts() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    for actor in "abc":
+        stage.vote(0, actor)
+    twice = stage.say("more", "IRRELEVANT", feature="flow", actor="a")
+    again = stage.say("and more", "IRRELEVANT", feature="flow", actor="b")
+
+    assert "one vote of a person on an event" in twice.reason
+    assert not again.updates
+    assert not stage.vote(1, "a").updates
+    assert stage.vote(2, "b").kinds == ["VETO"]
+
+
+def test_less_than_three_in_ten_votes_do_not_veto() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    for number in range(13):
+        stage.vote(number, "abcdef"[number % 6], kind="MISSING", feature="vibration")
+    said = [stage.vote(20 + number, "abc"[number % 3]) for number in range(6)]
+
+    assert [bool(each.updates) for each in said] == [False] * 5 + [True]
+
+
+def test_missing_and_wrong_direction_count_and_veto_nothing() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    for first, kind in ((0, "MISSING"), (20, "WRONG_DIRECTION")):
+        said = [stage.vote(first + n, "abcdef"[n % 6], kind=kind) for n in range(20)]
+        assert all(each.statuses == ["ACCEPTED", "COUNTED"] for each in said)
+
+
+def test_by_default_a_veto_waits_for_an_expert() -> None:
+    stage = Stage()
+    held = five_votes(stage)
+    more = stage.vote(5, "c")
+    approved = stage.say("yes", "APPROVE", target_id="v4-b", actor="eve", role="domain_expert")
+
+    assert held.statuses == ["ACCEPTED", "HELD_FOR_EXPERT"]
+    assert "asked already, by v4-b" in more.reason
+    (update,) = approved.updates
+    assert (update["kind"], update["feature"], update["origin"]) == ("VETO", "flow", "yes")
+    assert update["cause"]["offset"] == 6
+    assert (approved.of("yes"), approved.of("v4-b")) == (["ACCEPTED"], ["COUNTED"])
+
+
+def test_an_experts_own_vote_is_approval_enough() -> None:
+    stage = Stage()
+    stage.vote(0, "eve", role="domain_expert")
+    for number, actor in enumerate("abc", 1):
+        stage.vote(number, actor)
+
+    assert stage.vote(4, "a").kinds == ["VETO"]
+
+
+def test_a_rejected_veto_takes_new_votes() -> None:
+    stage = Stage()
+    five_votes(stage)
+    rejected = stage.say("no", "REJECT", target_id="v4-b", actor="eve", role="domain_expert")
+    next_vote = stage.vote(5, "c")
+
+    assert (rejected.of("no"), rejected.of("v4-b")) == (["ACCEPTED", "COUNTED"], ["REFUSED"])
+    assert next_vote.statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_a_vote_for_a_veto_in_force_is_applied_without_effect() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    five_votes(stage)
+    more = stage.vote(5, "c")
+
+    assert more.statuses == ["ACCEPTED", "APPLIED"]
+    assert not more.updates
+
+
+def test_a_vote_taken_back_takes_the_veto_with_it() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    five_votes(stage)
+    back = stage.say("back", "RETRACT", target_id="v0-a", actor="a")
+
+    (update,) = back.updates
+    assert (update["kind"], update["target_id"], update["origin"]) == ("RETRACT", "v4-b", "back")
+    assert (back.of("back"), back.of("v0-a")) == (["ACCEPTED"], ["RETRACTED"])
+    assert stage.vote(6, "a").kinds == ["VETO"]
+
+
+def test_a_veto_stands_on_votes_that_came_after_it_too() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    five_votes(stage)
+    stage.vote(5, "c")
+    back = stage.say("back", "RETRACT", target_id="v0-a", actor="a")
+
+    assert not back.updates
+    assert back.of("back") == ["ACCEPTED", "COUNTED"]
+
+
+def test_a_feature_that_no_model_has_is_refused() -> None:
+    said = Stage().vote(0, "a", "colour")
+
+    assert said.statuses == ["REFUSED"]
+    assert "feature must be one of vibration, temperature, flow" in said.reason
+
+
+@pytest.mark.parametrize("kind", ["APPROVE", "REJECT"])
+def test_only_experts_settle_what_is_held(kind: str) -> None:
+    stage = Stage()
+    five_votes(stage)
+    said = stage.say("yes", kind, target_id="v4-b", actor="bob")
+    nothing = stage.say("no", kind, target_id="v0-a", actor="eve", role="domain_expert")
+
+    assert said.statuses == nothing.statuses == ["REFUSED"]
+    assert "domain_expert's" in said.reason
+    assert "must wait for a domain expert" in nothing.reason

@@ -1,0 +1,113 @@
+"""What is read back when the store has forgotten, and what that waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labeller.cases import Bench
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
+from tidemill.kernel.errors import DependencyUnavailableError, ServiceAwayError
+from tidemill.testing.memory_log import MemoryLog
+from tidemill.testing.partition_log import Fate
+
+if TYPE_CHECKING:
+    from tidemill.kernel.processor import Opened
+    from tidemill.processors.labeller.processor import LabellerFactory
+
+
+STEPS = 5_000
+
+
+def opened(bench: Bench, factory: LabellerFactory, partition: int, mark: str = "") -> Opened:
+    """Open one partition at the end of its inputs."""
+    factory.recall(partition, mark)
+    ends = {t: bench.cluster.log(t, partition).end for t in (PREDICTIONS, LABELS)}
+    opening = factory.open(partition, ends, MemoryLog(bench.cluster))
+    for _ in range(STEPS):
+        try:
+            next(opening)
+        except StopIteration as stop:
+            found: Opened = stop.value
+            return found
+    msg = f"a partition must be open after {STEPS} steps"
+    raise AssertionError(msg)
+
+
+def example_of(bench: Bench) -> bytes:
+    """Return the example that a label of event 1 leads to, as another plant wrote it."""
+    other = Bench()
+    other.predict(1)
+    other.label(1, partition=1)
+    other.run()
+    value = other.cluster.read(UPDATES)[0].value
+    assert value is not None
+    return value
+
+
+def test_transactions_that_were_open_when_the_store_forgot_are_waited_for() -> None:
+    bench, factory = Bench(), None
+    bench.predict(1)
+    bench.label(1, partition=1)
+    log = bench.cluster.log(UPDATES, 0)
+    span = log.open_span()
+    log.append(b"press", example_of(bench), (), timestamp_ms=0, span=span)
+    factory = bench.factory()
+    with pytest.raises(DependencyUnavailableError, match="end of transactions") as waits:
+        opened(bench, factory, 0)
+    assert not isinstance(waits.value, ServiceAwayError), "that has a deadline"
+    log.close_span(span, Fate.COMMITTED)
+    later = log.open_span()
+    log.append(b"press", b"of those who go on", (), timestamp_ms=0, span=later)
+    with pytest.raises(ServiceAwayError, match=r"partitions \[1\]"):
+        opened(bench, factory, 0)
+    opened(bench, factory, 1)
+    log.close_span(later, Fate.ABORTED)
+
+    bench.label(1, 5.0, partition=0)
+    bench.run()
+    (update,) = bench.updates()
+    assert update["label"] == 1.0
+
+
+def test_what_is_no_example_of_a_label_is_passed_over() -> None:
+    bench = Bench()
+    bench.predict(1)
+    value = example_of(bench)
+    update = codec("Update").decode(value)
+    others: list[dict[str, Any]] = [
+        {"origin": "a-feedback"},
+        {"stream": "gone"},
+        {"kind": "VETO"},
+        {"label": "no number"},
+    ]
+    for other in others:
+        bench.cluster.append(UPDATES, 0, codec("Update").encode({**update, **other}))
+    bench.cluster.append(UPDATES, 0, b"?")
+    bench.label(1)
+    bench.run()
+    last = bench.cluster.read(UPDATES)[-1].value
+    assert codec("Update").decode(last)["cause"]["topic"] == LABELS
+
+
+def test_only_what_is_still_needed_is_read_again() -> None:
+    bench = Bench(batch=500)
+    bench.store.remembered = 0
+    bench.driver.start("w0")
+    for number in range(6_000):
+        bench.predict(number, number % 2, at_s=number)
+        bench.label(number, at_s=number + 5, partition=number % 2)
+        if number % 500 == 499:
+            bench.run("w0")
+            bench.rest(2)
+    bench.store.wipe()
+    bench.driver.crash("w0")
+    marks = bench.cluster.group("tidemill.driven").marks
+    with pytest.raises(ServiceAwayError):
+        opened(bench, bench.factory(), 0, marks[PREDICTIONS, 0])
+    task: Any = opened(bench, bench.factory(), 1, marks[PREDICTIONS, 1]).task
+    assert 0 < task.report().refolded < 4_500, "of 9,000 records of the partition"
+    assert bench.store.size < 4_000
+    assert len(bench.updates()) == 6_000

@@ -1,0 +1,291 @@
+"""The order of records is kept by their positions, whatever Faust hands over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faust.types import TP
+
+from tidemill.kernel.deciding import Handled
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.records import Emit, Message
+from tidemill.runtime.faust_app import Identity
+from tidemill.runtime.faust_control import ControlApp
+from tidemill.runtime.faust_driver import Connection
+from tidemill.testing.cluster import MemoryCluster
+from tidemill.testing.memory_log import MemoryLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+ASKED, ANSWERS, TABLE = "asked", "answers", "deciders.table"
+HERE = TP(ASKED, 0)
+
+
+class Counting:
+    """Answers each record with its value and how many came before it."""
+
+    def __init__(self, remembered: Mapping[bytes, bytes]) -> None:
+        self.kept = dict(remembered)
+        self.away = 0
+
+    def decide(self, message: Message) -> Handled:
+        if self.away:
+            self.away -= 1
+            raise DependencyUnavailableError("the world", retry_after_s=0.0)
+        key = f"0|{(message.value or b'').decode()}".encode()
+        value = self.kept.get(key, f"{len(self.kept)}".encode())
+        emits = [Emit(ANSWERS, 0, message.value, value)]
+        return Handled(emits, key, value, is_repeated=key in self.kept)
+
+    def keep(self, handled: Handled) -> None:
+        assert handled.key is not None
+        self.kept[handled.key] = handled.value
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+
+class Factory:
+    name, input, table = "deciders", ASKED, TABLE
+
+    def __init__(self) -> None:
+        self.opened: list[Counting] = []
+        self.away = 0
+
+    def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Counting:
+        assert partition == 0
+        self.opened.append(Counting(remembered))
+        self.opened[-1].away = self.away
+        return self.opened[-1]
+
+
+class FakeConsumer:
+    """What is asked of Faust's consumer."""
+
+    def __init__(self, cluster: MemoryCluster, committed: int | None) -> None:
+        self.done: dict[TP, int] = {}
+        self.unacked: set[Any] = set()  # Any: Faust's messages
+        self._cluster = cluster
+        self._committed = committed
+
+    async def committed_offset(self, _: TP) -> int | None:
+        return self._committed
+
+    def highwater(self, tp: TP) -> int:
+        return self._cluster.log(tp.topic, tp.partition).stable_end
+
+    async def position(self, tp: TP) -> int:
+        return self.highwater(tp)
+
+
+class Producer:
+    """Writes to the cluster in memory; the first `failures` writes raise."""
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        self.failures: list[Exception] = []
+        self.order: list[str] = []
+        self._cluster = cluster
+
+    async def send(  # noqa: PLR0917 - Faust's signature
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int,
+        _: float | None,
+        headers: Sequence[tuple[str, bytes]] | None,
+    ) -> asyncio.Future[None]:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.order.append(topic)
+        self._cluster.append(topic, partition, value, key=key, headers=tuple(headers or ()))
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+
+class Told:
+    """Hears everything and keeps what tests ask."""
+
+    def __init__(self) -> None:
+        self.mended_entries: list[int] = []
+
+    def turned(self, now: float) -> None: ...
+    def assigned(self, partitions: Sequence[int]) -> None: ...
+    def restored(self, partition: int, remembered: int, seconds: float, /) -> None: ...
+    def mended(self, _: int, entries: int, /) -> None:
+        self.mended_entries.append(entries)
+
+    def handled(self, message: Message, handled: Handled, remembered: int, /) -> None: ...
+    def lagging(self, topic: str, partition: int, records: int) -> None: ...
+    def away(self, why: str) -> None: ...
+    def back(self, seconds: float) -> None: ...
+
+
+class Bench:
+    """A control app around a cluster in memory."""
+
+    def __init__(self, committed: int | None = None) -> None:
+        self.cluster = MemoryCluster(dict.fromkeys((ASKED, ANSWERS, TABLE), 1))
+        self.factory = Factory()
+        self.told = Told()
+        self.control = ControlApp(
+            self.factory,
+            Connection("127.0.0.1:1", {}),
+            Identity("group", "w0", 1),
+            log=MemoryLog(self.cluster),
+            observer=self.told,
+        )
+        self.consumer = FakeConsumer(self.cluster, committed)
+        self.producer = Producer(self.cluster)
+        app = self.control.app
+        app.consumer = self.consumer
+        app.maybe_start_producer = self._started
+        app._assignment = {HERE, TP(TABLE, 0)}
+
+    async def _started(self) -> Producer:
+        return self.producer
+
+    async def hand_over(self, offset: int) -> None:
+        """Do as Faust does with the record at an offset."""
+        log = self.cluster.log(ASKED, 0)
+        (message,) = log.committed(offset, offset + 1)
+        await self.control._reach(0, message)
+
+    def answers(self) -> list[tuple[bytes | None, bytes | None]]:
+        return [(message.key, message.value) for message in self.cluster.read(ANSWERS)]
+
+    def ask(self, *values: str) -> None:
+        for value in values:
+            self.cluster.append(ASKED, 0, value.encode())
+
+
+def run(bench: Bench, steps: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(steps(bench))
+
+
+def test_records_that_were_passed_over_are_decided_first() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        bench.cluster.append_aborted(ASKED, 0, b"lost")
+        bench.ask("c")
+        await bench.hand_over(0)
+        await bench.hand_over(4)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0"), (b"b", b"1"), (b"c", b"2")]
+    assert bench.consumer.done == {HERE: 5}
+
+
+def test_a_record_that_is_handed_over_again_causes_nothing() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        for offset in (0, 1, 0, 1):
+            await bench.hand_over(offset)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0"), (b"b", b"1")]
+
+
+def test_what_is_never_handed_over_is_read_from_the_log_and_markers_are_passed() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        bench.cluster.append_aborted(ASKED, 0, b"lost")
+        await bench.control.catch_up()
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0"), (b"b", b"1")]
+    assert bench.consumer.done == {HERE: 4}
+    assert bench.control.lag() == {0: 0}
+
+
+def test_a_partition_is_read_on_where_the_group_has_committed_it() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b", "c")
+        await bench.hand_over(2)
+
+    bench = Bench(committed=1)
+    run(bench, steps)
+
+    assert bench.answers() == [(b"b", b"0"), (b"c", b"1")]
+
+
+def test_a_decision_is_remembered_before_it_acts() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.producer.order == [TABLE, ANSWERS]
+
+
+def test_after_a_crash_between_both_the_same_is_caused_again() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(TABLE, 0, b"7", key=b"0|a")
+        bench.ask("a", "b")
+        await bench.hand_over(0)
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"7"), (b"b", b"1")]
+    assert bench.producer.order == [ANSWERS, TABLE, ANSWERS]
+    assert bench.told.mended_entries == [1]
+
+
+def test_what_is_away_is_asked_again_and_what_was_not_written_is_written_again() -> None:
+    from aiokafka.errors import KafkaTimeoutError  # noqa: PLC0415 - untyped, here only
+
+    async def steps(bench: Bench) -> None:
+        bench.factory.away = 2
+        bench.producer.failures = [KafkaTimeoutError(), KafkaTimeoutError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+
+
+def test_a_refusal_halts() -> None:
+    from aiokafka.errors import TopicAuthorizationFailedError  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [TopicAuthorizationFailedError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    with pytest.raises(InvariantError, match="it refused: TopicAuthorizationFailed"):
+        run(Bench(), steps)
+
+
+def test_of_a_partition_that_went_meanwhile_nothing_is_written_or_committed() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        write = bench.control._writer.write
+
+        async def write_and_lose(emits: Sequence[Emit]) -> None:
+            await write(emits)
+            await bench.control._revoked(None, ())
+
+        bench.control._writer.write = write_and_lose  # type: ignore[method-assign]  # between steps
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert not bench.answers()
+    assert not bench.consumer.done
