@@ -44,13 +44,32 @@ class Lesson(NamedTuple):
     x: X
     label: Any  # Any: a number, or the key of a class
     offset: int
+    revision: int
 
 
 @dataclass(slots=True)
 class _Model:
+    """One model; what it was told, and the corrections that it has not learned yet."""
+
     pipeline: Any  # Any: as above
-    lessons: list[Lesson] = field(default_factory=list)
+    told: list[Lesson] = field(default_factory=list)
     waiting: list[Lesson] = field(default_factory=list)
+
+    def is_superseded(self, lesson: Lesson) -> bool:
+        """Return whether a later revision is known: labellers may overtake one another."""
+        return any(
+            each.event_id == lesson.event_id and each.revision > lesson.revision
+            for each in (*self.told, *self.waiting)
+        )
+
+    def lessons(self) -> list[Lesson]:
+        """Return what is in force, the highest revision where the first label stood."""
+        found: dict[str, Lesson] = {}
+        for each in sorted(self.told, key=lambda lesson: lesson.offset):
+            first = found.setdefault(each.event_id, each)
+            if each.revision > first.revision:
+                found[each.event_id] = each._replace(offset=first.offset)
+        return list(found.values())
 
 
 class Judged(NamedTuple):
@@ -118,14 +137,16 @@ class LabelOracle:
 
     def _teach(self, update: Avro, offset: int) -> None:
         event_id, stream = update["event_id"], update["stream"]
-        lesson = Lesson(event_id, self._x[event_id], update["label"], offset)
+        lesson = Lesson(event_id, self._x[event_id], update["label"], offset, update["revision"])
         models = self._of(stream, update["asset"])
+        if models[0].is_superseded(lesson):
+            return
         self._judge(update, models[0])
         for model in models:
             if update["revision"] and update["replaced"] is not None:
                 model.waiting.append(lesson)
             else:
-                model.lessons.append(lesson)
+                model.told.append(lesson)
                 learn(stream, model.pipeline, lesson)
 
     def _judge(self, update: Avro, champion: _Model) -> None:
@@ -145,20 +166,16 @@ class LabelOracle:
         """Teach one model anew with the corrections that an action names, or as they come."""
         stream, asset, name = _names(action["detail"]["model"])
         model = self._of(stream, asset)[NAMES[stream].index(name)]
-        offsets = {int(each) for each in action["detail"]["offsets"].split(",")}
+        offsets = {int(each) for each in action["detail"]["updates"].split(",")}
         covered = [each for each in model.waiting if each.offset in offsets]
         model.waiting = [each for each in model.waiting if each.offset not in offsets]
+        model.told += covered
         if action["kind"] == "compensate":
             for lesson in covered:
-                model.lessons.append(lesson)
                 learn(stream, model.pipeline, lesson)
             return
-        labels = {each.event_id: each.label for each in covered}
-        model.lessons = [
-            each._replace(label=labels.get(each.event_id, each.label)) for each in model.lessons
-        ]
         model.pipeline = PIPELINES[stream][NAMES[stream].index(name)]()
-        for lesson in model.lessons:
+        for lesson in model.lessons():
             learn(stream, model.pipeline, lesson)
 
 

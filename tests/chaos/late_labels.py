@@ -22,23 +22,26 @@ from chaos.mesh import Mesh
 from chaos.plant import SCALED, event_id
 from chaos.sheets import Reading, Sheet, SheetPlant
 from chaos.waiting import await_value
-from tidemill.contracts.topics import LEDGER, OUTCOMES, PREDICTIONS, UPDATES
+from tidemill.contracts.topics import EVENTS, LEDGER, OUTCOMES, PREDICTIONS, UPDATES
 from tidemill.local.redis import redis_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from chaos.feeding import Outgoing
     from chaos.figures import Figures
     from chaos.label_oracle import Avro
     from chaos.label_schedule import Sent
 
 LABELLERS = ("l0", "l1", "l2")
 LEARNERS = ("w0", "w1")
-PARTITIONS = 6
+PARTITIONS = 5  # so that assets of both streams share partitions
 ASSETS = 6
 AWAITED_S = 3_600.0
+PARTS = 10  # so that most labels find their predictions
 NEAR = 1e-9
+MODELS = ("champion", "tree")
 METRIC = {POWER: "log_loss", LOOP: "mae"}
 
 
@@ -114,9 +117,9 @@ def prove_late_labels(folder: Path, size: Size) -> Figures:
         mesh.start(*LEARNERS[: size.learners])
         labellers.start(*LABELLERS)
         mesh.await_owners(size.learners)
-        feed = Feed(mesh.bootstrap)
-        feed.write(records)
-        feed.finish()
+        for number in range(PARTS):
+            part = records[number * len(records) // PARTS : (number + 1) * len(records) // PARTS]
+            _write(mesh, part)
         await_updates(mesh, labellers, len(wanted))
         mesh.drain(AWAITED_S)
         await_settled(mesh)
@@ -137,6 +140,19 @@ def prove_late_labels(folder: Path, size: Size) -> Figures:
         **found,
         "audit replay": "0 differences",
     }
+
+
+def _write(mesh: Mesh, records: Sequence[Outgoing]) -> None:
+    """Write records, and wait until every event so far has its prediction."""
+    feed = Feed(mesh.bootstrap)
+    feed.write(records)
+    feed.finish()
+
+    def missing() -> int:
+        mesh.check()
+        return sum(map(len, mesh.read(EVENTS))) - sum(map(len, mesh.read(PREDICTIONS)))
+
+    await_value(lambda: missing() == 0, lambda: f"{missing()} predictions", AWAITED_S, poll_s=0.5)
 
 
 def expected_updates(sent: Mapping[tuple[int, int], Sent]) -> set[tuple[str, int]]:
@@ -178,14 +194,14 @@ def await_settled(mesh: Mesh) -> None:
             if update["revision"] and update["replaced"] is not None
         )
         settled = {
-            (number, offset)
+            (number, action["detail"]["model"], offset)
             for number, part in enumerate(mesh.read(LEDGER))
             for _, entry in decoded(part, "LedgerEntry")
             for action in entry["actions"]
             if action["kind"] in {"swap", "compensate"}
-            for offset in action["detail"]["offsets"].split(",")
+            for offset in action["detail"]["updates"].split(",")
         }
-        return noted - len(settled)
+        return len(MODELS) * noted - len(settled)
 
     await_value(
         lambda: open_ones() == 0, lambda: f"{open_ones()} corrections wait", AWAITED_S, poll_s=1.0
@@ -218,14 +234,35 @@ def _hold(
         msg = "metrics of what models say once labels are there must differ, they do not"
         raise BrokenPromiseError(msg)
     corrections = sum(u["revision"] > 0 for part in updates for u in part.values())
+    swaps = check_refolded(mesh)
     return {
         "updates": f"{sum(map(len, updates)):,}, one for each label, {corrections:,} of them "
         "corrections; each the features and the answers that were stored",
         "equal to plain River": f"{compared:,} answers, as 64 bits, the corrections learned where "
         "the first labels stood",
+        "re-folds": f"{swaps:,} swaps, nothing compensated",
         "outcomes": f"{len(outcomes):,}; their metrics are those of the stored predictions",
         "asked again when the label comes": again,
     }
+
+
+def check_refolded(mesh: Mesh) -> int:
+    """Hold that every correction was made by a re-fold; return how many swaps there were.
+
+    Raises:
+        BrokenPromiseError: One was only made good from then on.
+    """
+    actions = [
+        action
+        for part in mesh.read(LEDGER)
+        for _, entry in decoded(part, "LedgerEntry")
+        for action in entry["actions"]
+    ]
+    compensated = [action for action in actions if action["kind"] == "compensate"]
+    if compensated:
+        msg = f"every correction must lead to a re-fold, not so {compensated[0]['detail']}"
+        raise BrokenPromiseError(msg)
+    return sum(action["kind"] == "swap" for action in actions)
 
 
 def _event(prediction: Avro, by_id: Mapping[str, Reading]) -> Avro:

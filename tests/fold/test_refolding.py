@@ -101,6 +101,26 @@ def test_a_revised_label_stands_where_the_first_one_stood(family: str) -> None:
     assert len(plant.actions("swap")) == 2
 
 
+@pytest.mark.parametrize("swaps_between", [False, True])
+def test_a_revision_that_overtakes_lower_ones_stays_in_force(swaps_between: bool) -> None:
+    plant = Corrected(terms_of(LINEAR))
+    busy(plant, 4)
+    newest = plant.revision("late", 60.0, 2)
+    lower = [plant.revision("late", 30.0, 1), plant.example(event_id="late", label=3.0)]
+    plant.apply([newest], plant.events(5))
+    if swaps_between:
+        plant.correct()
+    plant.apply(lower, plant.events(5))
+    plant.correct()
+    since = plant.log.ends["sensor.events"]
+    plant.apply(plant.events(20))
+
+    edits: dict[int, Any] = dict.fromkeys([each.offset for each in lower])
+    edits[newest.offset] = newest.value
+    check_later(plant, Plain(plant.terms, edits=edits), since)
+    assert len(plant.actions("swap")) == 1
+
+
 def test_a_veto_of_a_tree_learns_its_window_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.fold.editing.WINDOW", 60)
     plant = Corrected(terms_of(TREE))

@@ -16,7 +16,8 @@ from chaos.reading import ReadError
 from chaos.tables import Found
 from chaos.waiting import LateError
 from chaos.workers import WorkerEndedError
-from prove.proofs import PROOFS, Context, Proof
+from prove.proof import Context, Proof
+from prove.proofs import PROOFS
 from prove.report import ROOT, circumstances, page
 from tidemill.kernel.errors import ConfigError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.additive import prove_additive
@@ -22,40 +21,18 @@ from chaos.fleet_budget import LINE, TREE, prove_fleet
 from chaos.fuzz_proof import prove_fuzz
 from chaos.long_input import prove_level
 from chaos.many_models import Size, prove_families
-from chaos.pending import Size as PendingSize
-from chaos.pending import prove_pending
 from chaos.quiet_assets import prove_bounded_refold
 from chaos.real_data import prove_equality, write_by_command
 from chaos.recovery import Flow, prove_exactly_once
+from prove.feedback_proofs import FEEDBACK_PROOFS
+from prove.proof import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from chaos.figures import Figures
     from chaos.tables import Found
+    from prove.proof import Context
 
 ALL_ROWS = 52_000
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """How a proof is run; `is_quick` makes it small, to try the harness."""
-
-    folder: Path
-    seed: int
-    is_quick: bool
-    say: Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """One proof: what it shows, in a sentence, and how."""
-
-    name: str
-    title: str
-    shows: str
-    run: Callable[[Context], Figures | Found]
 
 
 def _real_data(context: Context) -> Figures:
@@ -159,11 +136,6 @@ def _explained(context: Context) -> Figures:
 def _explaining_time(context: Context) -> Found:
     events, repeats = (50, 2) if context.is_quick else (1_000, 9)
     return prove_explaining_time(events=events, repeats=repeats, say=context.say)
-
-
-def _pending(context: Context) -> Figures:
-    size = PendingSize(cases=2_000 if context.is_quick else 100_000)
-    return prove_pending(context.folder, size, context.say)
 
 
 PROOFS = {
@@ -281,14 +253,6 @@ PROOFS = {
             "shap package explains the same trees in the same process.",
             _explaining_time,
         ),
-        Proof(
-            "pending",
-            "A hundred thousand cases wait for their labels: room, rate, and a wiped Redis",
-            "Predictions wait in Redis for their labels, then labels for their predictions; Redis "
-            "is wiped while they wait, and the labeller reads its past again before it goes on. "
-            "In the end each label has led to one example, whatever was forgotten. One labeller, "
-            "beside broker and Redis on the same machine; processor time is the labeller's own.",
-            _pending,
-        ),
+        *FEEDBACK_PROOFS,
     )
 }

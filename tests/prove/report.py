@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chaos.figures import Figures
     from chaos.tables import Found
-    from prove.proofs import Proof
+    from prove.proof import Proof
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("river", "confluent-kafka", "fastavro")

@@ -220,7 +220,9 @@ CORRECTIONS = Metric(
     (Label("how", ("refolded", "compensated")),),
 )
 CORRECTIONS_WAITING = Metric(
-    "tidemill_corrections_waiting", Kind.GAUGE, "assets with corrections that wait for their re-fold"
+    "tidemill_corrections_waiting",
+    Kind.GAUGE,
+    "assets with corrections that wait for their re-fold",
 )
 CORRECTION_SECONDS = Metric(
     "tidemill_correction_seconds_total", Kind.COUNTER, "seconds of work for re-folds"

@@ -159,7 +159,9 @@ class Bases:
                 continue
             offsets = concerned[each.offset]
             starts = [vetoes[offset] for offset in offsets if offset in vetoes]
-            first = min((o for o in offsets if o not in vetoes), default=None)
+            # A label that was never learned before it was corrected is learned where that stands.
+            own = each.offset if each.kind == "EXAMPLE" else None
+            first = min((o for o in offsets if o not in vetoes), default=own)
             needs.append(Need(each.swapped, first, min(starts, default=None)))
         return needs
 

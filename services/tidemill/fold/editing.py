@@ -64,6 +64,25 @@ class Correction:
         is_example = self.kind == update["kind"] == "EXAMPLE"
         return is_example and offset < self.offset and update["event_id"] == self.update["event_id"]
 
+    def supersedes(self, update: Mapping[str, Any]) -> bool:  # Any: as above
+        """Return whether an update, wherever it stands, is a lower revision of this label.
+
+        Labellers write in transactions of their own: a correction may stand before what it corrects.
+        """
+        is_label = self.kind == update["kind"] == "EXAMPLE" and self.update["event_id"] is not None
+        names = ("event_id", "origin")
+        is_same = is_label and all(self.update[name] == update[name] for name in names)
+        return is_same and update["revision"] < self.update["revision"]
+
+
+def is_superseded(update: Mapping[str, Any], asked: Iterable[Pending | Edit]) -> bool:  # Any: Avro
+    """Return whether one of a model's corrections is a higher revision of the same label."""
+    name = update["event_id"]
+    if name is None:
+        return False
+    needle = name.encode()
+    return any(needle in each.value and Correction.of(each).supersedes(update) for each in asked)
+
 
 class Editing:
     """Reads updates to one model as its corrections have them.
@@ -100,17 +119,21 @@ class Editing:
         self._placed: set[int] = set()
         self._started = -1
 
+    def has(self, offset: int) -> bool:
+        """Return whether an update is one of the corrections."""
+        return offset in self._offsets
+
     def of(self, offset: int, update: Mapping[str, Any], value: bytes) -> bytes | None:  # Any: Avro
         """Return the update to apply at a place in the recorded order; None: none."""
         if any(taker.takes_back(update, offset) for taker in self._takers):
             return None
         revision = self._revised.get(update["event_id"]) if update["kind"] == "EXAMPLE" else None
-        if revision is not None and offset <= revision.offset:
+        if revision and (offset <= revision.offset or revision.supersedes(update)):
             # A revision of what was never learned is learned where it stands.
             is_first = revision.offset not in self._placed
             self._placed.add(revision.offset)
             return revision.value if is_first else None
-        return None if offset in self._offsets else value
+        return None if self.has(offset) else value
 
     def starts_at(self, seen: int) -> tuple[Correction, ...]:
         """Return the vetoes by which the model starts anew after so many events; () if not."""

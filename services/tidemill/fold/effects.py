@@ -30,6 +30,7 @@ IN_FORCE = "the sensor is left out already"
 NOT_VETOED = "the sensor is not left out"
 NOT_LEARNED = "the model learns nothing while it is frozen, held, or has no finite answer"
 SAME_LABEL = "the label is the same"
+SUPERSEDED = "a later revision of the label is known already"
 HOLD_IS_OVER = "the hold was over when it came"
 
 

@@ -121,7 +121,9 @@ class ModelFold:
         found = self._editing.of(message.offset, update, message.value)
         if found is None:
             self._mark(update)
-        return UNCHANGED if found == message.value else found
+        # A correction that stands for itself is told as what it says, not as a correction.
+        is_itself = found == message.value and not self._editing.has(message.offset)
+        return UNCHANGED if is_itself else found
 
     def _is_ours(self, update: Mapping[str, Any]) -> bool:  # Any: as above
         key = self._key

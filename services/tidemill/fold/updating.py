@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
 from tidemill.fold.asset_type import learn_example
+from tidemill.fold.editing import is_superseded
 from tidemill.fold.effects import (
     APPLIED,
     NOT_LEARNED,
     SAME_LABEL,
+    SUPERSEDED,
     UNCHANGED,
     Done,
     correct,
@@ -154,6 +156,9 @@ class Updating:
         """Let one model learn an example; a revised label waits for a re-fold."""
         assert instruction.case is not None
         assert message.value is not None
+        controls = tracked.state.controls
+        if controls and is_superseded(instruction.update, (*controls.pending, *controls.edits)):
+            return Done("APPLIED", SUPERSEDED), []
         if instruction.is_revision:
             replaced = instruction.plan.task.read_label(instruction.update["replaced"])
             if replaced == instruction.case.y:

@@ -129,9 +129,7 @@ def translate(error: RedisError, address: str) -> MeshError:
         return InvariantError(f"{said} must accept this worker, it refused: {_one_line(error)}")
     passes = isinstance(error, ResponseError) and _PASSING.search(str(error)) is not None
     if passes or isinstance(error, _AWAY):
-        return ServiceAwayError(
-            f"{said} ({_one_line(error)})", retry_after_s=REDELIVER_AFTER_S
-        )
+        return ServiceAwayError(f"{said} ({_one_line(error)})", retry_after_s=REDELIVER_AFTER_S)
     return InvariantError(f"{said} must carry out what it is told, it answered: {_one_line(error)}")
 
 
