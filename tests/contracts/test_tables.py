@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tidemill.contracts.metrics import METRICS, Kind
+from tidemill.contracts.metric import Kind
+from tidemill.contracts.metrics import METRICS
 from tidemill.contracts.tables import PAGES, main
 from tidemill.contracts.topics import TOPICS
 

@@ -20,7 +20,8 @@ from runtime.learners import (
     send_events,
     start_learner,
 )
-from tidemill.contracts.metrics import ABORT_REASONS, METRICS, OTHER, Kind
+from tidemill.contracts.metric import Kind
+from tidemill.contracts.metrics import ABORT_REASONS, METRICS, OTHER
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, UPDATES
 from tidemill.kernel.deadletters import dead_letter
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError, SnapshotRefusal
@@ -34,7 +35,7 @@ from tidemill.testing.plants import sample_terms, update_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tidemill.contracts.metrics import Metric
+    from tidemill.contracts.metric import Metric
     from tidemill.kernel.processor import Task
 
 OURS = {"ASSIGNMENT_CHANGED", "DEADLINE", "DEPENDENCY", OTHER}

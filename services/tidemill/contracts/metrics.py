@@ -1,10 +1,9 @@
-"""The metrics of the mesh: their names, kinds, units and closed label sets."""
+"""The metrics of the mesh."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
+from tidemill.contracts.feedback_metrics import FEEDBACK_METRICS
+from tidemill.contracts.metric import Kind, Label, Metric
 from tidemill.contracts.pending import Verdict
 from tidemill.contracts.prediction import Quality
 from tidemill.contracts.topics import (
@@ -52,35 +51,6 @@ ABORT_REASONS = (
 
 TRANSACTION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 RESTORE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
-
-
-class Kind(StrEnum):
-    """What Prometheus makes of the numbers."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One label: all its values, or, where they follow from the deployment, what they are."""
-
-    name: str
-    values: tuple[str, ...] = ()
-    about: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric as it is exposed; `buckets` are a histogram's upper bounds."""
-
-    name: str
-    kind: Kind
-    about: str
-    labels: tuple[Label, ...] = ()
-    buckets: tuple[float, ...] = ()
-
 
 SOURCE = Label("topic", (EVENTS, UPDATES, LABELS, FEEDBACK))
 INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK))
@@ -243,51 +213,6 @@ MODELS = Metric("tidemill_models", Kind.GAUGE, "models held")
 MODELS_AT_BUDGET = Metric(
     "tidemill_models_at_budget", Kind.GAUGE, "models that met their memory budget and learn no more"
 )
-FEEDBACK_RECEIPTS = Metric(
-    "tidemill_feedback_receipts_total",
-    Kind.COUNTER,
-    "receipts written by the feedback processor; those of what was repeated count once",
-    (
-        Label(
-            "status",
-            ("ACCEPTED", "REFUSED", "COUNTED", "HELD_FOR_EXPERT", "APPLIED", "RETRACTED"),
-        ),
-    ),
-)
-FEEDBACK_UPDATES = Metric(
-    "tidemill_feedback_updates_total",
-    Kind.COUNTER,
-    "instructions to models that feedback led to",
-    (
-        Label(
-            "kind",
-            (
-                "EXAMPLE",
-                "COUNTEREXAMPLE",
-                "VETO",
-                "HOLD",
-                "RELEASE",
-                "FREEZE",
-                "RESUME",
-                "RETRACT",
-            ),
-        ),
-    ),
-)
-FEEDBACK_REPEATED = Metric(
-    "tidemill_feedback_repeated_total",
-    Kind.COUNTER,
-    "feedback that came again, after a crash or from its sender, and took effect once",
-)
-QUARANTINES = Metric(
-    "tidemill_feedback_quarantines_total",
-    Kind.COUNTER,
-    "people whose feedback is held for a domain expert from then on, for most of their last "
-    "answers contradicted what others said",
-)
-DECISIONS_KEPT = Metric(
-    "tidemill_feedback_decisions", Kind.GAUGE, "decisions on feedback that are remembered"
-)
 LAG_RECORDS = Metric(
     "tidemill_lag_records",
     Kind.GAUGE,
@@ -340,11 +265,7 @@ METRICS: tuple[Metric, ...] = (
     SNAPSHOT_BYTES,
     MODELS,
     MODELS_AT_BUDGET,
-    FEEDBACK_RECEIPTS,
-    FEEDBACK_UPDATES,
-    FEEDBACK_REPEATED,
-    QUARANTINES,
-    DECISIONS_KEPT,
+    *FEEDBACK_METRICS,
     LAG_RECORDS,
     LAG_SECONDS,
     STABLE_OFFSET_AGE,

@@ -67,7 +67,7 @@ class Correction:
     def supersedes(self, update: Mapping[str, Any]) -> bool:  # Any: as above
         """Return whether an update, wherever it stands, is a lower revision of this label.
 
-        Labellers write in transactions of their own: a correction may stand before what it corrects.
+        Labellers write in transactions of their own: one may stand before what it corrects.
         """
         is_label = self.kind == update["kind"] == "EXAMPLE" and self.update["event_id"] is not None
         names = ("event_id", "origin")

@@ -15,15 +15,17 @@ from prometheus_client import (
     generate_latest,
 )
 
+from tidemill.contracts import feedback_metrics as own
 from tidemill.contracts import metrics as table
 from tidemill.contracts.codec import codec
+from tidemill.contracts.metric import Kind
 from tidemill.contracts.topics import RECEIPTS, UPDATES
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidemill.contracts.metrics import Metric
+    from tidemill.contracts.metric import Metric
     from tidemill.kernel.deciding import Handled
     from tidemill.kernel.records import Emit, Message
 
@@ -32,11 +34,11 @@ SHOWN = (
     table.BUILD,
     table.RECORDS,
     table.DEAD_LETTERS,
-    table.FEEDBACK_RECEIPTS,
-    table.FEEDBACK_UPDATES,
-    table.FEEDBACK_REPEATED,
-    table.QUARANTINES,
-    table.DECISIONS_KEPT,
+    own.RECEIPTS,
+    own.UPDATES,
+    own.REPEATED,
+    own.QUARANTINES,
+    own.DECISIONS_KEPT,
     table.LAG_RECORDS,
     table.LOOP_AGE,
     table.ASSIGNED,
@@ -69,7 +71,7 @@ class ControlMetrics:
 
     def _build(self, metric: Metric) -> None:
         given = (metric.name, metric.about, [label.name for label in metric.labels])
-        if metric.kind is table.Kind.COUNTER:
+        if metric.kind is Kind.COUNTER:
             counter = self._counters[metric.name] = Counter(*given, registry=self._registry)
             if len(metric.labels) == 1:
                 for value in metric.labels[0].values:
@@ -109,9 +111,9 @@ class ControlMetrics:
         self._remembered[message.partition] = remembered
         self._show()
         if handled.is_repeated:
-            self._counter(table.FEEDBACK_REPEATED).inc()
+            self._counter(own.REPEATED).inc()
             return
-        self._counter(table.QUARANTINES).inc(bool(handled.alarm))
+        self._counter(own.QUARANTINES).inc(bool(handled.alarm))
         for emit in handled.emits:
             self._count(message.topic, emit)
 
@@ -121,10 +123,10 @@ class ControlMetrics:
             self._counter(table.DEAD_LETTERS).labels(source, reason).inc()
         elif emit.topic == RECEIPTS:
             status = codec("Receipt").decode(emit.value)["status"]
-            self._counter(table.FEEDBACK_RECEIPTS).labels(status).inc()
+            self._counter(own.RECEIPTS).labels(status).inc()
         elif emit.topic == UPDATES:
             kind = codec("Update").decode(emit.value)["kind"]
-            self._counter(table.FEEDBACK_UPDATES).labels(kind).inc()
+            self._counter(own.UPDATES).labels(kind).inc()
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Show how far a partition lags."""
@@ -153,4 +155,4 @@ class ControlMetrics:
 
     def _show(self) -> None:
         self._gauge(table.RESTORED).set(len(self._remembered))
-        self._gauge(table.DECISIONS_KEPT).set(sum(self._remembered.values()))
+        self._gauge(own.DECISIONS_KEPT).set(sum(self._remembered.values()))

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 
 from tidemill.contracts import metrics as table
+from tidemill.contracts.metric import Kind
 from tidemill.contracts.topics import (
     ANCHORS,
     EVENTS,
@@ -34,7 +35,7 @@ from tidemill.kernel.reports import NO_SCORES, NOTHING, report_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tidemill.contracts.metrics import Metric
+    from tidemill.contracts.metric import Metric
     from tidemill.kernel.processor import Task
     from tidemill.kernel.records import Emit
     from tidemill.kernel.reports import Corrections, Report
@@ -97,13 +98,13 @@ class WorkerMetrics:
         names = [label.name for label in metric.labels]
         given = (metric.name, metric.about, names)
         match metric.kind:
-            case table.Kind.COUNTER:
+            case Kind.COUNTER:
                 counter = self._counters[metric.name] = Counter(*given, registry=self._registry)
                 for values in _closed_values(metric):
                     counter.labels(*values)
-            case table.Kind.GAUGE:
+            case Kind.GAUGE:
                 self._gauges[metric.name] = Gauge(*given, registry=self._registry)
-            case table.Kind.HISTOGRAM:
+            case Kind.HISTOGRAM:
                 self._histograms[metric.name] = Histogram(
                     *given, registry=self._registry, buckets=metric.buckets
                 )
