@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from contextlib import closing
+from http import HTTPStatus
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaos.waiting import await_value
 from cli.command import MISCONFIGURED, run
 from labeller.cases import DEFINITION, PARTITIONS, Bench
 from runtime.plants import TEXT, write_plant
@@ -31,10 +38,27 @@ if TYPE_CHECKING:
     from tidemill.local.kafka import EmbeddedKafka
 
 NOWHERE = "127.0.0.1:1"
+START_S = 180.0
 LABEL = "label: {name: scrap, kind: binary, classes: [0, 1], ttl: 8h}"
 FIELD = TEXT.replace("      count: {}\n", "").replace(
     LABEL, "field: {name: count, kind: regression}"
 )
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def status(port: str, path: str) -> int | None:
+    """Return what a probe answers; None while nobody listens."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as told:
+            return int(told.status)
+    except OSError:
+        return None
 
 
 def samples(metrics: WorkerMetrics) -> dict[tuple[str, frozenset[str]], float]:
@@ -47,10 +71,23 @@ def samples(metrics: WorkerMetrics) -> dict[tuple[str, frozenset[str]], float]:
 
 
 def test_without_a_stream_of_late_labels_there_is_nothing_to_do(tmp_path: Path) -> None:
-    done = run("run", "labeller", "-f", write_plant(tmp_path, FIELD), "-b", NOWHERE)
-    assert done.code == 0
-    (line,) = map(json.loads, done.err.splitlines())
+    plant = str(write_plant(tmp_path, FIELD))
+    command = [sys.executable, "-m", "tidemill", "run", "labeller", "-f", plant, "-b", NOWHERE]
+    port = str(free_port())
+    with Popen([*command, "--probe-port", port], stderr=PIPE) as process:
+        ready = await_value(lambda: status(port, "/readyz"), lambda: "an answer", START_S)
+        assert ready == status(port, "/livez") == HTTPStatus.OK
+        process.terminate()
+        said = process.communicate()[1]
+    assert process.returncode == 0
+    (line,) = map(json.loads, said.splitlines())
     assert (line["event"], line["processor"]) == ("nothing to do", "labeller")
+
+
+def test_what_has_nothing_to_do_is_idle_from_the_start(tmp_path: Path) -> None:
+    plant = str(write_plant(tmp_path, FIELD))
+    command = [sys.executable, "-m", "tidemill", "run", "labeller", "-f", plant, "-b", NOWHERE]
+    assert subprocess.run([*command, "--until-idle", "0"], check=False).returncode == 0
 
 
 def test_without_redis_it_never_starts(tmp_path: Path) -> None:

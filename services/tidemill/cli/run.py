@@ -77,7 +77,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
     ] = 10_000,
     anchor_every: Annotated[
         int, typer.Option(help="Learning steps between two anchors of a model.")
-    ] = 100_000,
+    ] = 10_000,
     live_models: Annotated[
         int, typer.Option(help="Models that stay in memory, though there are more.")
     ] = 20_000,

@@ -72,7 +72,7 @@ class LoggingObserver:
         self._log.info("started", plant=plant, probes=probes)
 
     def needless(self, why: str) -> None:
-        """Say that there is nothing to do for this processor, which ends."""
+        """Say that there is nothing to do for this processor."""
         self._log.info("nothing to do", why=why)
 
     def turned(self, now: float) -> None:

@@ -17,6 +17,7 @@ from tidemill.runtime.pending_redis import RedisPending
 from tidemill.runtime.plant_files import read_plant
 from tidemill.runtime.probes import serve_probes
 from tidemill.runtime.service import serve
+from tidemill.runtime.standing_by import stand_by
 from tidemill.runtime.worker import WorkerSettings
 from tidemill.runtime.written_ends import WrittenEnds
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: Settings) -> None:
-    """Run a labeller until it is asked to end; at once where no label comes later than its event.
+    """Run a labeller until it is asked to end; idle where no label comes later than its event.
 
     Raises:
         ConfigError: Definition, schemas or settings are wrong, or Redis is; all is listed.
@@ -37,6 +38,12 @@ def run(settings: Settings) -> None:
     logs = LoggingObserver(PROCESSOR, settings.instance)
     if not label_streams(plant.definition):
         logs.needless("no stream of the definition has a target label")
+        stand_by(
+            WorkerMetrics(PROCESSOR),
+            host=settings.probe_host,
+            port=settings.probe_port,
+            until_idle_s=settings.until_idle_s,
+        )
         return
     clients = KafkaClients(settings.bootstrap, settings.extra)
     with (
