@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chaos.figures import Figures
     from chaos.label_oracle import Avro
     from chaos.label_schedule import Sent
+    from chaos.reading import Record
 
 LABELLERS = ("l0", "l1", "l2")
 LEARNERS = ("w0", "w1")
@@ -187,12 +188,7 @@ def await_settled(mesh: Mesh) -> None:
     """Wait until no correction waits for its re-fold any more."""
 
     def open_ones() -> int:
-        noted = sum(
-            1
-            for part in mesh.read(UPDATES)
-            for _, update in decoded(part, "Update")
-            if update["revision"] and update["replaced"] is not None
-        )
+        noted = sum(map(_corrections, mesh.read(UPDATES)))
         settled = {
             (number, action["detail"]["model"], offset)
             for number, part in enumerate(mesh.read(LEDGER))
@@ -206,6 +202,18 @@ def await_settled(mesh: Mesh) -> None:
     await_value(
         lambda: open_ones() == 0, lambda: f"{open_ones()} corrections wait", AWAITED_S, poll_s=1.0
     )
+
+
+def _corrections(part: Sequence[Record]) -> int:
+    """Return how many updates correct a label, but for those that a later revision overtook."""
+    highest: dict[str, int] = {}
+    count = 0
+    for _, update in decoded(part, "Update"):
+        name, revision = update["event_id"], update["revision"]
+        if revision > highest.get(name, -1):
+            highest[name] = revision
+            count += update["replaced"] is not None
+    return count
 
 
 def _hold(
