@@ -33,12 +33,14 @@ class Case:
     """One event that was sent.
 
     Attributes:
+        time_us: Its event time.
         is_awaited: Whether its truth is still expected.
         naive: What the naive model predicts; None: it has no opinion but the past's.
     """
 
     event_id: str
     asset: str
+    time_us: int = 0
     is_awaited: bool = False
     naive: float | None = None
     truth: Truth | None = None

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, LABELS
 from tidemill.demo.encoding import Encoder
-from tidemill.demo.happenings import Reading
+from tidemill.demo.happenings import DAY_US, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.demo.happenings import Happening, LabResult
-    from tidemill.demo.joining import Joiner
     from tidemill.demo.tally import Tally
     from tidemill.runtime.plant_files import Plant
     from tidemill.runtime.sending import Sender
 
 
 class Feed:
-    """Sends happenings in the order of their event time, and enters them into the tally.
+    """Sends happenings in the order of their event time, and enters them into the tally."""
 
-    Args:
-        joiner: Told of every reading where the plant's labels come on their own topic.
-    """
-
-    def __init__(self, plant: Plant, sender: Sender, tally: Tally, joiner: Joiner | None) -> None:
+    def __init__(self, plant: Plant, sender: Sender, tally: Tally) -> None:
         self._encoder = Encoder(plant)
         self._label = codec("Label").encode
         self._sender = sender
         self._tally = tally
-        self._joiner = joiner
+        self._times = {each.name: each.time.field for each in plant.definition.streams}
 
     def send_until(self, readings: float, happenings: Iterator[Happening]) -> None:
         """Send until so many readings were sent."""
@@ -42,10 +38,22 @@ class Feed:
             else:
                 self._send_label(happening)
 
+    def send_next_day(self, readings: int, happenings: Iterator[Happening]) -> None:
+        """Send a few readings of a day later, of which no sample is taken.
+
+        They carry event time past all that labels may still wait for.
+        """
+        until = self._tally.sent + readings
+        while self._tally.sent < until:
+            happening = next(happenings)
+            if isinstance(happening, Reading):
+                time_us = happening.time_us + DAY_US
+                record = {**happening.record, self._times[happening.stream]: time_us}
+                later = replace(happening, time_us=time_us, record=record, is_sampled=False)
+                self._send_reading(later)
+
     def _send_reading(self, reading: Reading) -> None:
         self._tally.note_sent(reading)
-        if self._joiner is not None:
-            self._joiner.note_sent(reading)
         self._sender.send(EVENTS, key=reading.asset, value=self._encoder.encode(reading))
 
     def _send_label(self, result: LabResult) -> None:

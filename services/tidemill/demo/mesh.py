@@ -1,4 +1,4 @@
-"""The demo's mesh: an embedded Kafka and workers as processes, in a directory of its own."""
+"""The demo's mesh: an embedded Kafka and Redis and workers as processes, in their own directory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from confluent_kafka.admin import AdminClient
 
 from tidemill.contracts.topics import group_of
 from tidemill.kernel.errors import ConfigError, InvariantError
-from tidemill.local.connection import ensure_signing_key, signing_key_path
+from tidemill.local.connection import REDIS_VARIABLE, ensure_signing_key, signing_key_path
 from tidemill.local.kafka import EmbeddedKafka
+from tidemill.local.redis import EmbeddedRedis
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 
 LEARNERS = ("demo-1", "demo-2")
 EXPLAINER = "demo-explainer"
+LABELLER = "demo-labeller"
+FEEDBACK = "demo-feedback"
+PROCESSORS = {
+    **dict.fromkeys(LEARNERS, "learner"),
+    EXPLAINER: "explainer",
+    LABELLER: "labeller",
+    FEEDBACK: "feedback",
+}
 END_WITHIN_S = 60.0
 READY_WITHIN_S = 180.0
 READY_POLL_S = 0.2
@@ -38,28 +48,36 @@ class Mesh:
         directory: Made anew; what an earlier demo left there is removed.
         scenario: Its definition and records are copied there.
         plant: The plant's name.
+        awaited: Processors that have work from the beginning, beside the learners.
     """
 
-    def __init__(self, directory: Path, scenario: Scenario, plant: str) -> None:
+    def __init__(
+        self, directory: Path, scenario: Scenario, plant: str, awaited: Collection[str] = ()
+    ) -> None:
         self.directory = directory
         self.definition = directory / "plant.yaml"
         self._folder = scenario.folder
-        self._group = group_of(plant, "learner")
+        wanted = {"learner": len(LEARNERS), **dict.fromkeys(awaited, 1)}
+        self._members = {group_of(plant, name): count for name, count in wanted.items()}
         self.broker = EmbeddedKafka(directory)
+        # A labeller without work stands by and asks for none.
+        self.redis = EmbeddedRedis(directory) if "labeller" in awaited else None
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start broker, topics and workers.
+        """Start broker, Redis, topics and workers.
 
         Raises:
-            ConfigError: Another demo runs in the directory, or the broker cannot run.
+            ConfigError: Another demo runs in the directory, or the broker or Redis cannot run.
         """
         self._prepare_directory()
+        if self.redis is not None:
+            self.redis.start()
         self.broker.start()
         ensure_signing_key(signing_key_path(self.directory))
         shutil.copytree(self._folder, self.directory, dirs_exist_ok=True)
         self._command("topics", "--execute", "--short-retention")
-        for name in (*LEARNERS, EXPLAINER):
+        for name in PROCESSORS:
             self.start_worker(name)
 
     def _prepare_directory(self) -> None:
@@ -75,7 +93,7 @@ class Mesh:
         (self.directory / MARKER).touch()
 
     def await_workers(self) -> None:
-        """Wait until the learners share the partitions.
+        """Wait until the learners share the partitions, and who else has work owns them.
 
         Raises:
             InvariantError: One has ended, or they never did.
@@ -84,19 +102,18 @@ class Mesh:
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             self.check_workers()
-            found = admin.describe_consumer_groups([self._group])[self._group]
-            if _is_shared(found):
+            found = admin.describe_consumer_groups(list(self._members))
+            if all(_is_shared(found[group], count) for group, count in self._members.items()):
                 return
             time.sleep(READY_POLL_S)
-        msg = f"the learners must share the partitions within {READY_WITHIN_S:g} s, see their logs"
+        msg = f"the workers must share the partitions within {READY_WITHIN_S:g} s, see their logs"
         raise InvariantError(msg)
 
     def start_worker(self, name: str) -> None:
         """Start one worker; its log goes to a file in the directory."""
-        processor = "explainer" if name == EXPLAINER else "learner"
         with (self.directory / f"{name}.log").open("ab") as log:
             self._workers[name] = subprocess.Popen(
-                [*self._base("run"), processor, *self._where(), "--instance", name],
+                [*self._base("run"), PROCESSORS[name], *self._where(), "--instance", name],
                 stdout=log,
                 stderr=log,
                 env=self._environment(),
@@ -148,6 +165,8 @@ class Mesh:
     def close(self) -> None:
         """End whatever still runs."""
         self.stop()
+        if self.redis is not None:
+            self.redis.stop()
         if self.broker.home.state.exists():
             self.broker.stop()
 
@@ -172,14 +191,15 @@ class Mesh:
 
     def _environment(self) -> dict[str, str]:
         key = str(signing_key_path(self.directory))
-        return {**os.environ, "TIDEMILL_SIGNING_KEY_FILE": key}
+        redis = {} if self.redis is None else {REDIS_VARIABLE: self.redis.url or ""}
+        return {**os.environ, "TIDEMILL_SIGNING_KEY_FILE": key, **redis}
 
 
-def _is_shared(described: Future[Any]) -> bool:  # Any: untyped client
-    """Return whether the group is stable and every learner has partitions."""
+def _is_shared(described: Future[Any], count: int) -> bool:  # Any: untyped client
+    """Return whether the group is stable and so many members have partitions."""
     try:
         found = described.result(10)
     except (KafkaException, TimeoutError):
         return False  # the group is not there yet, or the broker busy
     members = [member for member in found.members if member.assignment.topic_partitions]
-    return found.state == ConsumerGroupState.STABLE and len(members) == len(LEARNERS)
+    return found.state == ConsumerGroupState.STABLE and len(members) == count

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.demo.shortcut import Shortcut
 from tidemill.demo.simulators import condition, inspection, load, pumps, soft_sensor
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.plant_files import read_plant
@@ -34,6 +35,7 @@ class Scenario:
         answer: What is predicted, with its unit.
         step_s: Event time between two readings; None: as fast as they are sent.
         fault: None where the simulator plants none.
+        shortcut: A sensor that people know better than to trust; None where there is none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Scenario:
     simulate: Simulate
     drift: Planted
     fault: Planted | None = None
+    shortcut: Shortcut | None = None
     step_s: float | None = None
 
     @property
@@ -63,10 +66,13 @@ SCENARIOS = {
     for scenario in (
         Scenario(
             name="pumps",
-            about="bearing temperature of six pumps; the answer stands in the event itself",
+            about="bearing temperature of six pumps; a display repeats it, until it misleads",
             answer="Bearing temperature: mean absolute error, degC",
             simulate=pumps.simulate,
             drift=Planted(pumps.DRIFTING, "begins to drift"),
+            shortcut=Shortcut(
+                pumps.MISTRUSTED, pumps.SHORTCUT, pumps.OPERATORS, "all displays show degF"
+            ),
         ),
         Scenario(
             name="soft-sensor",
@@ -75,7 +81,7 @@ SCENARIOS = {
             simulate=soft_sensor.simulate,
             drift=Planted(soft_sensor.DRIFTING, "gets a batch of weaker catalyst"),
             fault=Planted(soft_sensor.FAULTY, "has a stuck pressure transmitter"),
-            step_s=30.0,
+            step_s=10.0,
         ),
         Scenario(
             name="inspection",

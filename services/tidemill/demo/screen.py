@@ -9,19 +9,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tidemill.demo.label_tally import outcome_text
 from tidemill.demo.reasons import ranking_text, reason_text
 from tidemill.demo.truths import NO_LABEL_YET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
     from rich.live import Live
 
     from tidemill.demo.cases import Case
-    from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.scenario import Scenario
-    from tidemill.demo.tally import LabelTally, Tally
+    from tidemill.demo.tally import Tally
 
 LINE_EVERY_S = 2.0
 REASON_EVERY_S = 5.0
@@ -44,23 +44,39 @@ class Rate:
 
 
 class Reasons:
-    """One explanation now and then, and the order of the sensors where it is a new one."""
+    """What is told now and then, in words.
+
+    One explanation, the order of the sensors where it is a new one, one label with what had been
+    predicted, and what a broken sensor does.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._next = 0.0
         self._told: object = None
 
-    def at(self, elapsed_s: float, tally: ExplanationTally | None) -> bool:
+    def at(self, elapsed_s: float, tally: Tally) -> bool:
         """Return whether there is something new to read."""
-        if tally is None or tally.last is None or elapsed_s < self._next:
+        if elapsed_s < self._next:
             return False
-        self._next = elapsed_s + REASON_EVERY_S
-        self.lines = [f"why {reason_text(tally.last)}"]
-        if tally.ranking is not None and tally.ranking is not self._told:
-            self._told = tally.ranking
-            self.lines.append(ranking_text(tally.ranking))
-        return True
+        lines = list(self._found(tally))
+        if lines:
+            self.lines = lines
+            self._next = elapsed_s + REASON_EVERY_S
+        return bool(lines)
+
+    def _found(self, tally: Tally) -> Iterator[str]:
+        reasons, outcome = tally.explanations, tally.labels.last
+        if reasons is not None and reasons.last is not None:
+            yield f"why {reason_text(reasons.last)}"
+            if reasons.ranking is not None and reasons.ranking is not self._told:
+                self._told = reasons.ranking
+                yield ranking_text(reasons.ranking)
+        if outcome is not None:
+            yield f"label of {outcome_text(outcome)}"
+        harm = None if tally.feedback is None else tally.feedback.harm()
+        if harm is not None:
+            yield harm
 
 
 class Screen:
@@ -76,7 +92,7 @@ class Screen:
     def __call__(self, elapsed_s: float) -> None:
         """Show the tally as it is now."""
         rate = self._rate.at(elapsed_s, self._tally.predicted)
-        self._reasons.at(elapsed_s, self._tally.explanations)
+        self._reasons.at(elapsed_s, self._tally)
         head = summary(self._tally, elapsed_s, rate)
         shown = render(self._scenario, self._tally, head, self._reasons.lines)
         self._live.update(shown, refresh=True)
@@ -96,13 +112,15 @@ class Lines:
     def __call__(self, elapsed_s: float) -> None:
         """Print what is new, and the state if it is time."""
         for note in self._tally.notes[self._noted :]:
-            self._console.print(note)
+            self._console.print(note, highlight=False, soft_wrap=True)
         self._noted = len(self._tally.notes)
         rate = self._rate.at(elapsed_s, self._tally.predicted)
         if elapsed_s >= self._next:
             self._next = elapsed_s + LINE_EVERY_S
-            self._console.print(summary(self._tally, elapsed_s, rate), highlight=False)
-        if self._reasons.at(elapsed_s, self._tally.explanations):
+            self._console.print(
+                summary(self._tally, elapsed_s, rate), highlight=False, soft_wrap=True
+            )
+        if self._reasons.at(elapsed_s, self._tally):
             for line in self._reasons.lines:
                 self._console.print(line, highlight=False, soft_wrap=True)
 
@@ -111,11 +129,13 @@ def summary(tally: Tally, elapsed_s: float, rate: float) -> str:
     """Return the state of the demo in one line."""
     labels = tally.labels
     late = f"  labels {labels.sent}, learned {labels.learned}" if labels.sent else ""
+    feedback = tally.feedback
+    heard = f"  feedback {feedback.sent}, answered {len(feedback.final)}" if feedback else ""
     reasons = tally.explanations
     explained = "" if reasons is None else f"  explained {reasons.explained}"
     return (
         f"{elapsed_s:5.0f} s  in {tally.sent}  predicted {tally.predicted}{explained}  "
-        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f}/s{late}"
+        f"dead-lettered {tally.dead_letters}  open {tally.open}  {rate:.0f}/s{late}{heard}"
     )
 
 
@@ -166,42 +186,3 @@ def truth_text(tally: Tally, case: Case) -> str:
     if case.truth is not None:
         return tally.score.true(case.truth)
     return NO_LABEL_YET if case.is_awaited else "-"
-
-
-def balance_sheet(tally: Tally) -> str:
-    """Return what came in and what became of it."""
-    verdict = "balanced" if tally.is_balanced else "NOT balanced"
-    return (
-        f"Balance: {verdict}\n"
-        f"  events in                 {tally.sent:10}\n"
-        f"  predicted                 {tally.predicted:10}\n"
-        f"  dead-lettered             {tally.dead_letters:10}{_reasons(tally.dead)}\n"
-        f"  without an answer         {tally.open:10}\n"
-        f"  predicted twice           {tally.doubled:10}"
-        f"{_explanations(tally.explanations)}{_labels(tally.labels)}"
-    )
-
-
-def _explanations(reasons: ExplanationTally | None) -> str:
-    if reasons is None:
-        return ""
-    return (
-        f"\n  explained                 {reasons.explained:10}\n"
-        f"  not explained             {reasons.missing:10}\n"
-        f"  explained too often       {reasons.surplus:10}"
-    )
-
-
-def _labels(labels: LabelTally) -> str:
-    if not labels.sent:
-        return ""
-    return (
-        f"\n  labels in                 {labels.sent:10}\n"
-        f"  learned                   {labels.learned:10}\n"
-        f"  not taught                {labels.untaught.total():10}{_reasons(labels.untaught)}\n"
-        f"  not learned               {labels.open:10}"
-    )
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return "".join(f"\n    {reason:24}{count:10}" for reason, count in sorted(counts.items()))

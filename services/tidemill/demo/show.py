@@ -1,10 +1,11 @@
-"""The demo itself: send, watch, kill a worker, and hold the promise at the end."""
+"""The demo itself: send, watch, kill workers, and hold the promise at the end."""
 
 from __future__ import annotations
 
 import signal
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,11 +14,13 @@ from rich.live import Live
 from tidemill.contracts.targets import LabelTarget
 from tidemill.demo.feeding import Feed
 from tidemill.demo.happenings import Timeline
-from tidemill.demo.joining import Joiner
-from tidemill.demo.mesh import EXPLAINER, LEARNERS, Mesh
+from tidemill.demo.mesh import EXPLAINER, FEEDBACK, LABELLER, LEARNERS, Mesh
+from tidemill.demo.operators import Operators
 from tidemill.demo.reasons import ExplanationTally
 from tidemill.demo.scores import SCORES
-from tidemill.demo.screen import Lines, Screen, balance_sheet, scores_table
+from tidemill.demo.screen import Lines, Screen, scores_table
+from tidemill.demo.sheet import balance_sheet
+from tidemill.demo.shortcut import FeedbackTally, receipt_text
 from tidemill.demo.tally import Tally
 from tidemill.demo.truths import truths_of
 from tidemill.demo.watching import Watcher
@@ -35,7 +38,17 @@ DRAIN_WITHIN_S = 120.0
 TURN_S = 0.05
 # Where no end is given, what is planted comes as in a demo of this length.
 USUAL_LENGTH_S = 60.0
-FAULT_FROM, FAULT_TO, KILL_AT, KILL_EXPLAINER_AT, DRIFT_AT = 0.2, 0.3, 0.4, 0.5, 0.6
+FAULT_FROM, FAULT_TO, DRIFT_AT = 0.2, 0.3, 0.6
+KILLS = (
+    (0.4, LEARNERS[0], "a learner"),
+    (0.45, LABELLER, "the labeller"),
+    (0.5, EXPLAINER, "the explainer"),
+    (0.55, FEEDBACK, "the feedback processor"),
+)
+# The last one votes when the feedback processor was just killed.
+VOTES_AT = (0.2, 0.23, 0.26, 0.56)
+# Of each asset, a day later: enough of them for two sound ones in every partition that has any.
+READINGS_NEXT_DAY = 6
 
 
 class Show:
@@ -66,14 +79,11 @@ class Show:
             raise ConfigError(problems)
         self._seconds = seconds
         self._rate = rate
-        self._mesh = Mesh(directory, scenario, self._plant.definition.plant)
-        (self._stream,) = self._plant.definition.streams
-        is_explained = self._stream.explanations.which == "all"
-        self._tally = Tally(
-            SCORES[self._stream.kind],
-            truths_of(self._stream),
-            ExplanationTally() if is_explained else None,
-        )
+        (stream,) = self._plant.definition.streams
+        self._has_labels = isinstance(stream.target, LabelTarget)
+        has_work = {"labeller": self._has_labels, "feedback": scenario.shortcut is not None}
+        awaited = [name for name, is_there in has_work.items() if is_there]
+        self._mesh = Mesh(directory, scenario, self._plant.definition.plant, awaited)
         self._console = Console(stderr=True)
         self._is_stopping = False
         length_s = seconds or USUAL_LENGTH_S
@@ -86,13 +96,20 @@ class Show:
             step_us=scenario.step_us(rate),
         )
         self._happenings = scenario.simulate(seed, timeline)
+        self._tally = Tally(
+            SCORES[stream.kind],
+            truths_of(stream),
+            ExplanationTally() if stream.explanations.which == "all" else None,
+            self._feedback(timeline),
+        )
+        self._operators: Operators | None = None
 
     def run(self) -> int:
         """Return 0 if the balance holds and a replay of everything differs in nothing."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         try:
-            self._console.print("Starting Kafka, topics, two learners and an explainer ...")
+            self._console.print("Starting Kafka, topics and the processors ...")
             self._mesh.start()
             self._mesh.await_workers()
             self._send_and_watch()
@@ -103,14 +120,25 @@ class Show:
     def _stop(self, *_: object) -> None:
         self._is_stopping = True
 
+    def _feedback(self, timeline: Timeline) -> FeedbackTally | None:
+        shortcut = self._scenario.shortcut
+        if shortcut is None:
+            return None
+        breaks_us = timeline.time_us(timeline.drift_at)
+        return FeedbackTally(shortcut, breaks_us=breaks_us, drifting=self._scenario.drift.asset)
+
     def _acts(self, length_s: float) -> list[tuple[float, Callable[[], str]]]:
         """Return what happens when, in order, each with what is then noted."""
         fault, drift = self._scenario.fault, self._scenario.drift
         acts: list[tuple[float, Callable[[], str]]] = [
-            (KILL_AT * length_s, lambda: self._kill(LEARNERS[0], "a learner")),
-            (KILL_EXPLAINER_AT * length_s, lambda: self._kill(EXPLAINER, "the explainer")),
-            (DRIFT_AT * length_s, _noted(drift)),
+            (at * length_s, partial(self._kill, worker, what)) for at, worker, what in KILLS
         ]
+        acts.append((DRIFT_AT * length_s, _noted(drift)))
+        shortcut = self._scenario.shortcut
+        if shortcut is not None:
+            votes = zip(VOTES_AT, shortcut.actors, strict=True)
+            acts += [(at * length_s, partial(self._vote, actor)) for at, actor in votes]
+            acts.append((DRIFT_AT * length_s, lambda: shortcut.breaks))
         if fault is not None:
             acts.append((FAULT_FROM * length_s, _noted(fault)))
             acts.append((FAULT_TO * length_s, lambda: f"{fault.asset} is mended"))
@@ -121,12 +149,18 @@ class Show:
         self._mesh.start_worker(worker)
         return f"kill -9 of {what}; started again"
 
+    def _vote(self, actor: str) -> str:
+        assert self._operators is not None
+        return self._operators.vote(actor)
+
     def _send_and_watch(self) -> None:
         bootstrap = self._mesh.broker.bootstrap
         sender = Sender(bootstrap, {})
-        joiner = self._joiner(sender)
-        feed = Feed(self._plant, sender, self._tally, joiner)
-        watcher = Watcher(bootstrap, self._plant.definition.partitions, self._tally, joiner)
+        if self._tally.feedback is not None:
+            self._operators = Operators(sender, self._tally.feedback)
+        feed = Feed(self._plant, sender, self._tally)
+        partitions = self._plant.definition.partitions
+        watcher = Watcher(bootstrap, partitions, self._tally, has_labels=self._has_labels)
         started = time.monotonic()
         try:
             with self._screen() as show:
@@ -134,19 +168,18 @@ class Show:
                     feed.send_until(elapsed * self._rate, self._happenings)
                     self._happen(elapsed)
                     watcher.poll(TURN_S)
+                    self._tell(elapsed)
                     show(elapsed)
                 if self._seconds is not None and not self._is_stopping:
                     self._happen(self._seconds)  # also where the machine stood still meanwhile
+                if self._has_labels:
+                    count = READINGS_NEXT_DAY * len(self._tally.assets)
+                    feed.send_next_day(count, self._happenings)
                 for _ in self._drain(sender, watcher):
-                    show(time.monotonic() - started)
+                    self._tell(elapsed := time.monotonic() - started)
+                    show(elapsed)
         finally:
             watcher.close()
-
-    def _joiner(self, sender: Sender) -> Joiner | None:
-        target = self._stream.target
-        if not isinstance(target, LabelTarget):
-            return None
-        return Joiner(self._stream, target.ttl_s, self._tally, sender.send)
 
     def _is_over(self, elapsed: float) -> bool:
         return self._is_stopping or (self._seconds is not None and elapsed >= self._seconds)
@@ -158,8 +191,15 @@ class Show:
             _, act = self._due.pop(0)
             self._tally.notes.append(f"{elapsed:.0f} s: {act()}")
 
+    def _tell(self, elapsed: float) -> None:
+        """Note the receipts that came."""
+        feedback = self._tally.feedback
+        while feedback is not None and feedback.news:
+            text = receipt_text(feedback.news.popleft())
+            self._tally.notes.append(f"{elapsed:.0f} s: {text}")
+
     def _drain(self, sender: Sender, watcher: Watcher) -> Iterator[None]:
-        """Wait until every event has its answer and why, every label is learned or turned away.
+        """Wait until it is known what became of every event, label and feedback.
 
         Gives up where nothing comes for two minutes.
         """

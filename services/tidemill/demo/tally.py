@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidemill.demo.cases import Answer, Case
+from tidemill.demo.label_tally import LabelTally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,42 +14,10 @@ if TYPE_CHECKING:
     from tidemill.demo.happenings import Reading, Truth
     from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.scores import Score
+    from tidemill.demo.shortcut import FeedbackTally
     from tidemill.demo.truths import Truths
 
 LAST_SHOWN = 8
-
-
-@dataclass(slots=True)
-class LabelTally:
-    """Labels that came on their own topic, and what became of each.
-
-    Attributes:
-        examples: Labels joined and written as examples.
-        untaught: Labels that teach nothing, by reason.
-        set_aside: Examples that the learner refused.
-        steps: Learning steps of each champion by asset, as the ledger has them.
-    """
-
-    sent: int = 0
-    examples: int = 0
-    untaught: Counter[str] = field(default_factory=Counter)
-    set_aside: int = 0
-    steps: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def learned(self) -> int:
-        """Examples that the champions have learned."""
-        return sum(self.steps.values())
-
-    @property
-    def open(self) -> int:
-        """Labels that were neither learned nor turned away yet."""
-        return self.sent - self.untaught.total() - self.learned
-
-    @property
-    def is_balanced(self) -> bool:
-        """Whether in = learned + untaught, each example learned exactly once."""
-        return self.open == 0 and self.set_aside == 0 and self.learned == self.examples
 
 
 class Tally:
@@ -59,13 +27,23 @@ class Tally:
         score: Made for each asset.
         truths: When the truth of an event becomes known.
         explanations: Where every prediction is explained.
+        feedback: Where people have something to say.
+
+    Attributes:
+        set_aside: Instructions that the learner refused.
     """
 
     def __init__(
-        self, score: type[Score], truths: Truths, explanations: ExplanationTally | None = None
+        self,
+        score: type[Score],
+        truths: Truths,
+        explanations: ExplanationTally | None = None,
+        feedback: FeedbackTally | None = None,
     ) -> None:
         self.score = score
         self.explanations = explanations
+        self.feedback = feedback
+        self.set_aside = 0
         self.sent = 0
         self.predicted = 0
         self.doubled = 0
@@ -84,6 +62,7 @@ class Tally:
         self._cases[reading.event_id] = Case(
             reading.event_id,
             reading.asset,
+            reading.time_us,
             is_awaited=truths.is_awaited(reading),
             naive=truths.naive(reading),
         )
@@ -104,6 +83,8 @@ class Tally:
         self.predicted += 1
         if self.explanations is not None:
             self.explanations.note_prediction(record)
+        if self.feedback is not None:
+            self.feedback.note_prediction(record)
         case = self._cases.get(record["event_id"])
         if case is None or case.answer is not None:
             self.doubled += 1
@@ -119,11 +100,27 @@ class Tally:
             return
         if case.truth is not None:
             self.assets[case.asset].note(case)
+            if self.feedback is not None:
+                self.feedback.note_case(case)
         del self._cases[case.event_id]
 
     def note_dead(self, reason: str) -> None:
         """Count one dead letter."""
         self.dead[reason] += 1
+
+    def note_set_aside(self) -> None:
+        """Count one instruction that the learner refused."""
+        self.set_aside += 1
+
+    def note_outcome(self, record: Mapping[str, Any]) -> None:  # Any: as above
+        """Take in a label that was held against its prediction."""
+        self.labels.note_outcome(record)
+        self.note_truth(record["event_id"], record["label"])
+
+    def note_label_aside(self, reason: str, label: Mapping[str, Any]) -> None:  # Any: as above
+        """Take in a label that was dead-lettered: true all the same, where it is the event's."""
+        self.labels.aside[reason] += 1
+        self.note_truth(label["event_id"], label["value"])
 
     @property
     def dead_letters(self) -> int:
@@ -138,20 +135,28 @@ class Tally:
     @property
     def is_settled(self) -> bool:
         """Whether nothing more is to come of what was sent."""
-        return self.open <= 0 and self.labels.open <= 0 and self._is_explained
+        return self.open <= 0 and self.labels.open <= 0 and self._is_explained and self._is_heard
 
     @property
     def is_balanced(self) -> bool:
-        """Whether in = predicted + dead-lettered, none twice; so for labels and explanations."""
-        is_answered = self.open == 0 and self.doubled == 0
-        return is_answered and self.labels.is_balanced and self._is_explained
+        """Whether in = predicted + dead-lettered, none twice; so for labels and the rest."""
+        is_answered = self.open == self.doubled == self.set_aside == 0
+        is_told = self._is_explained and self._is_heard
+        return is_answered and self.labels.is_balanced and is_told
 
     @property
     def _is_explained(self) -> bool:
         return self.explanations is None or self.explanations.is_balanced
 
     @property
+    def _is_heard(self) -> bool:
+        return self.feedback is None or self.feedback.is_balanced
+
+    @property
     def progress(self) -> tuple[int, ...]:
         """Counts of which one rises as long as anything comes."""
         explained = 0 if self.explanations is None else self.explanations.explained
-        return self.predicted, self.dead_letters, self.labels.learned, explained
+        heard = 0 if self.feedback is None else len(self.feedback.final)
+        labels = self.labels
+        told = (labels.learned, labels.joined, labels.outcomes, labels.aside.total())
+        return self.predicted, self.dead_letters, explained, heard, *told

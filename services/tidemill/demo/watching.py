@@ -1,4 +1,4 @@
-"""What the demo reads back: predictions, explanations, dead letters; labels where they come."""
+"""What the demo reads back: all that the processors write, and all that they set aside."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import (
     EVENTS,
     EXPLANATIONS,
+    FEEDBACK,
     IMPORTANCES,
     LABELS,
     LEDGER,
+    OUTCOMES,
     PREDICTIONS,
+    RECEIPTS,
     UPDATES,
 )
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
@@ -21,12 +24,15 @@ from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.failures import check_message_error
 
 if TYPE_CHECKING:
-    from tidemill.demo.joining import Joiner
+    from collections.abc import Callable
+
     from tidemill.demo.tally import Tally
     from tidemill.runtime.clients import RawMessage
 
+    Take = Callable[[RawMessage], None]
+    Record = dict[str, Any]  # Any: the values of an Avro record
+
 BATCH = 2000
-CHAMPION = "/champion"
 
 
 class Watcher:
@@ -34,26 +40,15 @@ class Watcher:
 
     Args:
         partitions: Of every topic.
-        joiner: Given labels and predictions where the plant's labels come on their own topic.
+        has_labels: Whether labels come on their own topic.
     """
 
-    def __init__(
-        self, bootstrap: str, partitions: int, tally: Tally, joiner: Joiner | None
-    ) -> None:
+    def __init__(self, bootstrap: str, partitions: int, tally: Tally, *, has_labels: bool) -> None:
         self._tally = tally
-        self._joiner = joiner
-        self._decoded = {
-            name: codec(name).decode
-            for name in ("Prediction", "Explanation", "Importance", "Label", "LedgerEntry")
-        }
-        topics = [PREDICTIONS, EVENTS + SUFFIX]
-        if tally.explanations is not None:
-            topics += [EXPLANATIONS, IMPORTANCES]
-        if joiner is not None:
-            topics += [LABELS, LEDGER, UPDATES + SUFFIX]
+        self._takes = takes_of(tally, has_labels=has_labels)
         self._reader = KafkaClients(bootstrap).reader()
         self._reader.assign(
-            [TopicPartition(topic, p, 0) for topic in topics for p in range(partitions)]
+            [TopicPartition(topic, p, 0) for topic in self._takes for p in range(partitions)]
         )
 
     def poll(self, timeout_s: float) -> None:
@@ -63,43 +58,41 @@ class Watcher:
             if error is not None:
                 check_message_error(error)
             else:
-                self._take(message)
-
-    def _take(self, message: RawMessage) -> None:
-        match message.topic():
-            case topic if topic == PREDICTIONS:
-                self._prediction(self._decoded["Prediction"](message.value()))
-            case topic if topic == EXPLANATIONS and self._tally.explanations is not None:
-                record = self._decoded["Explanation"](message.value())
-                self._tally.explanations.note_explanation(record)
-            case topic if topic == IMPORTANCES and self._tally.explanations is not None:
-                record = self._decoded["Importance"](message.value())
-                self._tally.explanations.note_ranking(record)
-            case topic if topic == LABELS and self._joiner is not None:
-                position = {
-                    "topic": topic,
-                    "partition": message.partition(),
-                    "offset": message.offset(),
-                }
-                self._joiner.note_label(self._decoded["Label"](message.value()), position)
-            case topic if topic == LEDGER:
-                self._entry(self._decoded["LedgerEntry"](message.value()))
-            case topic if topic == EVENTS + SUFFIX:
-                headers = dict(message.headers() or [])
-                self._tally.note_dead(headers[REASON_HEADER].decode())
-            case _:
-                self._tally.labels.set_aside += 1
-
-    def _prediction(self, record: dict[str, Any]) -> None:  # Any: an Avro record
-        self._tally.note_prediction(record)
-        if self._joiner is not None:
-            self._joiner.note_prediction(record)
-
-    def _entry(self, record: dict[str, Any]) -> None:  # Any: as above
-        for changed in record["models"]:
-            if changed["model"].endswith(CHAMPION):
-                self._tally.labels.steps[changed["asset"]] = changed["version"]
+                self._takes[message.topic()](message)
 
     def close(self) -> None:
         """Close the reader."""
         self._reader.close()
+
+
+def takes_of(tally: Tally, *, has_labels: bool) -> dict[str, Take]:
+    """Return the topics that are read, each with what takes its records in."""
+    takes: dict[str, Take] = {
+        PREDICTIONS: _decoded("Prediction", tally.note_prediction),
+        EVENTS + SUFFIX: lambda message: tally.note_dead(_reason(message)),
+        UPDATES + SUFFIX: lambda _: tally.note_set_aside(),
+    }
+    reasons, labels, feedback = tally.explanations, tally.labels, tally.feedback
+    if reasons is not None:
+        takes[EXPLANATIONS] = _decoded("Explanation", reasons.note_explanation)
+        takes[IMPORTANCES] = _decoded("Importance", reasons.note_ranking)
+    if has_labels:
+        takes[UPDATES] = _decoded("Update", labels.note_joined)
+        takes[OUTCOMES] = _decoded("Outcome", tally.note_outcome)
+        takes[LEDGER] = _decoded("LedgerEntry", labels.note_entry)
+        takes[LABELS + SUFFIX] = lambda message: tally.note_label_aside(
+            _reason(message), codec("Label").decode(message.value())
+        )
+    if feedback is not None:
+        takes[RECEIPTS] = _decoded("Receipt", feedback.note_receipt)
+        takes[FEEDBACK + SUFFIX] = lambda _: feedback.note_set_aside()
+    return takes
+
+
+def _decoded(name: str, note: Callable[[Record], None]) -> Take:
+    decode = codec(name).decode
+    return lambda message: note(decode(message.value()))
+
+
+def _reason(message: RawMessage) -> str:
+    return dict(message.headers() or [])[REASON_HEADER].decode()

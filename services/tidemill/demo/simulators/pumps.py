@@ -1,9 +1,10 @@
-"""Six pumps whose bearing temperature follows from the other sensors; one of them drifts."""
+"""Six pumps whose bearing temperature follows from other sensors; one drifts, displays mislead."""
 
 from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ ASSETS = tuple(
     f"bottling-east/{area}/pump-{n}" for area in ("filling", "rinsing") for n in (1, 2, 3)
 )
 DRIFTING = ASSETS[2]
+MISTRUSTED = ASSETS[0]
+SHORTCUT = "display"
+OPERATORS = ("ann", "bela", "carla", "dimitri")
 BLEMISHES = Blemishes("ambient", "vibration", "load", 900.0)
 
 
@@ -27,13 +31,21 @@ def simulate(seed: int, timeline: Timeline) -> Iterator[Happening]:
 
     The bearing temperature follows load, speed, vibration and ambient temperature linearly with
     noise of 0.5 degC. After the drift one pump's bearing heats four times as much with vibration.
+    A display at each pump shows its temperature within 0.2 degC; at the drift all are switched to
+    degrees Fahrenheit.
     """
     rng = random.Random(seed)
+    displays = random.Random(f"displays {seed}")
     for n in count():
         asset = ASSETS[n % len(ASSETS)]
         is_drifting = asset == DRIFTING and timeline.is_drifting(n)
         reading = _reading(rng, n, asset, (timeline.time_us(n), is_drifting))
-        yield BLEMISHES.on(reading, rng)
+        assert isinstance(reading.truth, float)
+        shown = reading.truth + displays.gauss(0, 0.2)
+        if timeline.is_drifting(n):
+            shown = 1.8 * shown + 32
+        record = {**reading.record, SHORTCUT: shown}
+        yield BLEMISHES.on(replace(reading, record=record), rng)
 
 
 def _reading(rng: random.Random, n: int, asset: str, state: tuple[int, bool]) -> Reading:
