@@ -39,3 +39,28 @@ def prediction(number: int, value: float | None = None, **fields: Any) -> dict[s
         "quality": [],
         **fields,
     }
+
+
+def outcome(number: int, label: float, **fields: Any) -> dict[str, Any]:
+    """Return what became of the prediction of `e<number>`, which was 4, hours later."""
+    return {
+        "event_id": f"e{number}",
+        "asset": ASSET,
+        "version": 7,
+        "predicted": 4.0,
+        "label": label,
+        "error": abs(label - 4.0),
+        "delay_s": 9_000.0,
+        **fields,
+    }
+
+
+def joined(*quality: str) -> dict[str, Any]:
+    """Return the instruction that a label became, of an event with these flags."""
+    return {"stored": {"quality": list(quality)}}
+
+
+def receipt(feedback_id: str, status: str, **fields: Any) -> dict[str, Any]:
+    """Return the receipt of a feedback."""
+    known = {"asset": ASSET, "reason": None, "effect": None, "feature": None, "version": None}
+    return {"feedback_id": feedback_id, "status": status, **known, **fields}

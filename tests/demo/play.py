@@ -1,35 +1,56 @@
-"""A scenario through the fold in memory: the demo's own pieces without a broker."""
+"""A scenario through the processors in memory: the demo's own pieces without a broker."""
 
 from __future__ import annotations
 
 from itertools import islice
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
-from tidemill.contracts.targets import LabelTarget
-from tidemill.contracts.topics import EVENTS, LABELS, PREDICTIONS, UPDATES
-from tidemill.demo.encoding import Encoder
+from tidemill.contracts.topics import (
+    EVENTS,
+    FEEDBACK,
+    LABELS,
+    PREDICTIONS,
+    UPDATES,
+)
+from tidemill.demo.feeding import Feed
 from tidemill.demo.happenings import Reading, Timeline
-from tidemill.demo.joining import Joiner
+from tidemill.demo.operators import Operators
 from tidemill.demo.reasons import ExplanationTally
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import SCORES
+from tidemill.demo.shortcut import FeedbackTally
 from tidemill.demo.tally import Tally
 from tidemill.demo.truths import truths_of
+from tidemill.demo.watching import takes_of
 from tidemill.fold.applying import Fold
 from tidemill.fold.explaining import Explaining
 from tidemill.fold.terms import Terms
-from tidemill.kernel.deadletters import REASON_HEADER
+from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.records import Message
+from tidemill.processors.feedback.cases import Case
+from tidemill.processors.feedback.processor import Feedback
+from tidemill.processors.feedback.trust import Limits
+from tidemill.processors.labeller.streams import label_streams
+from tidemill.processors.labeller.task import Labeller
+from tidemill.processors.labeller.trail import Chunk, Starts, Trail
+from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from tidemill.demo.happenings import Happening, LabResult
+    from tidemill.contracts.definition import PlantDefinition
+    from tidemill.contracts.stream import StreamDefinition
+    from tidemill.demo.happenings import Happening
     from tidemill.demo.scenario import Scenario
+    from tidemill.kernel.records import Emit
+    from tidemill.processors.feedback.saying import Said
 
 READINGS = 6_000
 SEED = 7
+MINUTE_MS = 60_000
+REST_EVERY = 50
 
 
 def timeline(scenario: Scenario, readings: int = READINGS) -> Timeline:
@@ -54,76 +75,127 @@ def readings(name: str, count: int = READINGS) -> list[Reading]:
 
 
 class Play:
-    """Plays a scenario; `tally` and `set_aside` say what came of it."""
+    """Plays a scenario on one partition; `tally` and `set_aside` say what came of it."""
 
-    def __init__(self, name: str, *, explains: bool = False) -> None:
-        plant = SCENARIOS[name].read()
+    def __init__(self, name: str, *, explains: bool = False, count: int = READINGS) -> None:
+        scenario = SCENARIOS[name]
+        plant = scenario.read()
         (self.stream,) = plant.definition.streams
+        times = timeline(scenario, count)
+        feedback = None
+        if scenario.shortcut is not None:
+            breaks_us = times.time_us(times.drift_at)
+            feedback = FeedbackTally(
+                scenario.shortcut, breaks_us=breaks_us, drifting=scenario.drift.asset
+            )
         self._explaining = Explaining() if explains else None
         self.tally = Tally(
             SCORES[self.stream.kind],
             truths_of(self.stream),
             ExplanationTally() if explains else None,
+            feedback,
         )
         self.set_aside: list[str] = []
         self.predictions: list[dict[str, Any]] = []
         self.explanations: list[dict[str, Any]] = []
-        self._encoder = Encoder(plant)
+        self.feed = Feed(plant, self, self.tally)  # type: ignore[arg-type]  # sends like a Sender
+        self.operators = Operators(self, feedback) if feedback else None  # type: ignore[arg-type]  # as above
         terms = Terms(plant.definition, plant.writer_schemas)
         self._fold = Fold(terms, 0, witness=self._explaining)
-        self._offsets = dict.fromkeys((EVENTS, UPDATES, LABELS), 0)
-        self._decode = codec("Prediction").decode
-        target = self.stream.target
-        self._joiner = None
-        if isinstance(target, LabelTarget):
-            self._joiner = Joiner(self.stream, target.ttl_s, self.tally, self._send)
+        self._labeller = _labeller(plant.definition)
+        self._feedback = Feedback(0, plant.definition, _Cases(self.predictions), Limits())
+        self._takes = takes_of(self.tally, has_labels=self._labeller is not None)
+        self._offsets: dict[str, int] = {}
 
-    def run(self, happenings: Iterator[Happening]) -> None:
-        """Let everything happen, each record folded at once."""
-        for happening in happenings:
-            if isinstance(happening, Reading):
-                self._read(happening)
-            else:
-                self._label(happening)
+    def run(self, happenings: Iterable[Happening]) -> None:
+        """Let everything happen, each record worked off at once."""
+        for number, happening in enumerate(happenings):
+            self.feed.send(happening)
+            if number % REST_EVERY == 0:
+                self.rest()
 
-    def _read(self, reading: Reading) -> None:
-        self.tally.note_sent(reading)
-        if self._joiner is not None:
-            self._joiner.note_sent(reading)
-        self._send(EVENTS, key=reading.asset, value=self._encoder.encode(reading))
+    def rest(self) -> None:
+        """Let the labeller forget what is over."""
+        if self._labeller is not None:
+            positions = {topic: self._offsets.get(topic, 0) for topic in (PREDICTIONS, LABELS)}
+            for emit in self._labeller.rest(positions, ()):
+                self._written(emit)
 
-    def _label(self, result: LabResult) -> None:
-        assert self._joiner is not None
-        self.tally.labels.sent += 1
-        record = {
-            "event_id": result.event_id,
-            "asset": result.asset,
-            "value": result.value,
-            "revision": 0,
-            "time": result.time_us,
-        }
-        self._joiner.note_label(record, self._next(LABELS))
+    def note_steps(self) -> None:
+        """Note how far the champions have come, as the last predictions say."""
+        for record in self.predictions:
+            self.tally.labels.steps[record["asset"]] = record["version"]
 
-    def _next(self, topic: str) -> dict[str, object]:
-        offset = self._offsets[topic]
-        self._offsets[topic] += 1
-        return {"topic": topic, "partition": 0, "offset": offset}
+    def send(self, topic: str, *, key: str, value: bytes, partition: int | None = None) -> None:
+        """Have one record worked off; see `tidemill.runtime.sending.Sender`."""
+        assert partition in {None, 0}
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        time_ms = len(self.predictions) * MINUTE_MS
+        message = Message(topic, 0, offset, key.encode(), value, (), time_ms)
+        for emit in self._worked_off(message):
+            self._written(emit)
 
-    def _send(self, topic: str, *, key: str, value: bytes) -> None:
-        offset = self._next(topic)["offset"]
-        assert isinstance(offset, int)
-        for emit in self._fold.apply([Message(topic, 0, offset, key.encode(), value)], offset):
-            if emit.topic != PREDICTIONS:
-                self.set_aside.append(emit.topic)
-                self.tally.note_dead(dict(emit.headers)[REASON_HEADER].decode())
-                continue
-            record = self._decode(emit.value)
-            self.predictions.append(record)
-            self.tally.note_prediction(record)
-            if self._joiner is not None:
-                self._joiner.note_prediction(record)
-        if self._explaining is not None and self.tally.explanations is not None:
-            for emit in self._explaining.take():
-                reason = codec("Explanation").decode(emit.value)
-                self.explanations.append(reason)
-                self.tally.explanations.note_explanation(reason)
+    def _worked_off(self, message: Message) -> Iterable[Emit]:
+        match message.topic:
+            case topic if topic in {EVENTS, UPDATES}:
+                return self._fold.apply([message], message.offset)
+            case topic if topic == FEEDBACK:
+                return self._feedback.process_batch([message])
+            case topic if self._labeller is not None and topic in {PREDICTIONS, LABELS}:
+                return self._labeller.process_batch([message])
+        return ()
+
+    def _written(self, emit: Emit) -> None:
+        if emit.topic.endswith(SUFFIX):
+            self.set_aside.append(emit.topic)
+        if emit.topic in self._takes:
+            message = SimpleNamespace(value=lambda: emit.value, headers=lambda: emit.headers)
+            self._takes[emit.topic](message)
+        if emit.topic == PREDICTIONS:
+            self.predictions.append(codec("Prediction").decode(emit.value))
+            self._explain()
+        assert emit.value is not None
+        self.send(emit.topic, key=(emit.key or b"").decode(), value=emit.value)
+
+    def _explain(self) -> None:
+        if self._explaining is None or self.tally.explanations is None:
+            return
+        for emit in self._explaining.take():
+            reason = codec("Explanation").decode(emit.value)
+            self.explanations.append(reason)
+            self.tally.explanations.note_explanation(reason)
+
+
+class _Cases:
+    """Finds cases among what was predicted; see `tidemill.processors.feedback.cases.Cases`."""
+
+    def __init__(self, predictions: list[dict[str, Any]]) -> None:
+        self._predictions = predictions
+
+    def find(self, said: Said) -> Case:
+        """Return the case on the event that is named."""
+        assert said.event is not None
+        wanted = said.event._asdict()
+        (found,) = (each for each in self._predictions if each["source"] == wanted)
+        return Case(found)
+
+    def features(self, _case: Case, stream: StreamDefinition) -> dict[str, Any]:  # Any: as learned
+        """Return a case in which every sensor reads the same."""
+        return {feature.name: 50.0 for feature in stream.features}
+
+    def is_known(self, _partition: int, _asset: str, _stream: str) -> bool:
+        """Return True: all assets are predicted."""
+        return True
+
+
+def _labeller(definition: PlantDefinition) -> Labeller | None:
+    streams = label_streams(definition)
+    if not streams:
+        return None
+    store = MemoryPending(1, sorted(streams))
+    store.remembered = 0
+    generation = store.generation()
+    store.finish(generation, 0, 0, 0)
+    trail = Trail([Chunk(Starts(0, 0, 0, 0))])
+    return Labeller(store, (generation, 0), streams, trail=trail, ends=lambda: (0, 0))

@@ -12,7 +12,7 @@ import pytest
 
 from cli.command import MISCONFIGURED, run
 from tidemill.demo import show
-from tidemill.demo.mesh import EXPLAINER, LEARNERS
+from tidemill.demo.mesh import EXPLAINER, FEEDBACK, LABELLER, LEARNERS
 from tidemill.demo.scenario import DEFAULT, SCENARIOS
 from tidemill.demo.show import Show
 from tidemill.kernel.errors import ConfigError
@@ -69,10 +69,22 @@ def test_what_is_due_happens_also_where_the_machine_stood_still_meanwhile(
     )
     monkeypatch.setattr(made, "_mesh", mesh)
     for name in ("Sender", "Watcher", "Feed"):
-        monkeypatch.setattr(show, name, lambda *_: quiet)
+        monkeypatch.setattr(show, name, lambda *_, **__: quiet)
     hours = count(step=3_600)
     monkeypatch.setattr(show, "time", SimpleNamespace(monotonic=lambda: next(hours)))
 
     made._send_and_watch()
 
-    assert killed == [LEARNERS[0], EXPLAINER]
+    assert killed == [LEARNERS[0], LABELLER, EXPLAINER, FEEDBACK]
+    assert sum("finds no prediction to judge" in note for note in made._tally.notes) == 4
+    assert any(note.endswith("all displays show degF") for note in made._tally.notes)
+
+
+def test_nobody_waits_for_a_redis_or_a_processor_that_has_no_work(tmp_path: Path) -> None:
+    def mesh_of(name: str) -> tuple[bool, set[str]]:
+        mesh = Show(tmp_path / "demo", SCENARIOS[name], seconds=6.0, rate=10.0, seed=1)._mesh
+        return mesh.redis is not None, {group.rpartition(".")[2] for group in mesh._members}
+
+    assert mesh_of("pumps") == (False, {"learner", "feedback"})
+    assert mesh_of("soft-sensor") == (True, {"learner", "labeller"})
+    assert mesh_of("load") == (False, {"learner"})

@@ -15,7 +15,8 @@ from demo.test_books import KNOWN, stream
 from tidemill.demo.reasons import ExplanationTally, ranking_text, reason_text
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import RegressionScore
-from tidemill.demo.screen import REASON_EVERY_S, Lines, balance_sheet, summary
+from tidemill.demo.screen import REASON_EVERY_S, Lines, summary
+from tidemill.demo.sheet import balance_sheet
 from tidemill.demo.tally import Tally
 from tidemill.demo.truths import truths_of
 

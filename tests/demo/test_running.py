@@ -1,4 +1,4 @@
-"""Whole runs of the demo as a process: Kafka, all workers, two kills, the balance, the replay."""
+"""Whole runs of the demo as a process: all workers, four kills, the balance, the replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _counted(sheet: str, what: str) -> int:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "pumps"])
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_ends_balanced_and_replays_without_a_difference(
     name: str, tmp_path: Path
 ) -> None:
@@ -39,11 +39,19 @@ def test_a_scenario_ends_balanced_and_replays_without_a_difference(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Balance: balanced" in done.stdout
     assert "replay: 0 differences" in done.stdout
-    assert "kill -9 of a learner" in done.stderr
-    assert "kill -9 of the explainer" in done.stderr
+    for worker in ("a learner", "the labeller", "the explainer", "the feedback processor"):
+        assert f"kill -9 of {worker}; started again" in done.stderr
     explained, predicted = (_counted(done.stdout, what) for what in ("explained", "predicted"))
     assert explained == predicted > 0
     replayed = re.findall(r"([\d,]+) explanations", done.stdout)
     assert sum(int(count.replace(",", "")) for count in replayed) == explained
     assert "\nwhy " in done.stderr
     assert ("labels in" in done.stdout) is (name == "soft-sensor")
+    assert ("\nlabel of " in done.stderr) is (name == "soft-sensor")
+    if name == "soft-sensor":
+        ways = ("joined to a prediction", "labels set aside")
+        assert _counted(done.stdout, "labels in") == sum(_counted(done.stdout, w) for w in ways) > 0
+    assert ("feedback in" in done.stdout) is (SCENARIOS[name].shortcut is not None)
+    if name == "pumps":
+        feedback = [_counted(done.stdout, f"feedback {what}") for what in ("in", "without receipt")]
+        assert feedback == [_counted(done.stdout, "with its final receipt"), 0]

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from demo.given import ASSET, prediction, reading
-from demo.play import Play, happenings
+from demo.given import ASSET, outcome, prediction, reading
 from demo.test_books import KNOWN, LATE, tally
 from tidemill.contracts.targets import FieldTarget
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import AnomalyScore, ClassScore, RegressionScore
-from tidemill.demo.screen import balance_sheet, last_table, render, summary, truth_text
+from tidemill.demo.screen import Reasons, last_table, render, summary, truth_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from tidemill.demo.tally import Tally
 
 
 def text(shown: RenderableType) -> str:
@@ -89,41 +86,16 @@ def test_a_scenario_marks_the_assets_in_which_something_is_planted(name: str) ->
     assert scenario.fault is None or f"{scenario.fault.asset} (faulty)" in shown
 
 
-def counted(sheet: str) -> dict[str, int]:
-    """Return the numbers of a balance sheet by what they count."""
-    found = re.findall(r"^ +(.*?) +(-?\d+)$", sheet, re.MULTILINE)
-    return {name: int(number) for name, number in found}
+def test_what_came_of_a_late_label_is_told_now_and_then() -> None:
+    books = tally(RegressionScore, LATE)
+    told = Reasons()
+    assert not told.at(0.0, books)
+    books.labels.note_outcome(outcome(3, 6.0))
 
-
-def played() -> Tally:
-    play = Play("soft-sensor")
-    play.run(happenings("soft-sensor", 2_000))
-    labels = play.tally.labels
-    labels.steps["all"] = labels.examples
-    return play.tally
-
-
-def test_the_sheet_balances_events_and_labels() -> None:
-    books = played()
-    sheet = balance_sheet(books)
-    counts = counted(sheet)
-
-    assert sheet.startswith("Balance: balanced\n")
-    assert counts["events in"] == counts["predicted"] + counts["dead-lettered"]
-    assert counts["labels in"] == counts["learned"] + counts["not taught"] > 200
-    assert counts["not taught"] == counts["later than the ttl"] + counts["of a flagged event"]
-    assert "learned" in summary(books, 1.0, 2.0)
-
-
-def test_the_sheet_says_what_is_missing() -> None:
-    books = played()
-    books.labels.steps["all"] -= 1
-
-    sheet = balance_sheet(books)
-    assert sheet.startswith("Balance: NOT balanced\n")
-    assert counted(sheet)["not learned"] == 1
-
-
-def test_a_sheet_without_labels_has_no_word_of_them() -> None:
-    books = tally(RegressionScore, KNOWN)
-    assert "label" not in balance_sheet(books) + summary(books, 1.0, 2.0)
+    assert told.at(1.0, books)
+    assert told.lines == [
+        f"label of e3 of {ASSET}: version 7 had predicted 4.00, 2.5 h later the label says 6.00, "
+        "error 2.00"
+    ]
+    assert not told.at(5.9, books)
+    assert told.at(6.0, books)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, LABELS
 from tidemill.demo.encoding import Encoder
-from tidemill.demo.happenings import DAY_US, Reading
+from tidemill.demo.happenings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,17 @@ class Feed:
     def send_until(self, readings: float, happenings: Iterator[Happening]) -> None:
         """Send until so many readings were sent."""
         while self._tally.sent < readings:
-            happening = next(happenings)
-            if isinstance(happening, Reading):
-                self._send_reading(happening)
-            else:
-                self._send_label(happening)
+            self.send(next(happenings))
 
-    def send_next_day(self, readings: int, happenings: Iterator[Happening]) -> None:
-        """Send a few readings of a day later, of which no sample is taken.
+    def send(self, happening: Happening) -> None:
+        """Send one reading, or what a laboratory found."""
+        if isinstance(happening, Reading):
+            self._send_reading(happening)
+        else:
+            self._send_label(happening)
+
+    def send_later(self, readings: int, happenings: Iterator[Happening], after_us: int) -> None:
+        """Send a few readings of so much later, of which no sample is taken.
 
         They carry event time past all that labels may still wait for.
         """
@@ -47,7 +50,7 @@ class Feed:
         while self._tally.sent < until:
             happening = next(happenings)
             if isinstance(happening, Reading):
-                time_us = happening.time_us + DAY_US
+                time_us = happening.time_us + after_us
                 record = {**happening.record, self._times[happening.stream]: time_us}
                 later = replace(happening, time_us=time_us, record=record, is_sampled=False)
                 self._send_reading(later)

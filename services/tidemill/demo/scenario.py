@@ -81,7 +81,7 @@ SCENARIOS = {
             simulate=soft_sensor.simulate,
             drift=Planted(soft_sensor.DRIFTING, "gets a batch of weaker catalyst"),
             fault=Planted(soft_sensor.FAULTY, "has a stuck pressure transmitter"),
-            step_s=10.0,
+            step_s=30.0,
         ),
         Scenario(
             name="inspection",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from math import isnan, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -115,19 +116,23 @@ class FeedbackTally:
         """Whether each has its final receipt, and no receipt is of anything else."""
         return self.final.keys() == self._sent and self.set_aside == 0
 
+    def errors_since(self) -> tuple[float, float]:
+        """Return the mean errors since the sensor broke, of the asset and of the others; or NaN."""
+        own = self.shortcut.asset
+        mine = self._errors.get(own, [])
+        others = [each for name, errors in self._errors.items() if name != own for each in errors]
+        return fmean(mine or [nan]), fmean(others or [nan])
+
     def harm(self) -> str | None:
         """Return what the broken sensor did to those that use it; None before it broke."""
-        asset, sensor = self.shortcut.asset, self.shortcut.sensor
-        mine = self._errors.get(asset)
-        others = [
-            error for name, errors in self._errors.items() if name != asset for error in errors
-        ]
-        if not mine or not others:
+        mine, others = self.errors_since()
+        if isnan(mine + others):
             return None
+        asset, sensor = self.shortcut.asset, self.shortcut.sensor
         without = f"{asset} ({sensor} vetoed)" if self.veto is not None else asset
         return (
-            f"since {self.shortcut.breaks}, mean error of the next {COMPARED} or less: "
-            f"{fmean(mine):.2f} at {without}, {fmean(others):.2f} at the others"
+            f"{self.shortcut.breaks}: mean error of the first {COMPARED} readings since then "
+            f"{mine:.2f} at {without}, {others:.2f} at the others"
         )
 
 

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from tidemill.contracts.targets import LabelTarget
 from tidemill.demo.feeding import Feed
-from tidemill.demo.happenings import Timeline
+from tidemill.demo.happenings import DAY_US, Timeline
 from tidemill.demo.mesh import EXPLAINER, FEEDBACK, LABELLER, LEARNERS, Mesh
 from tidemill.demo.operators import Operators
 from tidemill.demo.reasons import ExplanationTally
@@ -47,8 +47,10 @@ KILLS = (
 )
 # The last one votes when the feedback processor was just killed.
 VOTES_AT = (0.2, 0.23, 0.26, 0.56)
-# Of each asset, a day later: enough of them for two sound ones in every partition that has any.
-READINGS_NEXT_DAY = 6
+# Labels that waited in vain are given up once event time is twice their ttl ahead: readings of
+# some days later end the wait, of each asset enough for two sound ones in its partition.
+READINGS_LATER = 6
+LATER_US = 3 * DAY_US
 
 
 class Show:
@@ -173,8 +175,8 @@ class Show:
                 if self._seconds is not None and not self._is_stopping:
                     self._happen(self._seconds)  # also where the machine stood still meanwhile
                 if self._has_labels:
-                    count = READINGS_NEXT_DAY * len(self._tally.assets)
-                    feed.send_next_day(count, self._happenings)
+                    count = READINGS_LATER * len(self._tally.assets)
+                    feed.send_later(count, self._happenings, LATER_US)
                 for _ in self._drain(sender, watcher):
                     self._tell(elapsed := time.monotonic() - started)
                     show(elapsed)

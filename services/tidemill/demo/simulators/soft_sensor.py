@@ -34,7 +34,7 @@ def simulate(seed: int, timeline: Timeline) -> Iterator[Happening]:
     """Yield readings round the reactors and, in the order of event time, results of samples.
 
     Every fifth reading of a reactor is sampled; the result comes two to four hours later, now and
-    then after more than the eight hours of the definition, and 3 % get lost. After the drift a
+    then after more than the day of the definition, and 3 % get lost. After the drift a
     batch of weaker catalyst makes one reactor's product a third more viscous at equal readings.
     The sensor fault is a pressure transmitter that keeps its last value.
     """
@@ -59,7 +59,7 @@ def simulate(seed: int, timeline: Timeline) -> Iterator[Happening]:
 
 
 def _result(rng: random.Random, sampled: Reading, viscosity: float) -> LabResult:
-    hours = rng.uniform(9, 12) if rng.random() < SHARE_TOO_LATE else rng.triangular(2, 4, 2.5)
+    hours = rng.uniform(25, 30) if rng.random() < SHARE_TOO_LATE else rng.triangular(2, 4, 2.5)
     measured = round(viscosity * (1 + rng.gauss(0, 0.01)), 1)
     return LabResult(
         sampled.event_id, sampled.asset, sampled.time_us + int(hours * HOUR_US), measured
