@@ -21,7 +21,7 @@ help: ## This list.
 		while IFS='|' read -r name about; do printf '  make %-10s %s\n' "$$name" "$$about"; done
 	@echo '  ARGS="..." passes flags on; PYTHON=python3.12 makes the environment with another Python.'
 
-demo: $(READY) ## Kafka, learners and a simulated plant: ARGS="--seconds 40" ends by itself.
+demo: $(READY) ## Kafka, all processors and a simulated plant: ARGS="--seconds 40" ends by itself.
 	@$(BIN)/tidemill demo $(ARGS)
 
 test: $(READY_DEV) ## All tests, those on a real broker among them; ARGS goes to pytest.

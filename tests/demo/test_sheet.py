@@ -9,8 +9,10 @@ import pytest
 
 from demo.given import ASSET, joined, outcome, prediction, reading, receipt
 from demo.test_books import KNOWN, LATE, tally
+from demo.test_screen import text
+from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import RegressionScore
-from tidemill.demo.screen import summary
+from tidemill.demo.screen import render, summary
 from tidemill.demo.sheet import balance_sheet
 from tidemill.demo.shortcut import FeedbackTally, Shortcut
 from tidemill.demo.tally import Tally
@@ -142,6 +144,8 @@ def test_a_demo_settles_only_when_every_feedback_has_its_final_receipt() -> None
     assert (counts["APPLIED"], counts["COUNTED"], counts["feedback without receipt"]) == (1, 1, 0)
     assert [each["feedback_id"] for each in feedback.news] == ["a", "b"]
     assert "feedback 2, answered 2" in summary(books, 1.0, 2.0)
+    shown = text(render(SCENARIOS["pumps"], books, "head"))
+    assert "b: APPLIED: veto of display at" in shown
 
 
 def test_feedback_that_is_set_aside_or_a_receipt_of_nothing_is_no_balance() -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tidemill.demo.label_tally import outcome_text
 from tidemill.demo.reasons import ranking_text, reason_text
+from tidemill.demo.shortcut import receipt_text
 from tidemill.demo.truths import NO_LABEL_YET
 
 if TYPE_CHECKING:
@@ -142,7 +143,9 @@ def summary(tally: Tally, elapsed_s: float, rate: float) -> str:
 def render(scenario: Scenario, tally: Tally, head: str, reasons: Sequence[str] = ()) -> Group:
     """Return the whole screen."""
     notes = Text("\n".join(tally.notes[-3:]), style="yellow")
-    why = Text("\n".join(reasons), style="cyan")
+    veto = None if tally.feedback is None else tally.feedback.veto
+    told = reasons if veto is None else [receipt_text(veto), *reasons]
+    why = Text("\n".join(told), style="cyan")
     panel = Panel(
         Group(Text(head, style="bold"), notes, why), title=f"Tidemill demo: {scenario.name}"
     )
