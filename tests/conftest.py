@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.quick_java import quick_java
+from local.steady import STEADY
 from tidemill.local.kafka import running
 from tidemill.local.redis import redis_running
 from tidemill.local.registry import registry_running
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 
     from tidemill.local.kafka import EmbeddedKafka
     from tidemill.local.redis import EmbeddedRedis
+
+# No example may fail for being slow, nor another run draw others: `--hypothesis-profile=default`
+# draws anew.
+settings.register_profile(
+    "same on every machine",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same on every machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +43,7 @@ def java(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """One real broker for the whole run; tests share it, so each takes topics of its own."""
-    with running(tmp_path_factory.mktemp("broker")) as kafka:
+    with running(tmp_path_factory.mktemp("broker"), settings=STEADY) as kafka:
         yield kafka
 
 

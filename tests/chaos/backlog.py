@@ -55,11 +55,13 @@ class Backlog(NamedTuple):
         events: Predicted while nobody explains.
         rate: Events a second while the learner is watched.
         watch_s: For how long it is watched without an explainer, and at least with one.
+        lag_s: Of input at that rate, what the learner may lag at most meanwhile.
     """
 
     events: int
     rate: float
     watch_s: float
+    lag_s: float = LAG_S
 
 
 def work_off(scene: Scene, size: Backlog) -> Figures:
@@ -72,7 +74,12 @@ def work_off(scene: Scene, size: Backlog) -> Figures:
     scene.explainers.end()
     before = len(scene.explained)
     watched_from = time.monotonic()
-    alone = watch(scene, size.rate, lambda: time.monotonic() - watched_from < size.watch_s)
+    alone = watch(
+        scene,
+        size.rate,
+        lambda: time.monotonic() - watched_from < size.watch_s,
+        most=size.events,
+    )
     fast_alone = _rate(scene, size.events - (len(scene.predicted) - before))
     backlog = len(scene.predicted) - before
     scene.explainers.start(*EXPLAINERS)
@@ -96,8 +103,8 @@ def work_off(scene: Scene, size: Backlog) -> Figures:
     scene.await_all()
     elapsed_s = (caught_up or [time.monotonic()])[0] - begun
     explained = backlog + burst + beside.events
-    check_lag(alone, size.rate)
-    check_lag(beside, size.rate)
+    check_lag(alone, size.rate, size.lag_s)
+    check_lag(beside, size.rate, size.lag_s)
     peaks = [worker.peak_bytes() for worker in scene.explainers.up()]
     return {
         "backlog": f"{backlog:,} predictions made while no explainer ran",
@@ -122,9 +129,11 @@ def _rate(scene: Scene, count: int) -> float:
     return count / (time.monotonic() - begun)
 
 
-def watch(scene: Scene, rate: float, goes_on: Callable[[], bool]) -> Calm:
+def watch(
+    scene: Scene, rate: float, goes_on: Callable[[], bool], *, most: int | None = None
+) -> Calm:
     """Write events at a rate for as long as asked; look at the learners meanwhile."""
-    feed = scene.pace(rate)
+    feed = scene.pace(rate, most)
     lags: list[int] = []
     used_s = _processor_s(scene)
     try:
@@ -145,13 +154,13 @@ def _processor_s(scene: Scene) -> float:
     return sum(worker.processor_s() for worker in scene.mesh.up())
 
 
-def check_lag(calm: Calm, rate: float) -> None:
+def check_lag(calm: Calm, rate: float, lag_s: float = LAG_S) -> None:
     """Hold that learners kept up with their input.
 
     Raises:
         BrokenPromiseError: They did not.
     """
     most = max(calm.lags, default=None)
-    if most is None or most > LAG_S * rate:
-        msg = f"{EVENTS}: learners must lag by {LAG_S:g} s at most at {rate:g} a second, was {most}"
+    if most is None or most > lag_s * rate:
+        msg = f"{EVENTS}: learners must lag by {lag_s:g} s at most at {rate:g} a second, was {most}"
         raise BrokenPromiseError(msg)

@@ -25,6 +25,7 @@ EXPLAINERS = ("e0", "e1")
 REACHED_WITHIN_S = 1_800.0
 BACK_WITHIN_S = 300.0
 LOOK_S = 0.02
+FURTHER = 40
 
 
 class Restart(NamedTuple):
@@ -69,9 +70,10 @@ class Scene:
         feed.write(islice(self._records, count))
         self.written += feed.finish()[EVENTS]
 
-    def pace(self, rate: float) -> PacedFeed:
+    def pace(self, rate: float, most: int | None = None) -> PacedFeed:
         """Begin to write events at a rate; `paced` takes note of them when it is finished."""
-        return PacedFeed(self.mesh.bootstrap, self._records, rate=rate, at_least=0)
+        records = islice(self._records, most)
+        return PacedFeed(self.mesh.bootstrap, records, rate=rate, at_least=0)
 
     def paced(self, feed: PacedFeed) -> int:
         """End such a feed; return how many it wrote."""
@@ -147,7 +149,10 @@ class Scene:
             self.explainers.check()
             owned = worker.assigned()
             found = [arrivals.first_after(number, wall_ms) for number in owned]
-            return min((moment for moment in found if moment is not None), default=None)
+            back = min((moment for moment in found if moment is not None), default=None)
+            if back is None and owned and len(arrivals) >= self.written:
+                self.write(FURTHER)  # while it was down another had its partitions, and did it all
+            return back
 
         def what() -> str:
             return f"a record of {worker.name} after a kill: {worker.said()}"

@@ -171,9 +171,10 @@ def run_fleet(
         lives = [watched.kill() for _ in range(size.kills)]
         watched.finish()
         tail.close()
+        states.take_all(mesh.read(SNAPSHOTS))
         found = strike_balance(mesh).predictions
-        restored = list(watched.worker.told("restored", all_lives=True))[-PARTITIONS:]
-    check_models(sum(line["models"] for line in restored), size.assets)
+        restored = {line["partition"]: line["models"] for line in watched.worker.told("restored")}
+    check_models(sum(restored.values()), size.assets)
     return Run(
         first=first,
         in_shifts=in_shifts,

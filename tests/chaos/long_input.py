@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from itertools import chain, islice, repeat
+from functools import partial
+from itertools import chain, islice, pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
 from chaos.balance import strike_balance
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 7_200.0
 TIMES = 10
+PARTS = 30  # of the input, each written while the one before is read: looks in every third
 
 # The last third of a run may hold no more than the middle one, but for this much.
 MEMORY_SHARE, MEMORY_SLACK = 0.05, 4 << 20
@@ -60,10 +62,10 @@ def prove_level(folder: Path, *, rows: int | None, depth: int, snapshot_every: i
         mesh.await_owners(1)
         memory: list[Sample] = []
 
-        def look() -> bool:
+        def look(until: int) -> bool:
             mesh.check()
             memory.append(Sample(min(1.0, len(arrivals) / total), worker.resident_bytes()))
-            return len(arrivals) >= total
+            return len(arrivals) >= until
 
         tails = [
             Tail(mesh.bootstrap, PREDICTIONS, mesh.partitions, arrivals.take),
@@ -71,12 +73,17 @@ def prove_level(folder: Path, *, rows: int | None, depth: int, snapshot_every: i
         ]
         begun = time.monotonic()
         feed = Feed(mesh.bootstrap)
-        feed.write(clean_events(chain.from_iterable(repeat(once, TIMES)), mesh.partitions))
-        await_value(look, worker.said, DRAIN_S)
+        events = clean_events(chain.from_iterable(repeat(once, TIMES)), mesh.partitions)
+        cuts = [total * number // PARTS for number in range(PARTS + 1)]
+        for read, (first, then) in zip([0, *cuts], pairwise(cuts), strict=False):
+            feed.write(islice(events, then - first))
+            await_value(partial(look, read), worker.said, DRAIN_S)
+        await_value(partial(look, total), worker.said, DRAIN_S)
         elapsed_s = time.monotonic() - begun
         feed.finish()
         mesh.drain(DRAIN_S)
         mesh.end()
+        await_value(saved.is_told, worker.said, DRAIN_S)
         for tail in tails:
             tail.close()
         balance = strike_balance(mesh)

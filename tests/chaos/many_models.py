@@ -153,6 +153,7 @@ def prove_families(folder: Path, size: Size) -> Found:
         mesh.end()
         for tail in tails:
             tail.close()
+        states.take_all(mesh.read(SNAPSHOTS))
         balance = strike_balance(mesh)
         refolded = [
             line["refolded"]

@@ -112,7 +112,8 @@ def _check_refused(scene: Scene, bit: Bit) -> str:
         BrokenPromiseError: Another was, or more.
     """
     told = [line for worker in scene.explainers.up() for line in worker.told("snapshot refused")]
-    if [str(line["position"]) for line in told] != [str(bit)]:
+    # Once by each explainer that had the partition while they shared them out.
+    if {str(line["position"]) for line in told} != {str(bit)}:
         msg = f"the one state that is refused must be {bit}, was {told}"
         raise BrokenPromiseError(msg)
     return str(told[0]["reason"])

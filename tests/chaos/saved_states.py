@@ -10,7 +10,7 @@ from tidemill.models.pickles import load_state
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from chaos.reading import Record
 
@@ -37,6 +37,12 @@ class NewestStates:
         """Note one snapshot record: a state or a chunk of one."""
         if record.key is not None and record.value is not None:
             self._values[record.key] = record.value
+
+    def take_all(self, partitions: Iterable[Iterable[Record]]) -> None:
+        """Take a topic as it stands in the end: whoever follows it may not have come so far."""
+        for records in partitions:
+            for record in records:
+                self.take(record, 0.0)
 
     def weigh(self) -> Iterator[Weighed]:
         """Yield every model, loaded from its newest state."""

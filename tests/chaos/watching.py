@@ -99,5 +99,12 @@ class Saved:
             sum(level.last for level in levels),
         )
 
+    def is_told(self) -> bool:
+        """Return whether there are states of every third, so that something can be said."""
+        try:
+            return self.level().last > 0
+        except BrokenPromiseError:
+            return False
+
     def __len__(self) -> int:
         return len(self._sizes)

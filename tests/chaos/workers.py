@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chaos.waiting import await_value
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -68,13 +70,15 @@ class WorkerProcess:
         self._process = None
 
     def end(self) -> None:
-        """End the life in good order (SIGTERM).
+        """End the life in good order (SIGTERM), once it has come so far as to hear of it.
 
         Raises:
             WorkerEndedError: It took too long, or its exit code is not 0.
         """
         assert self._process is not None
-        self.check()
+        await_value(
+            self._hears, lambda: f"worker {self.name} hears SIGTERM: {self.said()}", END_WITHIN_S
+        )
         self._process.send_signal(signal.SIGTERM)
         try:
             code = self._process.wait(END_WITHIN_S)
@@ -85,6 +89,11 @@ class WorkerProcess:
         if code != 0:
             msg = f"worker {self.name} must end with 0 on SIGTERM, was {code}: {self.said()}"
             raise WorkerEndedError(msg)
+
+    def _hears(self) -> bool:
+        """Return whether the process has a handler for SIGTERM; before that it ends by default."""
+        self.check()
+        return bool(int(self._status("SigCgt"), 16) >> (signal.SIGTERM - 1) & 1)
 
     def check(self) -> None:
         """Hold that it lives if it should.
@@ -126,16 +135,16 @@ class WorkerProcess:
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the present life, as the kernel accounts it."""
-        return self._memory("VmRSS")
+        return int(self._status("VmRSS")) * 1024
 
     def peak_bytes(self) -> int:
         """Return the most resident memory that the present life ever had."""
-        return self._memory("VmHWM")
+        return int(self._status("VmHWM")) * 1024
 
-    def _memory(self, name: str) -> int:
+    def _status(self, name: str) -> str:
+        """Return what the kernel tells of the process under a name, without its unit."""
         status = Path(f"/proc/{self.pid}/status").read_text("ascii", errors="replace")
-        kibibytes = next(line.split()[1] for line in status.splitlines() if name in line)
-        return int(kibibytes) * 1024
+        return next(line.split()[1] for line in status.splitlines() if line.startswith(name))
 
     def processor_s(self) -> float:
         """Return the processor time of the present life so far, user and system."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Producer
 
+from local.steady import STEADY
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, SNAPSHOTS
 from tidemill.local.kafka import running
@@ -26,9 +27,12 @@ GONE, STAYS = "north/1", "south/2"
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("assets")
-    with pytest.MonkeyPatch.context() as patch, running(folder / "kafka") as broker:
-        # A worker that ended is out of the group after 2 s instead of 10.
-        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running(folder / "kafka", settings=STEADY) as broker,
+    ):
+        # A worker that ended is out of the group after 5 s instead of 10.
+        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 5000)
         yield Mesh(folder, broker.bootstrap)
 
 

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from local.steady import STEADY
 from runtime.plants import write_plant
 from tidemill.cli import explain
 from tidemill.contracts.codec import codec
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.broker
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 PARTITIONS = 2
 POLICY = Policy(snapshot_every=30, anchor_every=30)
 ALL = sample_terms(partitions=PARTITIONS)
@@ -116,9 +117,7 @@ class Mesh:
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("explain")
-    with pytest.MonkeyPatch.context() as patch, running(folder / "kafka") as broker:
-        # A worker that ended is out of the group after 2 s instead of 10.
-        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
+    with running(folder / "kafka", settings=STEADY) as broker:
         made = Mesh(folder, broker.bootstrap)
         made.send(0, "north/1", range(EXPLAINED))
         made.work(ALL)

@@ -50,7 +50,7 @@ def test_a_learner_does_not_start_with_it(tmp_path: Path, url: str) -> None:
         env={**os.environ, REGISTRY_VARIABLE: url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == MISCONFIGURED, ended

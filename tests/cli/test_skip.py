@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from local.steady import STEADY
 from runtime.plants import write_plant
 from tidemill.cli.skip import INPUTS
 from tidemill.contracts.topics import EVENTS, LABELS, LEDGER, PREDICTIONS, UPDATES, group_of
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.broker
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
+# Longer than any stall: what is sent at once is one batch, and one transaction of a worker.
+LINGER_MS = 60_000
 GROUP = group_of("sample", "learner")
 
 
@@ -57,7 +60,7 @@ class Mesh:
         assert run("topics", "-f", self.plant, "-b", bootstrap, "--execute").code == 0
 
     def send(self, partition: int, count: int) -> None:
-        producer = Producer({"bootstrap.servers": self.bootstrap})
+        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS})
         for number in range(self.sent, self.sent + count):
             x = {"vibration": float(number % 7), "temperature": 60.0, "flow": 0.5}
             value = event_value("north/1", number, x, float(number % 3))
@@ -93,8 +96,8 @@ class Mesh:
 
     @contextmanager
     def member(self, instance: str) -> Iterator[None]:
-        """Be a worker of the group that stays, however long a command takes."""
-        about = {"group.id": GROUP, "group.instance.id": instance, "session.timeout.ms": 2000}
+        """Be in the group under a worker's name, however long a command takes, and leave it."""
+        about = {"group.id": GROUP, "client.id": instance, "session.timeout.ms": 300_000}
         consumer = Consumer({"bootstrap.servers": self.bootstrap, **about})
         consumer.subscribe([EVENTS])
         deadline = time.monotonic() + DEADLINE_S
@@ -127,9 +130,12 @@ class Mesh:
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder = tmp_path_factory.mktemp("skip")
-    with pytest.MonkeyPatch.context() as patch, running(folder / "kafka") as broker:
-        # A worker that ended is out of the group after 2 s instead of 10.
-        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 2000)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running(folder / "kafka", settings=STEADY) as broker,
+    ):
+        # A worker that ended is out of the group after 5 s instead of 10.
+        patch.setattr("tidemill.runtime.clients.SESSION_TIMEOUT_MS", 5000)
         yield Mesh(folder, broker.bootstrap)
 
 

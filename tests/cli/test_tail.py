@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 NUMBERS = count()
-DEADLINE_S = 30.0
+DEADLINE_S = 180.0
 
 
 def fresh_topic(broker: EmbeddedKafka, *, suffix: str = "", partitions: int = 2) -> str:
@@ -39,6 +40,10 @@ def fresh_topic(broker: EmbeddedKafka, *, suffix: str = "", partitions: int = 2)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
         future.result()
+    deadline = time.monotonic() + DEADLINE_S
+    while name not in admin.list_topics(timeout=DEADLINE_S).topics:
+        assert time.monotonic() < deadline, f"{name} must be told by the broker"
+        time.sleep(0.05)
     return name
 
 

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.steady import STEADY
 from runtime.plants import write_plant
 from tidemill.contracts.id_lock import LOCK_FILE
 from tidemill.contracts.topics import EVENTS, LEDGER, SNAPSHOTS, TOPICS
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 NAMES = [topic.name for topic in TOPICS]
-DEADLINE_S = 30.0
+DEADLINE_S = 180.0
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("topics")) as broker:
+    with running(tmp_path_factory.mktemp("topics"), settings=STEADY) as broker:
         yield broker.bootstrap
 
 
@@ -37,12 +38,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def empty(kafka: str) -> str:
     """The broker, without topics."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    found = [name for name in admin.list_topics(timeout=10).topics if name in NAMES]
+    found = [name for name in admin.list_topics(timeout=DEADLINE_S).topics if name in NAMES]
     if found:
         for future in admin.delete_topics(found).values():
             future.result()
     deadline = time.monotonic() + DEADLINE_S
-    while set(admin.list_topics(timeout=10).topics) & set(NAMES) and time.monotonic() < deadline:
+    while left := set(admin.list_topics(timeout=DEADLINE_S).topics) & set(NAMES):
+        assert time.monotonic() < deadline, left
         time.sleep(0.05)
     return kafka
 
@@ -53,7 +55,8 @@ def create(bootstrap: str, name: str, partitions: int = 4, **settings: str) -> N
     for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
         future.result()
     deadline = time.monotonic() + DEADLINE_S
-    while name not in admin.list_topics(timeout=10).topics and time.monotonic() < deadline:
+    while name not in admin.list_topics(timeout=DEADLINE_S).topics:
+        assert time.monotonic() < deadline, name
         time.sleep(0.05)
 
 

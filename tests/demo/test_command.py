@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.command import MISCONFIGURED, run
+from tidemill.demo import show
+from tidemill.demo.mesh import EXPLAINER, LEARNERS
 from tidemill.demo.scenario import DEFAULT, SCENARIOS
 from tidemill.demo.show import Show
 from tidemill.kernel.errors import ConfigError
@@ -47,3 +51,28 @@ def test_a_definition_that_this_version_cannot_run_starts_nothing(tmp_path: Path
     with pytest.raises(ConfigError, match=r"linear_model\.Oracle"):
         Show(tmp_path / "demo", scenario, seconds=1.0, rate=10.0, seed=1)
     assert not (tmp_path / "demo").exists()
+
+
+def test_what_is_due_happens_also_where_the_machine_stood_still_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Show(tmp_path / "demo", SCENARIOS["pumps"], seconds=6.0, rate=10.0, seed=1)
+    killed: list[str] = []
+    mesh = SimpleNamespace(
+        broker=SimpleNamespace(bootstrap="127.0.0.1:1"),
+        check_workers=lambda: None,
+        kill_worker=killed.append,
+        start_worker=lambda _: None,
+    )
+    quiet = SimpleNamespace(
+        poll=lambda _: None, close=lambda: None, finish=lambda: True, send_until=lambda *_: None
+    )
+    monkeypatch.setattr(made, "_mesh", mesh)
+    for name in ("Sender", "Watcher", "Feed"):
+        monkeypatch.setattr(show, name, lambda *_: quiet)
+    hours = count(step=3_600)
+    monkeypatch.setattr(show, "time", SimpleNamespace(monotonic=lambda: next(hours)))
+
+    made._send_and_watch()
+
+    assert killed == [LEARNERS[0], EXPLAINER]

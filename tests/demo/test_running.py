@@ -14,7 +14,7 @@ from tidemill.demo.scenario import SCENARIOS
 if TYPE_CHECKING:
     from pathlib import Path
 
-WITHIN_S = 200
+WITHIN_S = 1_000
 
 
 def _counted(sheet: str, what: str) -> int:

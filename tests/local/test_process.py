@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLEEP = shutil.which("sleep") or "/bin/sleep"
+PATIENCE_S = 120.0
 STUBBORN = """
 import signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -46,7 +47,7 @@ def sleeper(tmp_path: Path) -> Iterator[Process]:
 def test_a_process_is_alive_until_it_is_ended(sleeper: Process) -> None:
     assert sleeper.is_alive()
 
-    sleeper.end(patience_s=5.0)
+    sleeper.end(PATIENCE_S)
 
     assert not sleeper.is_alive()
 
@@ -80,7 +81,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_a_process_that_ended_by_itself_is_not_alive(tmp_path: Path) -> None:
     process = spawn([SLEEP, "0"], mark="0", console=tmp_path / "console")
 
-    assert process.wait(10.0)
+    assert process.wait(PATIENCE_S)
 
 
 def test_a_started_process_has_a_session_of_its_own(sleeper: Process) -> None:
@@ -106,7 +107,7 @@ def test_a_killed_process_that_its_parent_has_not_cleared_away_is_not_alive(
 
         os.kill(process.pid, signal.SIGKILL)
 
-        assert process.wait(5.0)
+        assert process.wait(PATIENCE_S)
         assert parent.poll() is None
         parent.communicate()
 
@@ -141,4 +142,4 @@ def test_a_new_process_is_known_as_ours_at_once(tmp_path: Path) -> None:
             assert process.is_alive()
         finally:
             os.kill(process.pid, signal.SIGKILL)
-            assert process.wait(5.0)
+            assert process.wait(PATIENCE_S)

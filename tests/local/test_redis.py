@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedRedis]:
     """A Redis that a test may stop and kill, in a directory with a difficult name."""
+    monkeypatch.setattr("tidemill.local.redis.STOP_PATIENCE_S", 180.0)
     with redis_running(tmp_path / 'größe "1" \\ #') as redis:
         yield redis
 

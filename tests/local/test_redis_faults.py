@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from local.clocks import StandsUntilSaid
 from tidemill.kernel.errors import ConfigError
-from tidemill.local import redis_server
+from tidemill.local import redis_readiness, redis_server
 from tidemill.local.connection import resolve_redis
 from tidemill.local.instance import Instance
 from tidemill.local.ports import HOST
@@ -62,6 +63,12 @@ SETTING = (
 CRASH = "=== REDIS BUG REPORT START: Cut & paste starting from here ===\n"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a program that is asked for its version take its time."""
+    monkeypatch.setattr(redis_server, "ANSWER_S", 180.0)
+
+
 class Usage(NamedTuple):
     total: int
     used: int
@@ -86,7 +93,7 @@ def program(
 def redis_that(tmp_path: Path, said: str = "", *, seconds: float = 0) -> EmbeddedRedis:
     server = RedisServer(program(tmp_path / "bin", said=said, seconds=seconds), (7, 0))
     redis = EmbeddedRedis(tmp_path / "home", server=server)
-    redis.start_patience_s = 10.0
+    redis.start_patience_s = 180.0
     return redis
 
 
@@ -113,9 +120,13 @@ def test_a_redis_that_ends_while_it_starts_is_told_by_what_it_said(
     assert redis.instance is None
 
 
-def test_a_redis_that_does_not_answer_in_time_is_ended(tmp_path: Path) -> None:
-    redis = redis_that(tmp_path, OTHER, seconds=300)
+def test_a_redis_that_does_not_answer_in_time_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = redis_that(tmp_path, OTHER, seconds=3_600)
     redis.start_patience_s = 1.0
+    clock = StandsUntilSaid(redis.home.console, "the flux is off")
+    monkeypatch.setattr(redis_readiness, "time", clock)
 
     with pytest.raises(ConfigError, match=r"data loaded within 1 s.*the flux is off.*console\.log"):
         redis.start()
@@ -173,7 +184,7 @@ def abandoned(tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, Process]]:
     redis = EmbeddedRedis(tmp_path)
     redis.home.create()
     sleep = shutil.which("sleep") or "/bin/sleep"
-    stranger = spawn([sleep, "300"], mark="300", console=redis.home.console)
+    stranger = spawn([sleep, "3600"], mark="3600", console=redis.home.console)
     ours = replace(stranger, mark=str(redis.configuration))
     redis.home.save(replace(STOPPED, process=ours))
     yield redis, stranger

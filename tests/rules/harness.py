@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -13,13 +14,19 @@ from confluent_kafka.cimpl import NewTopic
 
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
+from tidemill.kernel.errors import DependencyUnavailableError
+from tidemill.runtime.clients import KafkaClients
+from tidemill.runtime.kafka_log import KafkaLog
 from tidemill.runtime.worker import Worker, WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _NUMBERS = itertools.count()
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
+ANSWER_S = 120.0
+# Longer than any stall: what is sent at once is one batch, and read at once.
+LINGER_MS = 60_000
 
 
 class Bench:
@@ -37,7 +44,7 @@ class Bench:
     def create(self, counts: Mapping[str, int]) -> None:
         made = self._admin.create_topics([NewTopic(n, c, 1) for n, c in counts.items()])
         for future in made.values():
-            future.result(30)
+            future.result(ANSWER_S)
 
     @property
     def admin(self) -> AdminClient:
@@ -72,11 +79,13 @@ class Bench:
         return worker
 
     def send(self, numbers: list[int | bytes], *, partition: int = 0, to: str = "events") -> None:
-        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        producer = Producer(
+            {"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS, "log_level": 0}
+        )
         for number in numbers:
             value = number if isinstance(number, bytes) else str(number).encode()
             producer.produce(self.topic(to), value, b"k", partition=partition)
-        assert producer.flush(30) == 0
+        assert producer.flush(ANSWER_S) == 0
 
     def send_in_transaction(self, numbers: list[int], *, is_aborted: bool = False) -> None:
         producer = Producer(
@@ -86,12 +95,12 @@ class Bench:
                 "log_level": 0,
             }
         )
-        producer.init_transactions(30)
+        producer.init_transactions(ANSWER_S)
         producer.begin_transaction()
         for number in numbers:
             producer.produce(self.topic("events"), str(number).encode(), b"k", partition=0)
-        producer.flush(30)
-        (producer.abort_transaction if is_aborted else producer.commit_transaction)(30)
+        producer.flush(ANSWER_S)
+        (producer.abort_transaction if is_aborted else producer.commit_transaction)(ANSWER_S)
 
     def sums(self, *, partition: int = 0, isolation: str = "read_committed") -> list[int]:
         records = self.outputs(partition=partition, isolation=isolation)
@@ -125,7 +134,7 @@ class Bench:
     def committed(self, partition: int = 0) -> dict[str, int]:
         member = WrappedClients(self.bootstrap).member(self.group, "looker")
         names = [self.topic("updates"), self.topic("events")]
-        found = member.committed([TopicPartition(n, partition) for n in names], 10.0)
+        found = member.committed([TopicPartition(n, partition) for n in names], ANSWER_S)
         member.close()
         return {part.topic.removeprefix(f"{self.name}."): part.offset for part in found}
 
@@ -163,15 +172,16 @@ class Bench:
         )
 
     def _ends(self) -> dict[tuple[str, int], int]:
-        reader = WrappedClients(self.bootstrap).reader()
-        ends = {
-            (topic, partition): reader.get_watermark_offsets(TopicPartition(topic, partition), 10)[
-                1
-            ]
-            for topic in (self.topic("updates"), self.topic("events"))
-            for partition in range(self.partitions)
-        }
-        reader.close()
+        log = KafkaLog(KafkaClients(self.bootstrap), timeout_s=ANSWER_S)
+        deadline = time.monotonic() + PATIENCE_S
+        ends: dict[tuple[str, int], int] = {}
+        for topic in (self.topic("updates"), self.topic("events")):
+            for partition in range(self.partitions):
+                while (topic, partition) not in ends:  # not yet known where it was just made
+                    assert time.monotonic() < deadline, f"{topic}-{partition} must have an end"
+                    with suppress(DependencyUnavailableError):
+                        ends[topic, partition] = log.span(topic, partition)[1]
+        log.close()
         return ends
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.steady import STEADY
 from rules.kept import KeptLog
 from rules.wrapped import WrappedClients, raising
 from tidemill.contracts.topics import EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, TOPICS
@@ -37,13 +38,14 @@ TREE = ({"tree.HoeffdingTreeRegressor": {"grace_period": 50}},)
 TERMS = sample_terms(TREE, partitions=PARTITIONS)
 ABORTABLE = raising(KafkaError._STATE, txn_requires_abort=True)
 TIMED_OUT = raising(KafkaError._TIMED_OUT, retriable=True)
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
+ANSWER_S = 120.0
 SMALL_RECORDS = {SNAPSHOTS: "10000", "model.anchors": "10000"}
 
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    with running(tmp_path_factory.mktemp("faults")) as kafka:
+    with running(tmp_path_factory.mktemp("faults"), settings=STEADY) as kafka:
         yield kafka
 
 
@@ -57,7 +59,7 @@ class Plant:
     def renew(self, largest: dict[str, str]) -> None:
         names = [topic.name for topic in TOPICS]
         for future in self._admin.delete_topics(names).values():
-            future.exception(30)
+            future.exception(ANSWER_S)
         deadline = time.monotonic() + PATIENCE_S
         for name in names:
             new = NewTopic(
@@ -66,7 +68,7 @@ class Plant:
                 1,
                 config={"max.message.bytes": largest.get(name, "1000000")},
             )
-            while (error := self._admin.create_topics([new])[name].exception(30)) is not None:
+            while (error := self._admin.create_topics([new])[name].exception(ANSWER_S)) is not None:
                 assert time.monotonic() < deadline, error
         self._send()
 
@@ -79,7 +81,7 @@ class Plant:
             asset = f"plant/{n % 6}"
             value = event_value(asset, n, x, y + rng.gauss(0, 0.1))
             producer.produce(EVENTS, value, asset.encode(), partition=n % PARTITIONS)
-        assert producer.flush(30) == 0
+        assert producer.flush(ANSWER_S) == 0
 
     def worker(self, clients: WrappedClients, group: str, *, chunk_bytes: int = 200_000) -> Worker:
         return Worker(
@@ -178,7 +180,7 @@ def past_the_deadline(worker: Worker, clients: WrappedClients) -> None:
         TIMED_OUT()
 
     def in_time() -> None:
-        worker._transactor._deadline_s = 30.0
+        worker._transactor._deadline_s = PATIENCE_S
 
     clients.hooks.after["commit_transaction"] += [lambda: None] * 2 + [late]
     clients.hooks.before["init_transactions"].append(in_time)
@@ -231,7 +233,7 @@ def test_a_worker_fenced_in_mid_transaction_leaves_the_rest_to_the_next(
         assert time.monotonic() < deadline
         first.step()
     usurper = WrappedClients(plant.bootstrap).producer(first._settings.transactional_id)
-    clients.hooks.before["flush"].append(lambda: usurper.init_transactions(30))
+    clients.hooks.before["flush"].append(lambda: usurper.init_transactions(ANSWER_S))
     with pytest.raises(InvariantError, match="must belong to one worker"):
         step_until(first, deadline)
     first.close()

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from rules.counting import Counting, CountingFactory
+from rules.harness import ANSWER_S
 from rules.wrapped import WrappedClients, raising
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def marks(bench: Bench, partition: int) -> dict[str, tuple[int, str | None]]:
     """Return what the broker says is committed: offset and metadata, by input."""
     member = WrappedClients(bench.bootstrap).member(bench.group, "looker")
     asked = [TopicPartition(bench.topic(name), partition) for name in ("updates", "events")]
-    found = member.committed(asked, 10.0)
+    found = member.committed(asked, ANSWER_S)
     member.close()
     return {p.topic.removeprefix(f"{bench.name}."): (p.offset, p.metadata) for p in found}
 

@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 
 from rules.counting import CountingFactory
+from rules.harness import ANSWER_S
 from rules.wrapped import WrappedClients
 from tidemill.kernel.errors import InvariantError
 
@@ -42,7 +43,7 @@ def test_rule_1_a_position_no_longer_retained_halts_and_names_the_choices(bench:
     bench.workers.clear()
     bench.send([4, 5, 6])
     where = TopicPartition(bench.topic("events"), 0, 5)
-    bench.admin.delete_records([where])[where].result(30)
+    bench.admin.delete_records([where])[where].result(ANSWER_S)
 
     late = bench.worker()
     with pytest.raises(InvariantError, match=r"tidemill skip .*--to 5"):
@@ -111,7 +112,7 @@ def test_rule_5_a_topic_that_grows_halts_the_worker_that_notices(bench: Bench) -
     worker = bench.worker(clients=clients)
     bench.settle(worker)
     grown = bench.admin.create_partitions([NewPartitions(bench.topic("events"), 3)])
-    grown[bench.topic("events")].result(30)
+    grown[bench.topic("events")].result(ANSWER_S)
     bench.send([7], partition=2)
 
     with pytest.raises(InvariantError, match="grown or shrunk"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit, Message
     from tidemill.local.kafka import EmbeddedKafka
 
+PATIENCE_S = 180.0
 WALL_S = 1_767_225_600.0
 
 
@@ -120,18 +121,18 @@ def test_lag_is_told_once_a_second() -> None:
 def test_the_end_is_known_from_what_was_fetched_on_a_real_broker(broker: EmbeddedKafka) -> None:
     topic = f"lag{time.monotonic_ns()}"
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE_S)
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for _ in range(50):
         producer.produce(topic, b"v", partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENCE_S) == 0
     member = Membership(
         KafkaClients(broker.bootstrap), [topic], group=topic, instance="0", expected=1
     )
 
     before = member.known_end(topic, 0)
     member.fetch({(topic, 0): 0})
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     read: list[object] = []
     while not read and time.monotonic() < deadline:
         read += [message for message in member.poll(10, 0.5) if message.error() is None]

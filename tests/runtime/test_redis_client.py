@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -29,14 +29,38 @@ from tidemill.runtime.redis_client import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from redis import Redis
 
-DEADLINE_S = 20.0
+T = TypeVar("T")
+
+DEADLINE_S = 300.0
 # For the answer to a health check, and for that to each attempt.
 WAITS = RETRIES + 2
+
+
+SHORT_S = 0.5
+TRIES = 3  # of which the shortest counts: the machine may stand still in any of them
+
+
+def lost_s(client: RedisClient, key: str) -> float:
+    """Return how long a command takes that is never answered."""
+    began = time.monotonic()
+    with pytest.raises(DependencyUnavailableError, match="Timeout reading"):
+        client.run(lambda redis: redis.get(key))
+    return time.monotonic() - began
+
+
+def persist(call: Callable[[], T]) -> T:
+    """Call until an answer comes in time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return call()
+        except DependencyUnavailableError:
+            assert time.monotonic() < deadline
 
 
 @pytest.fixture
@@ -112,41 +136,37 @@ def test_a_redis_that_is_away_is_waited_for(own: EmbeddedRedis, key: str) -> Non
 def test_a_server_that_does_not_answer_takes_no_longer_than_the_limits(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_client, "ANSWER_S", 0.3)
+    monkeypatch.setattr(redis_client, "ANSWER_S", SHORT_S)
     with (
         socket.create_server(("127.0.0.1", 0)) as deaf,
         closing(RedisClient(f"redis://u:p@127.0.0.1:{deaf.getsockname()[1]}/0")) as client,
     ):
-        began = time.monotonic()
-
-        with pytest.raises(DependencyUnavailableError):
-            client.run(lambda redis: redis.get(key))
-
-        took_s = time.monotonic() - began
+        took_s = [lost_s(client, key) for _ in range(TRIES)]
     attempts = RETRIES + 1
-    assert 0.3 * attempts <= took_s < (CONNECT_S + 0.3 + RETRY_AFTER_S) * attempts
+    limit_s = (CONNECT_S + SHORT_S + RETRY_AFTER_S) * attempts
+    assert SHORT_S * attempts <= min(took_s) < limit_s
 
 
 def test_a_server_that_froze_takes_no_longer_than_the_limits(
     own: EmbeddedRedis, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_client, "ANSWER_S", 0.3)
+    monkeypatch.setattr(redis_client, "ANSWER_S", SHORT_S)
     monkeypatch.setattr(redis_client, "HEALTH_CHECK_S", 1e-9)
     pid = own.pid
     assert pid is not None
+    took_s = []
     with closing(client_of(own)) as client:
-        client.run(lambda redis: redis.set(key, 1))
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            with pytest.raises(DependencyUnavailableError, match="Timeout reading"):
-                client.run(lambda redis: redis.get(key))
-            took_s = time.monotonic() - began
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        for _ in range(TRIES):
+            persist(lambda: client.run(lambda redis: redis.set(key, 1)))
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                took_s.append(lost_s(client, key))
+            finally:
+                os.kill(pid, signal.SIGCONT)
 
-        assert 0.3 * WAITS <= took_s < (0.3 + RETRY_AFTER_S) * WAITS + CONNECT_S
-        assert client.run(lambda redis: redis.get(key)) == b"1"
+        assert persist(lambda: client.run(lambda redis: redis.get(key))) == b"1"
+    limit_s = (SHORT_S + RETRY_AFTER_S) * WAITS + CONNECT_S
+    assert SHORT_S * WAITS <= min(took_s) < limit_s
 
 
 def test_a_command_lost_every_time_is_given_up_within_a_transaction() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,6 +52,33 @@ def test_any_other_error_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(
         MemoryConsumer, "get_watermark_offsets", raising(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     )
+
+    with pytest.raises(KafkaException):
+        log.span(LEDGER, 0)
+
+
+def test_a_partition_whose_leader_is_being_chosen_is_asked_for_until_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = deque([KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE])
+    ask = MemoryConsumer.get_watermark_offsets
+
+    def answer(self: MemoryConsumer, *where: Any) -> Any:
+        if answers:
+            raise KafkaException(KafkaError(answers.popleft()))
+        return ask(self, *where)
+
+    monkeypatch.setattr(MemoryConsumer, "get_watermark_offsets", answer)
+
+    assert KafkaLog(plant_cluster().process(), timeout_s=300.0).span(LEDGER, 0) == (0, 0)
+
+
+def test_a_partition_that_stays_without_a_leader_is_the_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = KafkaLog(plant_cluster().process(), timeout_s=0.0)
+    always = raising(KafkaError.NOT_LEADER_FOR_PARTITION)
+    monkeypatch.setattr(MemoryConsumer, "get_watermark_offsets", always)
 
     with pytest.raises(KafkaException):
         log.span(LEDGER, 0)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from tidemill.runtime.clients import Clients, GroupConsumer, RawMessage
 
-TURNS = 300
+TURNS = 3_000
 TURN_S = 0.1
+ANSWER_S = 180.0
 
 
 class Cluster(Protocol):
@@ -68,14 +69,14 @@ class OnBroker:
     def append(self, topic: str, *values: bytes) -> None:
         for value in values:
             self._producer.produce(topic, value=value, partition=0)
-        assert self._producer.flush(10.0) == 0
+        assert self._producer.flush(ANSWER_S) == 0
 
     def delete_before(self, topic: str, offset: int) -> None:
         self._settle(self._admin.delete_records([TopicPartition(topic, 0, offset)]))
 
     @staticmethod
     def _settle(futures: Mapping[Any, Any]) -> None:
-        done, waiting = wait(futures.values(), timeout=20.0)
+        done, waiting = wait(futures.values(), timeout=ANSWER_S)
         assert not waiting
         for future in done:
             future.result()

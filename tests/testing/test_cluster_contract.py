@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from testing.clusters import Cluster
     from tidemill.runtime.clients import GroupConsumer, TransactionalProducer
 
-WAIT_S = 15.0
+WAIT_S = 120.0
 NONE_COMMITTED = -1001
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
@@ -18,12 +19,25 @@ BATCH = 1000
 BREATH_S = 0.005
 METADATA_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 0.5
+MOVING_S = 0.1
 
 _UNKNOWN = frozenset(
     {
         KafkaError._UNKNOWN_PARTITION,
         KafkaError._UNKNOWN_TOPIC,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+
+# A leader is being chosen: it is soon there, and the client does not ask again by itself.
+_MOVING = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
 
@@ -63,18 +77,24 @@ class KafkaLog:
             DependencyUnavailableError: The cluster does not know the partition, or not yet: so it
                 is for a moment after a broker's restart.
         """
-        reader = self._borrow()
-        try:
-            where = TopicPartition(topic, partition)
-            begin, end = reader.get_watermark_offsets(where, self._timeout_s)
-        except KafkaException as error:
-            if kafka_error(error).code() not in _UNKNOWN:
-                raise
-            msg = f"{topic}-{partition} in the cluster's metadata"
-            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
-        finally:
-            self._idle.append(reader)
-        return begin, end
+        where = TopicPartition(topic, partition)
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            reader = self._borrow()
+            try:
+                begin, end = reader.get_watermark_offsets(where, self._timeout_s)
+            except KafkaException as error:
+                code = kafka_error(error).code()
+                if code in _UNKNOWN:
+                    msg = f"{topic}-{partition} in the cluster's metadata"
+                    raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
+                if code not in _MOVING or time.monotonic() > deadline:
+                    raise
+            else:
+                return begin, end
+            finally:
+                self._idle.append(reader)
+            time.sleep(MOVING_S)
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
         """Yield the committed records with start <= offset < stop; an empty list is a breath.
