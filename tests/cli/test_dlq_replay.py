@@ -59,7 +59,7 @@ def test_an_event_is_refused_as_a_learner_would_set_it_aside(
     ("fields", "why"),
     [
         ({}, None),
-        ({"kind": "VETO"}, "domain: kind must be EXAMPLE in this version, was VETO"),
+        ({"kind": "PROMOTE"}, "domain: kind must be one of"),
         ({"stream": "none"}, "contract: stream must be one of"),
         ({"features": {"temperature": 1e9}}, "domain: features must be finite and in range"),
     ],
