@@ -61,6 +61,13 @@ class Feed:
             while len(self._producer) > QUEUE:
                 self._producer.poll(0.1)
 
+    def write_at(self, rate: float, records: Iterable[Outgoing]) -> None:
+        """Write so many records a second, from the first to the last."""
+        begun = time.monotonic()
+        for number, record in enumerate(records):
+            time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+            self.write([record])
+
     def finish(self) -> Counter[str]:
         """Wait for every acknowledgement; return how many there are by topic.
 

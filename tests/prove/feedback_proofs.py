@@ -12,6 +12,8 @@ from chaos.late_labels import prove_late_labels
 from chaos.noisy_feedback import prove_noise
 from chaos.pending import Size as PendingSize
 from chaos.pending import prove_pending
+from chaos.retractions import Size as RetractionsSize
+from chaos.retractions import prove_retractions
 from chaos.shortcut import MODELS, Lengths, prove_shortcut
 from prove.proof import Proof
 
@@ -46,6 +48,14 @@ def _feedback_loop(context: Context) -> Figures:
     return prove_loop(context.folder, LoopSize(rows, kills, context.seed), context.say)
 
 
+def _retractions(context: Context) -> Figures:
+    if context.is_quick:
+        size = RetractionsSize(1_000, 200.0, said=10, retracted=4, kills=2, seed=context.seed)
+    else:
+        size = RetractionsSize(20_000, 200.0, said=200, retracted=60, kills=20, seed=context.seed)
+    return prove_retractions(context.folder, size)
+
+
 FEEDBACK_PROOFS = (
     Proof(
         "late-labels",
@@ -55,6 +65,15 @@ FEEDBACK_PROOFS = (
         "in the order the ledger recorded, corrections where the first labels stood; metrics "
         "against the stored predictions. Metrics of answers asked for again fail the same check.",
         _late_labels,
+    ),
+    Proof(
+        "retractions",
+        "What is taken back leaves no trace, and predictions go on while it is",
+        "Wrong examples are learned from feedback; some of them are taken back while events flow "
+        "and, later, workers are killed. Lineages and predictions are held against a plain loop "
+        "over the recorded order without what was taken back; the time between two predictions "
+        "while models are folded again stands beside that before.",
+        _retractions,
     ),
     Proof(
         "shortcut",
