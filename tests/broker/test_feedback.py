@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.feedback_mesh import PARTITIONS, FeedbackMesh, asset_of
-from feedback.stage import feedback
+from broker.feedback_mesh import PARTITIONS, PREDICTED, FeedbackMesh, asset_of
+from feedback.stage import feedback, prediction
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import FEEDBACK, RECEIPTS, UPDATES
+from tidemill.contracts.topics import FEEDBACK, PREDICTIONS, RECEIPTS, UPDATES
 from tidemill.kernel.records import Message
 from tidemill.processors.feedback.cases import LogCases
 from tidemill.processors.feedback.processor import Feedback
@@ -141,6 +141,27 @@ def test_what_was_decided_is_known_to_the_next_life(mesh: FeedbackMesh) -> None:
     assert all(receipt == before[0] for receipt in again)
     assert [u["kind"] for u in updates if u["origin"] == "once"] == ["EXAMPLE"]
     assert [u["target_id"] for u in updates if u["origin"] == "then"] == ["once"]
+
+
+def test_a_record_as_large_as_kafka_takes_stops_nothing_behind_it(mesh: FeedbackMesh) -> None:
+    many = {"ok": 0.8, "jam": 0.2, **{f"class {n:05}": 0.0 for n in range(40_000)}}
+    record = prediction(PREDICTED, asset_of(0), event_id="wide", probabilities=many)
+    mesh.write(PREDICTIONS, 0, codec("Prediction").encode(record))
+    worker = mesh.worker()
+    worker.start()
+    big = feedback("big", "CORRECTED", value="\x01" * 250_000, asset=asset_of(0))
+    wide = feedback("wide", "CORRECTED", value="jam", asset=asset_of(0), event_id="wide")
+    for record in (big, wide, feedback("behind", "RIGHT", asset=asset_of(0), actor="zoe")):
+        mesh.write(FEEDBACK, 0, codec("Feedback").encode(record))
+    mesh.flush()
+    mesh.await_answers({"wide", "behind"}, worker)
+    mesh.await_all(worker)
+    worker.end()
+
+    receipts = [r for r in mesh.receipts() if r["feedback_id"] == "wide"]
+    assert [receipt["status"] for receipt in receipts] == ["REFUSED"]
+    assert "1000000 bytes" in receipts[0]["reason"]
+    assert "big" not in mesh.answered()
 
 
 def test_it_ends_by_itself_once_idle_though_markers_stand_at_the_end(mesh: FeedbackMesh) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.stage import ASSET, HOUR_MS, Record, Stage, feedback, read_emits
+from feedback.stage import ASSET, HOUR_MS, Record, Stage, feedback, prediction, read_emits
 from tidemill.kernel.deadletters import REASON_HEADER
 from tidemill.kernel.errors import InvariantError
 from tidemill.processors.feedback.decision import decode_decision
@@ -138,6 +138,34 @@ def test_nobody_and_nothing_are_not_spoken_of(field: str) -> None:
     said = stage.take(stage.message({**feedback("f1", "RIGHT"), field: ""}))
 
     assert dict(said.dead[0].headers)[REASON_HEADER] == b"contract"
+
+
+def test_a_value_that_no_name_is_as_long_as_is_set_aside() -> None:
+    said = Stage().say("f1", "CORRECTED", value="\x01" * 513)
+
+    assert dict(said.dead[0].headers)[REASON_HEADER] == b"contract"
+    assert not said.receipts
+
+
+def test_what_would_be_too_large_to_remember_is_refused() -> None:
+    many = {"ok": 0.8, "jam": 0.2, **{f"class {n:05}": 0.0 for n in range(40_000)}}
+    stage = Stage([prediction(0, probabilities=many), prediction(1)])
+    message = stage.message(feedback("f1", "CORRECTED", value="jam"))
+    handled = stage.processor.decide(message)
+    said = stage.take(message)
+
+    assert said.statuses == ["REFUSED"]
+    assert "at most 1000000 bytes" in said.reason
+    assert len(handled.value) < 10_000
+    assert stage.say("f2", "CORRECTED", value="jam", event_id="e1").kinds == ["EXAMPLE"]
+
+
+def test_traces_too_long_to_be_any_are_not_passed_on() -> None:
+    stage = Stage()
+    message = stage.message(feedback("f1", "RIGHT"))
+    handled = stage.processor.decide(message._replace(headers=(("tracestate", b"x" * 9_000),)))
+
+    assert all(not emit.headers for emit in handled.emits)
 
 
 def test_who_sends_too_fast_is_refused_and_nothing_of_it_is_remembered() -> None:

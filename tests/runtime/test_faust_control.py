@@ -10,7 +10,7 @@ from faust.types import TP
 
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.kernel.records import Emit, Message
+from tidemill.kernel.records import Emit, Message, Position
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
 from tidemill.runtime.faust_driver import Connection
@@ -268,7 +268,19 @@ def test_a_refusal_halts() -> None:
         bench.ask("a")
         await bench.hand_over(0)
 
-    with pytest.raises(InvariantError, match="it refused: TopicAuthorizationFailed"):
+    with pytest.raises(InvariantError, match="asked-0@0 causes, it refused: TopicAuthorization"):
+        run(Bench(), steps)
+
+
+def test_a_record_that_is_too_large_is_named_with_its_size_and_cause() -> None:
+    from aiokafka.errors import MessageSizeTooLargeError  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [MessageSizeTooLargeError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    with pytest.raises(InvariantError, match=r"asked-0@0 causes.*for deciders.table-0 has 4 bytes"):
         run(Bench(), steps)
 
 
@@ -277,8 +289,8 @@ def test_of_a_partition_that_went_meanwhile_nothing_is_written_or_committed() ->
         bench.ask("a")
         write = bench.control._writer.write
 
-        async def write_and_lose(emits: Sequence[Emit]) -> None:
-            await write(emits)
+        async def write_and_lose(emits: Sequence[Emit], cause: Position) -> None:
+            await write(emits, cause)
             await bench.control._revoked(None, ())
 
         bench.control._writer.write = write_and_lose  # type: ignore[method-assign]  # between steps

@@ -98,9 +98,10 @@ def form_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:  # Any: as in
 
 def _unfit(fields: Mapping[str, Any]) -> Iterator[Problem]:  # Any: as in Fields
     """Yield which values no record of ours can carry."""
-    for name in _NAMED:
+    for name in (*_NAMED, "value"):
+        given = fields.get(name)
         try:
-            check_name(fields.get(name) or "", "it")
+            check_name(given if isinstance(given, str) else "", "it")
         except InvalidRecordError as error:
             yield Problem(name, str(error).removeprefix("it "))
     selection = fields.get("selection")

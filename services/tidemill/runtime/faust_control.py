@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tidemill.kernel.deciding import Decider, DeciderFactory, Handled
     from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Position
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
 
@@ -167,13 +168,13 @@ class ControlApp:
         self._watch(owned, message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
-                await self._remember(partition, {handled.key: handled.value})
+                await self._remember(message.position, {handled.key: handled.value})
             if not self._is_current(partition, owned):
                 return  # the partition went while the decision was written; its owner goes on
             owned.decider.keep(handled)
-        await self._writer.write(handled.emits)
+        await self._writer.write(handled.emits, message.position)
         if handled.forgotten:
-            await self._remember(partition, dict.fromkeys(handled.forgotten))
+            await self._remember(message.position, dict.fromkeys(handled.forgotten))
         if self._is_current(partition, owned):
             self._advance(partition, owned, message.offset + 1)
             self.last_record = self._clock()
@@ -198,10 +199,11 @@ class ControlApp:
                 self._outage.passed()
                 return found
 
-    async def _remember(self, partition: int, entries: Mapping[bytes, bytes | None]) -> None:
+    async def _remember(self, cause: Position, entries: Mapping[bytes, bytes | None]) -> None:
         """Write to the table and its topic; None forgets a key."""
         topic = self._factory.table
-        await self._writer.write([Emit(topic, partition, k, v) for k, v in entries.items()])
+        emits = [Emit(topic, cause.partition, k, v) for k, v in entries.items()]
+        await self._writer.write(emits, cause)
         for key, value in entries.items():
             if value is None:
                 self._table.data.pop(key, None)

@@ -13,7 +13,7 @@ from tidemill.kernel.errors import InvariantError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tidemill.kernel.records import Emit
+    from tidemill.kernel.records import Emit, Position
     from tidemill.runtime.outage import Outage
 
 RETRY_AFTER_S = 0.5
@@ -33,24 +33,28 @@ class Writer:
         self._app = app
         self._outage = outage
 
-    async def write(self, emits: Sequence[Emit]) -> None:
+    async def write(self, emits: Sequence[Emit], cause: Position) -> None:
         """Write records; those of one topic are acknowledged before the next topic's are written.
+
+        Args:
+            emits: The records.
+            cause: The record that caused them, for who must look into a refusal.
 
         Raises:
             InvariantError: The cluster refuses this worker, or a record.
             KafkaError: The producer is of no use any more; the next one starts anew.
         """
         for run in _runs(emits):
-            await self._write_run(run)
+            await self._write_run(run, cause)
 
-    async def _write_run(self, emits: Sequence[Emit]) -> None:
+    async def _write_run(self, emits: Sequence[Emit], cause: Position) -> None:
         while True:
             try:
                 sent = [await self._send(emit) for emit in emits]
                 for acknowledged in sent:
                     await acknowledged
             except (KafkaError, ProducerSendError) as error:
-                self._outage.failed(_passing(error))
+                self._outage.failed(_passing(error, emits, cause))
                 await self.pause(RETRY_AFTER_S)
             else:
                 self._outage.passed()
@@ -79,12 +83,21 @@ def _runs(emits: Sequence[Emit]) -> Iterable[list[Emit]]:
         yield run
 
 
-def _passing(error: Exception) -> str:
+def _size(emit: Emit) -> int:
+    parts = (emit.key, emit.value, *(value for _, value in emit.headers))
+    return sum(len(part or b"") for part in parts)
+
+
+def _passing(error: Exception, emits: Sequence[Emit], record: Position) -> str:
     """Return what to tell of an error that passes by itself; raise any other."""
     cause = error.__cause__ or error
     said = f"{type(cause).__name__}: {cause}"
     if any(word in type(cause).__name__ for word in _REFUSALS):
-        msg = f"the cluster must take what this worker writes, it refused: {said}"
+        largest = max(emits, key=_size)
+        msg = (
+            f"the cluster must take what {record} causes, it refused: {said}; the largest of "
+            f"{len(emits)} for {largest.topic}-{largest.partition} has {_size(largest)} bytes"
+        )
         raise InvariantError(msg) from error
     # aiokafka gives up on a cluster that is away, and calls that not retriable.
     if not (getattr(cause, "retriable", False) or isinstance(cause, KafkaTimeoutError)):

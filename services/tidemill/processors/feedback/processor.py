@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.saying import Said
 
 PROCESSOR = "feedback"
+# An entry holds all it causes; with its key and headers it fits what Kafka takes unless told else.
+LARGEST_ENTRY = 1_000_000
+MOST_TRACED = 8_192
+TOO_LARGE = (
+    f"what is remembered of a feedback must have at most {LARGEST_ENTRY} bytes, would have {{}}: "
+    "the prediction it is about is too large to be corrected or voted on"
+)
 
 
 class Feedback:
@@ -75,17 +82,14 @@ class Feedback:
 
     def _decided(self, message: Message, said: Said, digest: str) -> Handled:
         ruling = judge(self._context, said)
-        emits = emits_of(said, ruling)
-        decision = decision_of(
-            said,
-            digest,
-            ruling.status,
-            **{**ruling.known, "emits": tuple((e.topic, e.key, e.value) for e in emits)},
-        )
+        emits, decision, entry = _entered(said, digest, ruling)
+        if len(entry) > LARGEST_ENTRY:
+            ruling = Ruling(REFUSED, TOO_LARGE.format(len(entry)))
+            emits, decision, entry = _entered(said, digest, ruling)
         return Handled(
             _traced(emits, message),
             key_of(self._partition, said.feedback_id),
-            decision.encode(),
+            entry,
             self._forgotten(decision),
             alarm=ruling.alarm,
         )
@@ -154,8 +158,19 @@ class Feedback:
             self._book.keep(decision)
 
 
+def _entered(said: Said, digest: str, ruling: Ruling) -> tuple[list[Emit], Decision, bytes]:
+    """Return what a ruling causes, the decision, and the entry by which it is remembered."""
+    emits = emits_of(said, ruling)
+    caused = tuple((emit.topic, emit.key, emit.value) for emit in emits)
+    known = {**ruling.known, "emits": caused}
+    decision = decision_of(said, digest, ruling.status, **known)
+    return emits, decision, decision.encode()
+
+
 def _traced(emits: Sequence[Emit], message: Message) -> list[Emit]:
     headers = trace_headers(message.headers)
+    if sum(len(value) for _, value in headers) > MOST_TRACED:
+        return list(emits)
     return [emit._replace(headers=headers) for emit in emits] if headers else list(emits)
 
 

@@ -64,6 +64,8 @@ def read_said(message: Message) -> Said:
     names = ("feedback_id", "asset", "actor", "role", "stream", "event_id", "feature", "target_id")
     for name in (*names, "scope"):
         check_name(record[name] or "", name)
+    if isinstance(record["value"], str):
+        check_name(record["value"], "value")
     return Said(
         message.position,
         message.timestamp_ms,
