@@ -9,9 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.stage import ASSET, HOUR_MS, Record, Stage, feedback, prediction, read_emits
+from feedback.stage import (
+    ASSET,
+    HOUR_MS,
+    START_MS,
+    Record,
+    Stage,
+    feedback,
+    prediction,
+    read_emits,
+)
 from tidemill.kernel.deadletters import REASON_HEADER
 from tidemill.kernel.errors import InvariantError
+from tidemill.processors.feedback.book import MOST_EXPIRED
 from tidemill.processors.feedback.decision import decode_decision
 from tidemill.processors.feedback.trust import Limits
 from tidemill.testing.laws import check_processor
@@ -178,6 +188,31 @@ def test_who_sends_too_fast_is_refused_and_nothing_of_it_is_remembered() -> None
     assert [each.statuses[-1] for each in said] == ["COUNTED"] * 20 + ["REFUSED"]
     assert "20 feedback in a minute" in said[-1].reason
     assert other.statuses == later.statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_who_stamps_what_he_says_with_other_times_is_no_slower() -> None:
+    stage = Stage(limits=Limits(per_minute=20))
+    said = []
+    for number in range(25):
+        message = stage.message(feedback(f"f{number}", "RIGHT", event_id=f"e{number}"))
+        back_ms = 0 if number == 0 else (1_000 - number) * HOUR_MS
+        said.append(stage.take(message._replace(timestamp_ms=START_MS - back_ms)))
+
+    assert [each.statuses[-1] for each in said] == ["COUNTED"] * 20 + ["REFUSED"] * 5
+
+
+def test_no_record_empties_the_book_whatever_the_clock_says() -> None:
+    stage = Stage()
+    for number in range(60):
+        stage.say(f"f{number}", "CORRECTED", value="jam", event_id=f"e{number}")
+    stage.time_ms = 4_102_444_800_000
+    message = stage.message(feedback("wrong clock", "RIGHT", event_id="e90"))
+    handled = stage.processor.decide(message)
+    stage.take(message)
+
+    assert len(handled.forgotten) == MOST_EXPIRED
+    assert len(stage.processor) == 61 - MOST_EXPIRED
+    assert stage.say("back", "RETRACT", target_id="f40").kinds == ["RETRACT"]
 
 
 def test_decisions_are_forgotten_with_their_time_and_number_but_vetoes_in_force_are_not() -> None:

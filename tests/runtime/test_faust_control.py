@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ASKED, ANSWERS, TABLE = "asked", "answers", "deciders.table"
 HERE = TP(ASKED, 0)
+NOW_MS = 1_800_000_000_000
 
 
 class Counting:
@@ -29,12 +30,14 @@ class Counting:
 
     def __init__(self, remembered: Mapping[bytes, bytes]) -> None:
         self.kept = dict(remembered)
+        self.times_ms: list[int] = []
         self.away = 0
 
     def decide(self, message: Message) -> Handled:
         if self.away:
             self.away -= 1
             raise DependencyUnavailableError("the world", retry_after_s=0.0)
+        self.times_ms.append(message.timestamp_ms)
         key = f"0|{(message.value or b'').decode()}".encode()
         value = self.kept.get(key, f"{len(self.kept)}".encode())
         emits = [Emit(ANSWERS, 0, message.value, value)]
@@ -138,6 +141,7 @@ class Bench:
             Identity("group", "w0", 1),
             log=MemoryLog(self.cluster),
             observer=self.told,
+            now=lambda: NOW_MS / 1000,
         )
         self.consumer = FakeConsumer(self.cluster, committed)
         self.producer = Producer(self.cluster)
@@ -258,6 +262,20 @@ def test_what_is_away_is_asked_again_and_what_was_not_written_is_written_again()
     run(bench, steps)
 
     assert bench.answers() == [(b"a", b"0")]
+
+
+def test_no_record_comes_later_than_our_own_clock_says() -> None:
+    async def steps(bench: Bench) -> None:
+        for value, stamp_ms in (("a", NOW_MS - 5), ("b", NOW_MS + 80 * 365 * 86_400_000)):
+            log = bench.cluster.log(ASKED, 0)
+            log.append(None, value.encode(), (), timestamp_ms=stamp_ms)
+        await bench.hand_over(0)
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.factory.opened[0].times_ms == [NOW_MS - 5, NOW_MS]
 
 
 def test_a_refusal_halts() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.topics import (
     ANCHORS,
     DECISIONS,
+    FEEDBACK,
     LEDGER,
     PREDICTIONS,
     RECEIPTS,
@@ -169,6 +170,9 @@ def settings_of(topic: Topic, *, is_production: bool) -> tuple[Setting, ...]:
             Setting("segment.bytes", str(SEGMENT), Rule.AT_MOST, why),
             Setting("max.compaction.lag.ms", str(HOUR_MS), Rule.AT_MOST, why),
         ]
+    if topic.name == FEEDBACK:
+        why = "how much a person says in a minute must not be told by the sender's clock"
+        wanted.append(Setting("message.timestamp.type", "LogAppendTime", Rule.EQUAL, why))
     if topic.name in LARGE:
         limit = str(LARGEST_MESSAGE)
         wanted.append(Setting(MESSAGE_BYTES, limit, Rule.AT_LEAST, LARGE[topic.name]))

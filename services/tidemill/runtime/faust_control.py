@@ -51,6 +51,7 @@ class ControlApp:
         log: Reads committed records by position.
         observer: Is told.
         clock: Monotonic seconds.
+        now: Seconds since 1970: no record comes later than that, whatever its sender's clock says.
 
     Attributes:
         app: What Faust runs.
@@ -66,7 +67,9 @@ class ControlApp:
         log: Log,
         observer: ControlObserver,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._factory = factory
         self._log = log
         self._observer = observer
@@ -164,6 +167,7 @@ class ControlApp:
     async def _handle(self, owned: Owned, message: Message) -> None:
         """Decide one record, remember it, write what it causes; only then is it done with."""
         partition = message.partition
+        message = message._replace(timestamp_ms=min(message.timestamp_ms, int(self._now() * 1000)))
         handled: Handled = await self._again(owned.decider.decide, message)
         self._watch(owned, message, handled)
         if handled.key is not None:

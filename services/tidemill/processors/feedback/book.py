@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.decision import Decision
 
 DAY_MS = 86_400_000
+# By age, at one record.
+MOST_EXPIRED = 16
 
 
 class Book:
-    """Decisions in the order of their feedback.
+    """Decisions in the order of their feedback, whose times never go back.
 
     Args:
         keep_ms: How long a decision is remembered, by the times at which feedback came.
@@ -36,6 +38,11 @@ class Book:
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self._all.values())
+
+    @property
+    def time_ms(self) -> int:
+        """When the newest of them came; 0 before the first."""
+        return self._all[next(reversed(self._all))].time_ms if self._all else 0
 
     def get(self, feedback_id: str) -> Decision | None:
         """Return what was decided of a feedback, if it is remembered."""
@@ -115,20 +122,20 @@ class Book:
     def expired(self, decision: Decision) -> list[str]:
         """Return what need not be remembered any more once a decision is kept.
 
-        Vetoes in force are remembered as long as they are: one per sensor at most.
+        Vetoes in force are remembered as long as they are: one per sensor at most. However far the
+        time has moved, a few go at a time: no single record empties the book.
         """
         oldest = decision.time_ms - self._keep_ms
-        found = []
+        found: list[Decision] = []
         for each in self._all.values():
-            if each.time_ms >= oldest:
+            if each.time_ms >= oldest or len(found) == MOST_EXPIRED:
                 break
-            found.append(each)
+            if not self._is_veto_in_force(each):
+                found.append(each)
         mine = self._of_asset.get(decision.asset, {})
         count = len(mine | {decision.feedback_id: decision})
         found += list(mine.values())[: max(0, count - self._most)]
-        in_force = {
-            each.feedback_id
-            for each in found
-            if each.vetoed is not None and not self.is_undone(each)
-        }
-        return [n for n in dict.fromkeys(d.feedback_id for d in found) if n not in in_force]
+        return list(dict.fromkeys(d.feedback_id for d in found if not self._is_veto_in_force(d)))
+
+    def _is_veto_in_force(self, decision: Decision) -> bool:
+        return decision.vetoed is not None and not self.is_undone(decision)

@@ -26,7 +26,7 @@ class Decision:
 
     Attributes:
         offset: Of the feedback; its partition is the table's.
-        time_ms: When the feedback came, by Kafka's timestamp.
+        time_ms: When the feedback came; see `Said`.
         time_us: When it was said, by its sender.
         digest: Of its bytes: another feedback of the same id is told from it.
         event: Offset of the sensor event it is about.

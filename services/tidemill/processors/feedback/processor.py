@@ -68,8 +68,9 @@ class Feedback:
 
     def decide(self, message: Message) -> Handled:
         """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
+        came_ms = max(message.timestamp_ms, self._book.time_ms)
         try:
-            said = read_said(message)
+            said = read_said(message._replace(timestamp_ms=came_ms))
             digest = hashlib.sha256(message.value or b"").hexdigest()
             before = self._book.get(said.feedback_id)
             if before is not None:

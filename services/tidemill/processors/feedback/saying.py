@@ -27,7 +27,7 @@ class Said:
 
     Attributes:
         position: Where it stands in `operator.feedback`.
-        time_ms: When it came there, by Kafka's timestamp.
+        time_ms: When it came there, by Kafka's timestamp; never before what came before it.
         value: The right answer; of CORRECTED.
         time_us: When it was said, by its sender.
     """
