@@ -15,6 +15,7 @@ from tidemill.kernel.records import Emit, trace_headers
 from tidemill.processors.feedback.book import Book
 from tidemill.processors.feedback.context import Context
 from tidemill.processors.feedback.decision import decision_of, decode_decision, key_of
+from tidemill.processors.feedback.doubting import alarm_of
 from tidemill.processors.feedback.judging import judge
 from tidemill.processors.feedback.saying import read_said
 from tidemill.processors.feedback.trust import Limits, is_too_fast
@@ -54,7 +55,9 @@ class Feedback:
     ) -> None:
         self._partition = partition
         self._limits = limits
-        self._book = Book(keep_ms=limits.keep_ms, most=limits.per_asset)
+        self._book = Book(
+            keep_ms=limits.keep_ms, most=limits.per_asset, quarantine_ms=limits.quarantine_ms
+        )
         self._context = Context(
             self._book,
             cases,
@@ -92,7 +95,7 @@ class Feedback:
             key_of(self._partition, said.feedback_id),
             entry,
             self._forgotten(decision),
-            alarm=ruling.alarm,
+            alarm=alarm_of(decision, self._limits),
         )
 
     def _repeated(self, message: Message, before: Decision, digest: str) -> Handled:

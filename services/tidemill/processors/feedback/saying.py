@@ -13,6 +13,9 @@ from tidemill.kernel.records import Position
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
 
+# The role whose word settles what others disagree about.
+EXPERT = "domain_expert"
+
 # Of the kinds of feedback, those on a prediction, on an explanation, on a model, on a feedback.
 INFERENCE = frozenset({"RIGHT", "WRONG", "CORRECTED"})
 EXPLANATION = frozenset({"IRRELEVANT", "MISSING", "WRONG_DIRECTION"})

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.stream import StreamDefinition  # noqa: TC001 - a type at run time too
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import EXPERT, case_of, held_until
+from tidemill.processors.feedback.context import case_of, held_until
 from tidemill.processors.feedback.decision import QUARANTINE, VETO
-from tidemill.processors.feedback.saying import EXPLANATION
+from tidemill.processors.feedback.saying import EXPERT, EXPLANATION
 from tidemill.processors.feedback.trust import IRRELEVANT, against, is_complete, votes_on
 from tidemill.processors.feedback.writing import (
     ACCEPTED,
@@ -67,8 +67,8 @@ def on_vote(context: Context, said: Said) -> Ruling:
 
 def _has_voted(context: Context, said: Said, case: Case) -> bool:
     return any(
-        decision.counts and decision.event == case.event and decision.actor == said.actor
-        for decision in context.book.of_any(said.asset)
+        decision.counts and decision.actor == said.actor
+        for decision in context.book.of_event(case.event)
         if decision.kind in EXPLANATION and not context.book.is_retracted(decision)
     )
 

@@ -50,7 +50,6 @@ class Ruling:
         others: Receipts of other feedback that it settles or takes back.
         known: What later decisions ask of this one; see `Decision`.
         case: The case it is about.
-        alarm: What people must hear of.
     """
 
     status: str
@@ -59,7 +58,6 @@ class Ruling:
     others: Sequence[Record] = ()
     known: Mapping[str, object] = field(default_factory=dict)
     case: Case | None = None
-    alarm: str = ""
 
 
 def emits_of(said: Said, ruling: Ruling) -> list[Emit]:
