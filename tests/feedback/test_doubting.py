@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.stage import HOUR_MS, Said, Stage, definition_text, prediction
+from feedback.stage import HOUR_MS, Said, Stage, definition_text, feedback, prediction
 from tidemill.processors.feedback.trust import Limits
 
 EXPERT = {"actor": "eve", "role": "domain_expert"}
@@ -238,6 +238,29 @@ def test_a_quarantine_is_remembered_while_it_runs_whatever_else_is_said() -> Non
     nods(stage, "mal", range(20, 90))
 
     assert corrects(stage, "mal", range(91, 92))[0].statuses[-1] == "HELD_FOR_EXPERT"
+
+
+def test_so_is_its_end() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000_000, per_asset=30))
+    corrects(stage, "bob", range(12))
+    corrects(stage, "mal", range(10), "ok")
+    stage.say("free", "RESUME", event_id=None, stream="pump", scope="actor:mal", **EXPERT)
+    nods(stage, "bob", range(20, 90))
+
+    assert corrects(stage, "mal", range(91, 92))[0].kinds == ["EXAMPLE"]
+
+
+def test_an_alarm_is_told_again_where_a_crash_may_have_swallowed_it() -> None:
+    stage = Stage()
+    corrects(stage, "bob", range(10))
+    corrects(stage, "mal", range(9), "ok")
+    record = feedback("last", "CORRECTED", value="ok", event_id="e9", actor="mal")
+    message = stage.message(record)
+    first = stage.take(message)
+
+    assert first.alarm
+    assert stage.take(message).alarm == first.alarm
+    assert not stage.take(stage.message(record)).alarm
 
 
 def test_who_types_fewer_digits_contradicts_nobody() -> None:

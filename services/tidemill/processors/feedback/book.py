@@ -170,8 +170,11 @@ class Book:
         return list(dict.fromkeys(each.feedback_id for each in gone))
 
     def _is_in_force(self, decision: Decision, now_ms: int) -> bool:
-        """Return whether a decision is a veto that stands, or began a quarantine that may run."""
-        if decision.quarantines and now_ms < decision.time_ms + self._quarantine_ms:
+        """Return whether a decision is a veto that stands, or of a quarantine that may yet run."""
+        is_freeing = self._releases.get(decision.scope or "") is decision
+        if (decision.quarantines or is_freeing) and (
+            now_ms < decision.time_ms + self._quarantine_ms
+        ):
             return True
         return decision.vetoed is not None and not self.is_undone(decision)
 

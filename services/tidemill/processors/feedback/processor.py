@@ -117,6 +117,7 @@ class Feedback:
             key_of(self._partition, before.feedback_id),
             forgotten=self._forgotten(before) if is_same else (),
             is_repeated=True,
+            alarm=alarm_of(before, self._limits) if is_same else "",
         )
 
     def _too_fast(self, message: Message, said: Said) -> Handled:
