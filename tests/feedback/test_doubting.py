@@ -310,7 +310,7 @@ def test_a_domain_experts_answer_takes_the_place_of_what_others_taught() -> None
     ]
     assert [update["cause"]["index"] for update in said.updates] == [0, 1]
     assert (said.of("x"), said.of("f1")) == (["ACCEPTED"], ["RETRACTED"])
-    assert "the same as x, which counts already" in again.reason
+    assert "the same as x, which models were told of" in again.reason
 
     back = stage.say("back", "RETRACT", target_id="x", **EXPERT)
     assert [update["target_id"] for update in back.updates] == ["x"]

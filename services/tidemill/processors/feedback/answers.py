@@ -127,7 +127,7 @@ def _correction(
     for earlier in _effective(context, mine, is_final=is_final):
         if not are_different(earlier, mine):
             waits = context.book.is_waiting(earlier)
-            state = "waits for a domain expert" if waits else "counts already"
+            state = "waits for a domain expert" if waits else "models were told of"
             return Ruling(COUNTED, f"the same as {earlier.feedback_id}, which {state}")
         if earlier.actor == said.actor:
             raise RefusalError(

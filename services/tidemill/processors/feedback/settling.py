@@ -15,7 +15,7 @@ from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, 
 from tidemill.processors.feedback.steering import steering_updates
 from tidemill.processors.feedback.trust import against, is_complete, votes_on
 from tidemill.processors.feedback.undoing import standing, undoing
-from tidemill.processors.feedback.votes import veto_of
+from tidemill.processors.feedback.votes import check_leaves_a_sensor, veto_of
 from tidemill.processors.feedback.writing import (
     ACCEPTED,
     COUNTED,
@@ -94,9 +94,13 @@ def _approved(context: Context, said: Said, target: Decision) -> tuple[Record, .
     if target.held == VETO:
         assert target.feature is not None
         if target.feature in context.book.vetoes(target.asset, target.stream):
-            raise RefusalError(f"{target.feature} must not be vetoed already, it is")
-        case = context.cases.find(recalled)
+            raise RefusalError(
+                f"models must not have been told of a veto of {target.feature} before, they were; "
+                "one more vote tells them again"
+            )
         stream = context.streams[str(target.stream)]
+        check_leaves_a_sensor(context, said, stream, target.feature)
+        case = context.cases.find(recalled)
         return (veto_of(context, recalled, (case, stream, target.feature)),)
     if target.kind in INFERENCE:
         lesson = lesson_of(context, recalled)
