@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.broker
 
 SENT = 80
 LIVES = 4
+# Longer than Kafka keeps a connection, a session or a request waiting in vain.
+AWAY_S = 35.0
 ACTORS = ("ann", "bob", "eve", "joe")
 
 
@@ -162,6 +165,30 @@ def test_a_record_as_large_as_kafka_takes_stops_nothing_behind_it(mesh: Feedback
     assert [receipt["status"] for receipt in receipts] == ["REFUSED"]
     assert "1000000 bytes" in receipts[0]["reason"]
     assert "big" not in mesh.answered()
+
+
+def test_a_broker_that_is_away_for_long_is_waited_for(mesh: FeedbackMesh) -> None:
+    sent = {f"long{number}" for number in range(400)}
+    worker = mesh.worker()
+    worker.start()
+    for number, name in enumerate(sorted(sent)):
+        partition = number % PARTITIONS
+        record = feedback(name, "RIGHT", asset=asset_of(partition), event_id=f"e{number % 40}")
+        mesh.write(FEEDBACK, partition, codec("Feedback").encode(record))
+    mesh.flush()
+    mesh.await_answers({"long0", "long1"}, worker)
+    mesh.kafka.stop()
+    time.sleep(AWAY_S)  # what is waited for here is the outage itself
+    worker.check()
+    mesh.kafka.start()
+    mesh.await_answers(sent, worker)
+    mesh.await_all(worker)
+    worker.end()
+
+    for partition in range(PARTITIONS):
+        found = [record.value or b"" for record in mesh.read(RECEIPTS)[partition]]
+        mine = [value for topic, value in undisturbed(mesh, partition) if topic == RECEIPTS]
+        assert first_of_each(found) == first_of_each(mine)
 
 
 def test_it_ends_by_itself_once_idle_though_markers_stand_at_the_end(mesh: FeedbackMesh) -> None:

@@ -11,9 +11,11 @@ from faust.types import TP
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Emit, Message, Position
+from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
 from tidemill.runtime.faust_driver import Connection
+from tidemill.runtime.faust_service import BreathingLog, Stopping
 from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.memory_log import MemoryLog
 
@@ -85,10 +87,13 @@ class FakeConsumer:
 
 
 class Producer:
-    """Writes to the cluster in memory; the first `failures` writes raise."""
+    """Writes to the cluster in memory; the first `failures` raise, the first `lost` fail later."""
 
     def __init__(self, cluster: MemoryCluster) -> None:
         self.failures: list[Exception] = []
+        self.lost: list[Exception] = []
+        self.away: list[Exception] = []
+        self.renewed = 0
         self.order: list[str] = []
         self._cluster = cluster
 
@@ -103,11 +108,19 @@ class Producer:
     ) -> asyncio.Future[None]:
         if self.failures:
             raise self.failures.pop(0)
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.lost:
+            sent.set_exception(self.lost.pop(0))
+            return sent
         self.order.append(topic)
         self._cluster.append(topic, partition, value, key=key, headers=tuple(headers or ()))
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent.set_result(None)
         return sent
+
+    async def renew(self) -> None:
+        if self.away:
+            raise self.away.pop(0)
+        self.renewed += 1
 
 
 class Told:
@@ -148,6 +161,7 @@ class Bench:
         app = self.control.app
         app.consumer = self.consumer
         app.maybe_start_producer = self._started
+        app.producer = self.producer
         app._assignment = {HERE, TP(TABLE, 0)}
 
     async def _started(self) -> Producer:
@@ -262,6 +276,76 @@ def test_what_is_away_is_asked_again_and_what_was_not_written_is_written_again()
     run(bench, steps)
 
     assert bench.answers() == [(b"a", b"0")]
+
+
+@pytest.mark.parametrize("code", [KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT])
+def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench()
+    failures = [code, code]
+    log = bench.control._log
+    span = log.span
+
+    def failing(topic: str, partition: int) -> tuple[int, int]:
+        if failures:
+            raise KafkaException(KafkaError(failures.pop()))
+        return span(topic, partition)
+
+    monkeypatch.setattr(log, "span", failing)
+    bench.control._log = BreathingLog(log, Stopping())
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert not failures
+
+
+def test_a_cluster_that_refuses_to_say_what_a_topic_holds_halts() -> None:
+    class Refusing(MemoryLog):
+        def span(self, topic: str, partition: int) -> tuple[int, int]:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    with pytest.raises(InvariantError, match="must accept this worker"):
+        BreathingLog(Refusing(Bench().cluster), Stopping()).span(ASKED, 0)
+
+
+def test_a_producer_that_the_cluster_knows_no_more_is_replaced() -> None:
+    from aiokafka.errors import (  # noqa: PLC0415 - as above
+        KafkaConnectionError,
+        OutOfOrderSequenceNumber,
+    )
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [OutOfOrderSequenceNumber()]
+        bench.producer.away = [KafkaConnectionError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert (bench.producer.renewed, bench.producer.away) == (1, [])
+
+
+def test_what_one_record_causes_is_written_in_order_whatever_fails() -> None:
+    from aiokafka.errors import KafkaTimeoutError  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        bench.producer.lost = [KafkaTimeoutError()]
+        emits = [Emit(ANSWERS, 0, b"k", value) for value in (b"first", b"second")]
+        await bench.control._writer.write(emits, Position(ASKED, 0, 0))
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert [value for _, value in bench.answers()] == [b"first", b"second"]
 
 
 def test_no_record_comes_later_than_our_own_clock_says() -> None:
