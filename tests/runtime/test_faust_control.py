@@ -386,6 +386,44 @@ def test_a_record_that_is_too_large_is_named_with_its_size_and_cause() -> None:
         run(Bench(), steps)
 
 
+def test_of_a_partition_that_went_while_it_was_decided_nothing_is_remembered() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.control._own(0)
+        loop = asyncio.get_running_loop()
+
+        def slow(message: Message) -> Handled:
+            lost = bench.control._revoked(None, ())
+            asyncio.run_coroutine_threadsafe(lost, loop).result()
+            return Handled([Emit(ANSWERS, 0, message.value, b"late")], b"0|a", b"late")
+
+        bench.factory.opened[0].decide = slow  # type: ignore[method-assign]  # takes its time
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert not bench.cluster.read(TABLE)
+    assert not bench.answers()
+    assert not bench.consumer.done
+
+
+def test_of_two_entries_the_first_counts_until_it_is_forgotten() -> None:
+    async def steps(bench: Bench) -> None:
+        for value in (b"1", b"late", None, b"3", b"later"):
+            bench.cluster.append(TABLE, 0, value, key=b"0|a")
+        bench.cluster.append(TABLE, 0, b"4", key=b"0|b")
+        bench.cluster.append(TABLE, 0, b"late", key=b"0|b")
+        bench.ask("a", "b")
+        await bench.hand_over(0)
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"3"), (b"b", b"4")]
+
+
 def test_of_a_partition_that_went_meanwhile_nothing_is_written_or_committed() -> None:
     async def steps(bench: Bench) -> None:
         bench.ask("a")

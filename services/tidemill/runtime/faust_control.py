@@ -169,6 +169,8 @@ class ControlApp:
         partition = message.partition
         message = message._replace(timestamp_ms=min(message.timestamp_ms, int(self._now() * 1000)))
         handled: Handled = await self._again(owned.decider.decide, message)
+        if not self._is_current(partition, owned):
+            return  # its owner decides it, and may know more by now
         self._watch(owned, message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
@@ -230,7 +232,11 @@ class ControlApp:
         return owned
 
     def _remembered(self, partition: int) -> dict[bytes, bytes]:
-        """Return what the topic of the table holds of a partition."""
+        """Return what the topic of the table holds of a partition.
+
+        Nothing is written over what is remembered: a second entry is that of a worker which had
+        lost the partition while it wrote.
+        """
         topic = self._factory.table
         found: dict[bytes, bytes] = {}
         for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
@@ -238,7 +244,7 @@ class ControlApp:
                 if message.value is None:
                     found.pop(message.key or b"", None)
                 else:
-                    found[message.key or b""] = message.value
+                    found.setdefault(message.key or b"", message.value)
         return found
 
     def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:
