@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tidemill.contracts.feedback_form import REFUSED
+from tidemill.contracts.feedback_form import REFUSED, is_too_early
 from tidemill.contracts.topics import FEEDBACK, LABELS, RECEIPTS, UPDATES
 from tidemill.fold.audit.bounds import first_where
 from tidemill.kernel.errors import InvalidRecordError
@@ -49,6 +49,7 @@ class Known:
         self._labels: set[Name] = set()
         self._said: dict[str, tuple[str, Name]] = {}
         self._undone: set[str] = set()
+        self._too_early: set[str] = set()
         self._retracts: dict[str, str] = {}
 
     def add_label(self, label: Record) -> None:
@@ -78,9 +79,14 @@ class Known:
             self._said[feedback["feedback_id"]] = (kind, _name(feedback))
 
     def add_receipt(self, receipt: Record) -> None:
-        """Note a `Receipt` that refuses."""
-        if receipt["status"] == REFUSED:
-            self._undone.add(receipt["feedback_id"])
+        """Note a `Receipt` that refuses; one for its time only holds until it was sent again."""
+        name = receipt["feedback_id"]
+        if is_too_early(receipt):
+            self._too_early.add(name)
+        elif receipt["status"] == REFUSED:
+            self._undone.add(name)
+        else:
+            self._too_early.discard(name)
 
     def unlabelled(
         self, cases: Sequence[Case], kinds: Mapping[str, ModelKind], timed: frozenset[str]
@@ -92,8 +98,9 @@ class Known:
             kinds: What the models of each stream do.
             timed: Streams whose labels name their event by its time.
         """
-        retracted = {to for by, to in self._retracts.items() if by not in self._undone}
-        counting = [said for by, said in self._said.items() if by not in self._undone | retracted]
+        refused = self._undone | self._too_early
+        retracted = {to for by, to in self._retracts.items() if by not in refused}
+        counting = [said for by, said in self._said.items() if by not in refused | retracted]
         answered = self._labels | {name for kind, name in counting if kind != _WRONG}
         of_two = {name for kind, name in counting if kind == _WRONG}
         return [

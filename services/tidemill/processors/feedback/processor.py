@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.feedback_form import SEND_AGAIN
 from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
@@ -124,7 +125,7 @@ class Feedback:
         """Return a refusal that is not remembered: a flood would drive out what is."""
         reason = (
             f"{said.actor} must send at most {self._limits.per_minute} feedback in a minute, this "
-            "is one more; send it again later"
+            f"is one more; {SEND_AGAIN}"
         )
         return Handled(_traced(emits_of(said, Ruling(REFUSED, reason)), message))
 
