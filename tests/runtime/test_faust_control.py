@@ -11,6 +11,7 @@ from faust.types import TP
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Emit, Message, Position
+from tidemill.runtime import faust_control
 from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
@@ -32,6 +33,7 @@ class Counting:
 
     def __init__(self, remembered: Mapping[bytes, bytes]) -> None:
         self.kept = dict(remembered)
+        self.offsets = [int(value[1:]) for value in remembered.values() if value.startswith(b"@")]
         self.times_ms: list[int] = []
         self.away = 0
 
@@ -51,6 +53,10 @@ class Counting:
 
     def __len__(self) -> int:
         return len(self.kept)
+
+    @property
+    def reached(self) -> int:
+        return max(self.offsets, default=0)
 
 
 class Factory:
@@ -235,6 +241,41 @@ def test_a_partition_is_read_on_where_the_group_has_committed_it() -> None:
     run(bench, steps)
 
     assert bench.answers() == [(b"b", b"0"), (b"c", b"1")]
+
+
+def test_a_group_whose_offsets_expired_goes_on_with_what_it_remembers() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(TABLE, 0, b"@1", key=b"0|b")
+        bench.ask("a", "b", "c")
+        await bench.hand_over(2)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"b", b"@1"), (b"c", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("committed", "remembered", "why"),
+    [
+        (1, b"@0", "committed is offset 1, retained are 3 to 4: retention took records"),
+        (1000, b"@0", "committed is offset 1000, retained are 3 to 4: the topic was made anew"),
+        (None, b"@70", "remembered is offset 70, retained are 3 to 4: the topic was made anew"),
+    ],
+)
+def test_where_the_records_that_come_next_are_gone_it_halts(
+    committed: int | None, remembered: bytes, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faust_control, "SHOWN_WITHIN_S", 0.0)
+
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(TABLE, 0, remembered, key=b"0|old")
+        bench.ask("a", "b", "c", "d")
+        bench.cluster.delete_records(ASKED, 0, 3)
+        await bench.hand_over(3)
+
+    with pytest.raises(InvariantError, match=why):
+        run(Bench(committed), steps)
 
 
 def test_a_decision_is_remembered_before_it_acts() -> None:

@@ -17,7 +17,8 @@ from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
 from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.kernel.records import Emit, Message
 from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
-from tidemill.runtime.faust_writing import Writer
+from tidemill.runtime.faust_starting import start_of
+from tidemill.runtime.faust_writing import RETRY_AFTER_S, Writer
 from tidemill.runtime.outage import Outage
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Position
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
+
+
+# A broker that was started again shows the end of a topic once its replicas are in sync.
+SHOWN_WITHIN_S = 30.0
 
 
 class Owned:
@@ -223,13 +228,24 @@ class ControlApp:
             return owned
         began = self._clock()
         committed = await self.app.consumer.committed_offset(TP(self.input, partition))
-        first, _ = await self._again(self._log.span, self.input, partition)
         remembered = await self._again(self._remembered, partition)
         self._mend(partition, remembered)
-        owned = Owned(self._factory.open(partition, remembered), max(committed or 0, first))
+        decider = self._factory.open(partition, remembered)
+        span = await self._span(partition, decider.reached if committed is None else committed)
+        start = start_of(f"{self.input}-{partition}", committed, span, decider.reached)
+        owned = Owned(decider, start)
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
         return owned
+
+    async def _span(self, partition: int, wanted: int) -> tuple[int, int]:
+        """Return what is retained; a broker that has come up may not show all of it at once."""
+        deadline = self._clock() + SHOWN_WITHIN_S
+        while True:
+            span: tuple[int, int] = await self._again(self._log.span, self.input, partition)
+            if span[1] >= wanted or self._clock() >= deadline:
+                return span
+            await self._writer.pause(RETRY_AFTER_S)
 
     def _remembered(self, partition: int) -> dict[bytes, bytes]:
         """Return what the topic of the table holds of a partition.

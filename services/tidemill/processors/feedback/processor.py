@@ -70,6 +70,11 @@ class Feedback:
     def __len__(self) -> int:
         return len(self._book)
 
+    @property
+    def reached(self) -> int:
+        """The last offset that a decision is remembered of; see `Decider`."""
+        return max((decision.offset for decision in self._book), default=0)
+
     def decide(self, message: Message) -> Handled:
         """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
         came_ms = max(message.timestamp_ms, self._book.time_ms)
