@@ -265,3 +265,18 @@ def test_deciding_leaves_no_trace() -> None:
     assert stage.processor.snapshot() == before
     assert first.key == b"0|f1"
     assert ASSET.encode() == first.emits[0].key
+
+
+def test_refusals_are_remembered_for_a_while_and_take_nobodys_place() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000_000, per_asset=5, refused=10))
+    stage.say("f", "CORRECTED", value="jam")
+    for number in range(60):
+        asset = f"plant/made up/{number}" if number % 2 else ASSET
+        stage.say(f"r{number}", "RIGHT", asset=asset, event_id="nothing", actor=f"a{number}")
+
+    assert len(stage.processor) == 11
+    assert stage.say("back", "RETRACT", target_id="f").kinds == ["RETRACT"]
+    message = stage.message(feedback("wrong", "RIGHT", event_id="nothing"))
+    first = stage.take(message)
+    stage.say("after", "RIGHT", event_id="e1")
+    assert stage.take(message).receipts == first.receipts

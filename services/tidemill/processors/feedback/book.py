@@ -23,11 +23,14 @@ class Book:
     Args:
         keep_ms: How long a decision is remembered, by the times at which feedback came.
         most: How many of one asset are.
+        refused: How many refusals are, of whatever asset: most assets they name need not exist.
         quarantine_ms: How long what began a quarantine is remembered in any case.
     """
 
-    def __init__(self, *, keep_ms: int, most: int, quarantine_ms: int) -> None:
+    def __init__(self, *, keep_ms: int, most: int, refused: int, quarantine_ms: int) -> None:
         self._keep_ms = keep_ms
+        self._most_refused = refused
+        self._refused: dict[str, Decision] = {}
         self._quarantine_ms = quarantine_ms
         self._most = most
         self._all: dict[str, Decision] = {}
@@ -119,10 +122,11 @@ class Book:
     def keep(self, decision: Decision) -> None:
         """Take note of a decision."""
         self._all[decision.feedback_id] = decision
-        self._of_asset[decision.asset][decision.feedback_id] = decision
         self._of_actor[decision.actor][decision.feedback_id] = decision
         if decision.status == "REFUSED":
+            self._refused[decision.feedback_id] = decision
             return
+        self._of_asset[decision.asset][decision.feedback_id] = decision
         self._of_event[decision.event][decision.feedback_id] = decision
         self._quarantines |= dict.fromkeys(decision.quarantines, decision)
         if decision.kind == "RESUME" and not decision.sent and decision.scope is not None:
@@ -141,6 +145,7 @@ class Book:
             decision = self._all.pop(feedback_id, None)
             if decision is None:
                 continue
+            self._refused.pop(feedback_id, None)
             _drop(self._of_asset, decision.asset, feedback_id)
             _drop(self._of_actor, decision.actor, feedback_id)
             _drop(self._of_event, decision.event, feedback_id)
@@ -163,9 +168,11 @@ class Book:
                 break
             if not self._is_in_force(each, decision.time_ms):
                 found.append(each)
-        mine = self._of_asset.get(decision.asset, {})
-        count = len(mine | {decision.feedback_id: decision})
-        found += list(mine.values())[: max(0, count - self._most)]
+        kept, most = self._of_asset.get(decision.asset, {}), self._most
+        if decision.status == "REFUSED":
+            kept, most = self._refused, self._most_refused
+        count = len(kept | {decision.feedback_id: decision})
+        found += list(kept.values())[: max(0, count - most)]
         gone = [d for d in found if not self._is_in_force(d, decision.time_ms)]
         return list(dict.fromkeys(each.feedback_id for each in gone))
 

@@ -57,7 +57,10 @@ class Feedback:
         self._partition = partition
         self._limits = limits
         self._book = Book(
-            keep_ms=limits.keep_ms, most=limits.per_asset, quarantine_ms=limits.quarantine_ms
+            keep_ms=limits.keep_ms,
+            most=limits.per_asset,
+            refused=limits.refused,
+            quarantine_ms=limits.quarantine_ms,
         )
         self._context = Context(
             self._book,

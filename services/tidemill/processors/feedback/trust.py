@@ -35,6 +35,7 @@ class Limits:
             many, those in which one side only said RIGHT counted half.
         quarantine_ms: How long a person's feedback is held after that.
         keep_ms, per_asset: How long decisions are remembered, and how many of one asset.
+        refused: How many refusals of a partition are.
     """
 
     per_minute: int = 20
@@ -49,6 +50,7 @@ class Limits:
     quarantine_ms: int = DAY_MS
     keep_ms: int = 184 * DAY_MS
     per_asset: int = 2_000
+    refused: int = 1_000
 
 
 def is_too_fast(book: Book, said: Said, limits: Limits) -> bool:
