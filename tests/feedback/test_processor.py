@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from feedback.stage import (
     ASSET,
     HOUR_MS,
+    LABELLED,
     START_MS,
     Record,
     Stage,
+    definition_text,
     feedback,
     prediction,
     read_emits,
@@ -25,13 +27,16 @@ from tidemill.processors.feedback.book import MOST_EXPIRED
 from tidemill.processors.feedback.decision import decode_decision
 from tidemill.processors.feedback.trust import Limits
 from tidemill.testing.laws import check_processor
+from tidemill.testing.plants import START_US
 
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
+    from tidemill.processors.feedback.processor import Feedback
 
 KINDS = ("RIGHT", "WRONG", "CORRECTED", "IRRELEVANT", "MISSING", "HOLD", "FREEZE", "RESUME")
 ABOUT = ("RETRACT", "APPROVE", "REJECT")
 DAY_MS = 24 * HOUR_MS
+OPERATORS = {**LABELLED, "feedback": {"veto_needs": "operator"}}
 
 
 def drawn(numbers: list[int]) -> list[Record]:
@@ -280,3 +285,62 @@ def test_refusals_are_remembered_for_a_while_and_take_nobodys_place() -> None:
     first = stage.take(message)
     stage.say("after", "RIGHT", event_id="e1")
     assert stage.take(message).receipts == first.receipts
+
+
+def test_what_was_taken_back_and_forgotten_is_new_whether_started_again_or_not() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000, per_asset=3))
+    stage.say("f", "CORRECTED", value="jam")
+    stage.say("r", "RETRACT", target_id="f")
+    stage.say("g", "RIGHT", event_id="e1")
+    stage.say("h", "RIGHT", event_id="e2")
+    other = restarted(stage)
+    message = stage.message(feedback("f", "CORRECTED", value="jam"))
+    for each in (stage.processor, other):
+        each.keep(each.decide(message))
+    back = stage.message(feedback("r2", "RETRACT", target_id="f"))
+
+    assert other.decide(back) == stage.processor.decide(back)
+    assert stage.take(back).kinds == ["RETRACT"]
+
+
+def restarted(stage: Stage) -> Feedback:
+    """Return a processor that knows what the one on stage remembers."""
+    other = stage.make()
+    other.restore(stage.processor.snapshot())
+    return other
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_processor_that_was_started_again_decides_all_that_comes_as_one_that_was_not(
+    seed: int,
+) -> None:
+    dice = random.Random(seed)
+    limits = Limits(
+        per_minute=1_000, per_asset=6, refused=2, answers=4, contradicted=1.0, votes=2, voters=2
+    )
+    stage = Stage(text=definition_text(OPERATORS), limits=limits)
+    for number in range(150):
+        if number % 3 == 0:
+            other = restarted(stage)
+        message = stage.message(anything(number, dice))
+        handled = stage.processor.decide(message)
+        assert other.decide(message) == handled
+        for each in (stage.processor, other) if handled.key is not None else ():
+            each.keep(handled)
+
+
+def anything(number: int, dice: random.Random) -> Record:
+    """Return some feedback on few events by few people, under a name that may have been used."""
+    stage_of = {"actor": dice.choice("abc"), "role": dice.choice(("operator", "domain_expert"))}
+    name, event = f"f{dice.randrange(20)}", f"e{dice.randrange(3)}"
+    about = {**stage_of, "event_id": event, "time": START_US + number}
+    kind = dice.choice(
+        ("CORRECTED", "CORRECTED", "RIGHT", "IRRELEVANT", "RETRACT", "RETRACT", "APPROVE", "REJECT")
+    )
+    if kind in ("RETRACT", "APPROVE", "REJECT"):
+        about = {**about, "event_id": None, "target_id": f"f{dice.randrange(20)}"}
+    elif kind == "IRRELEVANT":
+        about["feature"] = "flow"
+    elif kind == "CORRECTED":
+        about["value"] = dice.choice(("ok", "jam"))
+    return feedback(name, kind, **about)

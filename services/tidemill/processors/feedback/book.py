@@ -120,7 +120,7 @@ class Book:
         return {d.vetoed: d for d in found if d.vetoed is not None and not self.is_undone(d)}
 
     def keep(self, decision: Decision) -> None:
-        """Take note of a decision."""
+        """Take note of a decision; what it says of one that is forgotten says nothing any more."""
         self._all[decision.feedback_id] = decision
         self._of_actor[decision.actor][decision.feedback_id] = decision
         if decision.status == "REFUSED":
@@ -131,13 +131,12 @@ class Book:
         self._quarantines |= dict.fromkeys(decision.quarantines, decision)
         if decision.kind == "RESUME" and not decision.sent and decision.scope is not None:
             self._releases[decision.scope] = decision
-        if decision.target_id is not None:
+        if decision.target_id in self._all:
             if decision.kind == "RETRACT":
                 self._retracted[decision.target_id] = decision
             elif decision.kind in ("APPROVE", "REJECT"):
                 self._settled[decision.target_id] = decision
-        for feedback_id in decision.undone:
-            self._undone[feedback_id] = decision
+        self._undone |= dict.fromkeys(filter(self._all.__contains__, decision.undone), decision)
 
     def forget(self, feedback_ids: Iterable[str]) -> None:
         """Forget decisions."""
@@ -151,6 +150,9 @@ class Book:
             _drop(self._of_event, decision.event, feedback_id)
             for marks in (self._retracted, self._settled, self._undone):
                 marks.pop(feedback_id, None)
+                for name in (decision.target_id, *decision.undone):
+                    if name is not None and marks.get(name) is decision:
+                        del marks[name]
             for last in (self._quarantines, self._releases):
                 for name in [name for name, each in last.items() if each is decision]:
                     del last[name]
