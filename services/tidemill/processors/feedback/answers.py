@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tidemill.fold.instructions import is_at_fault
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.outputs import Binary
 from tidemill.processors.feedback.cases import RefusalError
@@ -203,11 +204,16 @@ def _lesson(
 ) -> Record:
     stream, answer = taught
     copies = _copies(said)
+    about_case = about(case)
+    if is_at_fault(about_case):
+        flags = ", ".join(case.prediction["quality"])
+        msg = f"what is learned must be without a fault, the event was flagged {flags}"
+        raise RefusalError(msg)
     return update_of(
         said,
         "EXAMPLE" if copies is None else "COUNTEREXAMPLE",
         stream.name,
-        **about(case),
+        **about_case,
         features=context.cases.features(case, stream),
         label=answer,
         label_time=said.time_us,
