@@ -105,7 +105,7 @@ def test_what_people_said_is_right_counts_and_their_votes_do_not() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "is_known"),
-    [("binary", True), ("anomaly", True), ("multiclass", False), ("regression", False)],
+    [("binary", True), ("multiclass", False), ("regression", False)],
 )
 def test_wrong_says_what_is_right_where_there_are_two_answers(kind: str, is_known: bool) -> None:
     topics = events()

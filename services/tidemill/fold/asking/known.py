@@ -28,7 +28,6 @@ _CORRECTED = "CORRECTED"
 _ANSWERS = frozenset({"RIGHT", _CORRECTED})
 # Where there are two answers only, the other one is right.
 _WRONG = "WRONG"
-_OF_TWO = frozenset({"binary", "anomaly"})
 
 
 class Decoder(Protocol):
@@ -107,7 +106,7 @@ class Known:
             case
             for case in cases
             if (names := _names(case, is_timed=case.stream in timed)).isdisjoint(answered)
-            and not (kinds[case.stream] in _OF_TWO and not names.isdisjoint(of_two))
+            and not (kinds[case.stream] == "binary" and not names.isdisjoint(of_two))
         ]
 
 
