@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.fold.instructions import is_at_fault
-from tidemill.kernel.errors import InvalidRecordError
-from tidemill.models.outputs import Binary
 from tidemill.processors.feedback.cases import RefusalError
 from tidemill.processors.feedback.context import case_of, held_until, quarantined
 from tidemill.processors.feedback.decision import DISAGREEMENT, QUARANTINE, decision_of
-from tidemill.processors.feedback.doubting import RIGHT, Doubts, answers_on, are_different
-from tidemill.processors.feedback.saying import EXPERT
+from tidemill.processors.feedback.doubting import Doubts, answers_on, are_different
+from tidemill.processors.feedback.given import FAR, answer_of, is_far, tolerance_of
+from tidemill.processors.feedback.saying import EXPERT, RIGHT, is_lesson
 from tidemill.processors.feedback.undoing import caused_by, standing, undoing
 from tidemill.processors.feedback.writing import (
     ACCEPTED,
@@ -32,17 +30,11 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.cases import Case
     from tidemill.processors.feedback.context import Context
     from tidemill.processors.feedback.decision import Decision
+    from tidemill.processors.feedback.given import Answer
     from tidemill.processors.feedback.saying import Said
     from tidemill.processors.feedback.writing import Record
 
 _COPIES = re.compile(r"counterexamples:(?P<copies>[1-5])", re.ASCII)
-
-# Numbers that differ by less are the same answer: of the region that was predicted, or of the
-# number where there was none.
-OF_REGION = 0.1
-OF_ANSWER = 0.01
-
-Answer = float | str
 
 
 def on_answer(context: Context, said: Said) -> Ruling:
@@ -52,7 +44,7 @@ def on_answer(context: Context, said: Said) -> Ruling:
         RefusalError: It cannot be taken.
     """
     case, stream = case_of(context, said, "inference")
-    answer = _answer(context, said, (case, stream))
+    answer = answer_of(context, said, (case, stream))
     known: dict[str, object] = {
         "stream": stream.name,
         "event": case.event,
@@ -66,27 +58,22 @@ def on_answer(context: Context, said: Said) -> Ruling:
     held = held_until(context, said)
     if said.actor in quarantines:
         held = quarantined(said.actor, context.limits.quarantine_ms)
-    if said.kind == RIGHT or answer is None:
-        ruling = _counted(context, said, mine, held)
+    if not is_lesson(said) or answer is None or stream.target is None:
+        ruling = _counted(context, said, (stream, mine), held)
     else:
         ruling = _correction(context, said, (case, stream, mine), held)
     return replace(ruling, known={**known, **ruling.known, "quarantines": quarantines}, case=case)
 
 
-def _answer(context: Context, said: Said, asked: tuple[Case, StreamDefinition]) -> Answer | None:
-    """Return which answer is right, as far as that is said."""
-    case, stream = asked
-    if said.kind == RIGHT:
-        return case.said
-    if said.kind == "WRONG" and said.value is None:
-        return _other_class(context, case, stream)
-    return _given(context, said, stream)
-
-
-def _counted(context: Context, said: Said, mine: Decision, held: str | None) -> Ruling:
+def _counted(
+    context: Context, said: Said, counted: tuple[StreamDefinition, Decision], held: str | None
+) -> Ruling:
     """Return what becomes of an answer that teaches nothing."""
+    stream, mine = counted
     if held is not None:
         return Ruling(HELD, held, known={"held": QUARANTINE})
+    if stream.target is None:
+        return Ruling(COUNTED, f"stream {stream.name} has no target: nothing learns an answer")
     if said.kind != RIGHT:
         return Ruling(COUNTED, "send CORRECTED with the right answer to teach it")
     for taught in _effective(context, mine, is_final=True):
@@ -94,21 +81,6 @@ def _counted(context: Context, said: Said, mine: Decision, held: str | None) -> 
             reason = f"{taught.feedback_id} says {taught.answer!r} and is learned: RETRACT it"
             return Ruling(COUNTED, reason)
     return Ruling(COUNTED)
-
-
-def tolerance_of(case: Case, stream: StreamDefinition) -> float:
-    """Return by how much numbers may differ and still be the same answer to a case.
-
-    Where the stream does not say: a tenth of the region that was predicted, or a hundredth of what
-    was.
-    """
-    given, region, said = stream.feedback.tolerance, case.prediction["interval"], case.said
-    if given is not None:
-        return given
-    if not isinstance(said, float):
-        return 0.0
-    width = math.inf if region is None else float(region["high"] - region["low"])
-    return OF_REGION * width if math.isfinite(width) else OF_ANSWER * abs(said)
 
 
 def _correction(
@@ -144,6 +116,12 @@ def _correction(
             f"({others[-1].feedback_id}); a domain expert is to APPROVE or REJECT this"
         )
         return Ruling(HELD, reason, known={"held": DISAGREEMENT})
+    if is_far(case, mine.answer):
+        reason = (
+            f"{mine.answer!r} is further than {FAR} intervals from what was predicted, "
+            f"{case.said!r}; a domain expert is to APPROVE or REJECT this"
+        )
+        return Ruling(HELD, reason, known={"held": DISAGREEMENT})
     return Ruling(ACCEPTED, updates=(update,), known={"sent": (update["kind"],)})
 
 
@@ -166,7 +144,7 @@ def _effective(context: Context, mine: Decision, *, is_final: bool) -> list[Deci
     return [
         decision
         for decision in answers_on(book, mine.event)
-        if decision.kind != RIGHT
+        if is_lesson(decision)
         and decision.feedback_id != mine.feedback_id
         and not any(book.is_undone(each) for each in caused_by(book, decision))
         and (
@@ -184,8 +162,8 @@ def lesson_of(context: Context, held: Said) -> Record | None:
         RefusalError: The case is not known any more, or another answer to it stands.
     """
     case, stream = case_of(context, held, "inference")
-    answer = _answer(context, held, (case, stream))
-    if held.kind == RIGHT or answer is None:
+    answer = answer_of(context, held, (case, stream))
+    if not is_lesson(held) or answer is None or stream.target is None:
         return None
     known: dict[str, object] = {"answer": answer, "tolerance": tolerance_of(case, stream)}
     mine = decision_of(held, "", ACCEPTED, **{**known, "event": case.event})
@@ -231,32 +209,3 @@ def _copies(said: Said) -> int | None:
             f"{said.scope!r}"
         )
     return int(found["copies"])
-
-
-def _other_class(context: Context, case: Case, stream: StreamDefinition) -> str | None:
-    """Return the class that is right if the one predicted is wrong; None where many may be."""
-    task = context.tasks[stream.name]
-    if not isinstance(task, Binary):
-        return None
-    if case.said is None:
-        raise RefusalError("the prediction must name a class to be wrong, it named none")
-    classes = [str(task.key(label)) for label in (False, True)]
-    return classes[0] if case.said == classes[1] else classes[1]
-
-
-def _given(context: Context, said: Said, stream: StreamDefinition) -> Answer:
-    """Return the right answer as predictions name it."""
-    task = context.tasks[stream.name]
-    if stream.target is None:
-        raise RefusalError(f"stream {stream.name} has no target: there is no answer to correct")
-    if said.value is None:
-        raise RefusalError(f"{said.kind} must carry the right answer as value, it was null")
-    if isinstance(said.value, bool) and task.name == "regression":
-        raise RefusalError(f"value must be a number, was {said.value!r}")
-    try:
-        label = task.read_label(said.value)
-    except InvalidRecordError as error:
-        raise RefusalError(str(error)) from error
-    if label is None:
-        raise RefusalError(f"value must be finite and of usual size, was {said.value!r}")
-    return task.key(label)

@@ -60,6 +60,7 @@ class Decision:
     value: float | bool | str | None = None
     until_us: int | None = None
     scope: str | None = None
+    selection: float | None = None
     answer: float | str | None = None
     tolerance: float = 0.0
     held: str = ""
@@ -118,6 +119,7 @@ def decision_of(said: Said, digest: str, status: str, **known: object) -> Decisi
         "value": said.value,
         "until_us": said.until_us,
         "scope": said.scope,
+        "selection": said.selection,
         **known,
     }
     return Decision(

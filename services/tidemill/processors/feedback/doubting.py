@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tidemill.processors.feedback.decision import QUARANTINE
-from tidemill.processors.feedback.saying import EXPERT
+from tidemill.processors.feedback.saying import EXPERT, RIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.trust import Limits
 
 # RIGHT costs nothing: a contradiction in which one side has said no more weighs half.
-RIGHT = "RIGHT"
 HALF = 0.5
 # What a RESUME names in the place of a model to end a person's quarantine.
 OF_ACTOR = "actor:"

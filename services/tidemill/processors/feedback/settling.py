@@ -128,6 +128,7 @@ def recall(said: Said, target: Decision) -> Said:
         value=target.value,
         until_us=target.until_us,
         scope=target.scope,
+        selection=target.selection,
         target_id=None,
     )
 
