@@ -8,6 +8,7 @@ import pytest
 
 from asking.topics import START_MS, START_US, STREAM, Topics, prediction, put_predictions
 from tidemill.contracts.codec import codec
+from tidemill.contracts.feedback_form import SEND_AGAIN
 from tidemill.contracts.topics import EVENTS, FEEDBACK, LABELS, RECEIPTS, UPDATES
 from tidemill.fold.asking.known import EARLIER_MS, known_labels
 from tidemill.fold.asking.recent import Last, recent_cases
@@ -55,8 +56,8 @@ def update(kind: str, origin: str, event_id: str, **fields: Any) -> dict[str, An
     }
 
 
-def receipt(name: str, status: str) -> dict[str, Any]:
-    return {"feedback_id": name, "status": status, "asset": "north/1"}
+def receipt(name: str, status: str, reason: str | None = None) -> dict[str, Any]:
+    return {"feedback_id": name, "status": status, "asset": "north/1", "reason": reason}
 
 
 def waiting(topics: Topics, kind: Any = "regression", *, is_timed: bool = False) -> list[str]:
@@ -104,7 +105,7 @@ def test_what_people_said_is_right_counts_and_their_votes_do_not() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "is_known"),
-    [("binary", True), ("anomaly", True), ("multiclass", False), ("regression", False)],
+    [("binary", True), ("multiclass", False), ("regression", False)],
 )
 def test_wrong_says_what_is_right_where_there_are_two_answers(kind: str, is_known: bool) -> None:
     topics = events()
@@ -137,3 +138,15 @@ def test_only_what_was_written_long_before_the_first_case_is_not_read() -> None:
     topics = events()
     topics.put(LABELS, early, at_ms=START_MS - EARLIER_MS)
     assert "e1" not in waiting(topics)
+
+
+def test_what_was_refused_for_its_time_counts_once_it_was_sent_again() -> None:
+    topics = events()
+    for name in ("f0", "f1", "f2"):
+        put(topics, FEEDBACK, feedback(name, "RIGHT", event_id=f"e{name[1]}"))
+        put(topics, RECEIPTS, receipt(name, "REFUSED", f"too many; {SEND_AGAIN}"))
+    put(topics, RECEIPTS, receipt("f1", "ACCEPTED"))
+    put(topics, RECEIPTS, receipt("f2", "REFUSED", "no such event"))
+    put(topics, RECEIPTS, receipt("f2", "ACCEPTED"))
+
+    assert waiting(topics) == ["e0", "e2", "e3", "e4", "e5"]

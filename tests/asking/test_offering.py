@@ -51,7 +51,7 @@ def test_streams_whose_labels_come_by_themselves_are_not_asked() -> None:
 
     streams = asked_streams(parse_definition(json.dumps(document)))
 
-    assert streams.kinds == {"late": "regression", "timed": "regression", "odd": "anomaly"}
+    assert streams.kinds == {"late": "regression", "timed": "regression"}
     assert streams.timed == {"timed"}
 
 

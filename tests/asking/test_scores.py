@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.fold.asking.recent import Case
-from tidemill.fold.asking.scores import Scorer, alarm_score, class_score, width_score
+from tidemill.fold.asking.scores import Scorer, class_score, width_score
 from tidemill.kernel.records import Position
 
 if TYPE_CHECKING:
@@ -91,13 +91,6 @@ def test_an_interval_is_wide_or_narrow_beside_the_spread_of_answers() -> None:
     assert width_score(None, 2.0) == 1.0
 
 
-def test_the_nearer_to_where_alarms_begin_the_higher_the_score() -> None:
-    assert alarm_score(0.7, 0.7, 0.1) == alarm_score(0.7, 0.7, 0.0) == 1.0
-    assert alarm_score(0.8, 0.7, 0.1) == pytest.approx(math.exp(-1))
-    assert alarm_score(0.6, 0.7, 0.1) == pytest.approx(math.exp(-1))
-    assert alarm_score(0.6, 0.7, 0.0) == 0.0
-
-
 def test_numbers_are_scored_beside_their_asset_or_their_stream_where_those_are_few() -> None:
     many = [wide(float(n), 5.0, "many") for n in range(12)]
     few = [wide(1000.0 * n, 5.0, "few") for n in range(9)]
@@ -110,22 +103,7 @@ def test_numbers_are_scored_beside_their_asset_or_their_stream_where_those_are_f
     assert found[-1] == pytest.approx(5 / (5 + of_all))
 
 
-def test_alarms_begin_between_the_highest_quiet_score_and_the_lowest_alarm() -> None:
-    quiet = [case(n / 100, outcome="false") for n in range(50)]
-    loud = [case(0.9, outcome="true"), case(0.69, outcome="true")]
-
-    found = scored("anomaly", [*quiet, *loud])
-
-    limit, spread = (0.49 + 0.69) / 2, statistics.pstdev([n / 100 for n in range(50)] + [0.9, 0.69])
-    assert found[49] == pytest.approx(math.exp(-(limit - 0.49) / spread))
-    assert found[51] == pytest.approx(math.exp(-(0.69 - limit) / spread))
-    assert max(found) in found[49:50] + found[51:]
-    assert scored("anomaly", quiet)[49] == 1.0
-    assert scored("anomaly", loud) == [pytest.approx(math.exp(-2)), 1.0]
-
-
 def test_an_answer_that_failed_teaches_nothing() -> None:
     assert scored("binary", [case()]) == [0.0]
     assert scored("multiclass", [case(probabilities={})]) == [1.0]
     assert scored("regression", [case(), wide(1.0, 1.0)]) == [0.0, 1.0]
-    assert scored("anomaly", [case()]) == [0.0]

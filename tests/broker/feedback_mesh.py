@@ -199,5 +199,7 @@ class FeedbackMesh:
 
 
 def _settings(name: str) -> dict[str, str]:
+    """Return what is asked of a topic; of sizes Kafka's default, for the broker here takes more."""
     topic = next(t for t in TOPICS if t.name == name)
-    return {s.name: s.value for s in settings_of(topic, is_production=False)}
+    asked = {s.name: s.value for s in settings_of(topic, is_production=False)}
+    return {"max.message.bytes": "1048588", **asked}

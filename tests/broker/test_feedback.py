@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.feedback_mesh import PARTITIONS, FeedbackMesh, asset_of
-from feedback.stage import feedback
+from broker.feedback_mesh import PARTITIONS, PREDICTED, FeedbackMesh, asset_of
+from feedback.stage import feedback, prediction
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import FEEDBACK, RECEIPTS, UPDATES
+from tidemill.contracts.topics import FEEDBACK, PREDICTIONS, RECEIPTS, UPDATES
 from tidemill.kernel.records import Message
 from tidemill.processors.feedback.cases import LogCases
 from tidemill.processors.feedback.processor import Feedback
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.broker
 
 SENT = 80
 LIVES = 4
+# Longer than Kafka keeps a connection, a session or a request waiting in vain.
+AWAY_S = 35.0
 ACTORS = ("ann", "bob", "eve", "joe")
 
 
@@ -141,6 +144,51 @@ def test_what_was_decided_is_known_to_the_next_life(mesh: FeedbackMesh) -> None:
     assert all(receipt == before[0] for receipt in again)
     assert [u["kind"] for u in updates if u["origin"] == "once"] == ["EXAMPLE"]
     assert [u["target_id"] for u in updates if u["origin"] == "then"] == ["once"]
+
+
+def test_a_record_as_large_as_kafka_takes_stops_nothing_behind_it(mesh: FeedbackMesh) -> None:
+    many = {"ok": 0.8, "jam": 0.2, **{f"class {n:05}": 0.0 for n in range(40_000)}}
+    record = prediction(PREDICTED, asset_of(0), event_id="wide", probabilities=many)
+    mesh.write(PREDICTIONS, 0, codec("Prediction").encode(record))
+    worker = mesh.worker()
+    worker.start()
+    big = feedback("big", "CORRECTED", value="\x01" * 250_000, asset=asset_of(0))
+    wide = feedback("wide", "CORRECTED", value="jam", asset=asset_of(0), event_id="wide")
+    for record in (big, wide, feedback("behind", "RIGHT", asset=asset_of(0), actor="zoe")):
+        mesh.write(FEEDBACK, 0, codec("Feedback").encode(record))
+    mesh.flush()
+    mesh.await_answers({"wide", "behind"}, worker)
+    mesh.await_all(worker)
+    worker.end()
+
+    receipts = [r for r in mesh.receipts() if r["feedback_id"] == "wide"]
+    assert [receipt["status"] for receipt in receipts] == ["REFUSED"]
+    assert "1000000 bytes" in receipts[0]["reason"]
+    assert "big" not in mesh.answered()
+
+
+def test_a_broker_that_is_away_for_long_is_waited_for(mesh: FeedbackMesh) -> None:
+    sent = {f"long{number}" for number in range(400)}
+    worker = mesh.worker()
+    worker.start()
+    for number, name in enumerate(sorted(sent)):
+        partition = number % PARTITIONS
+        record = feedback(name, "RIGHT", asset=asset_of(partition), event_id=f"e{number % 40}")
+        mesh.write(FEEDBACK, partition, codec("Feedback").encode(record))
+    mesh.flush()
+    mesh.await_answers({"long0", "long1"}, worker)
+    mesh.kafka.stop()
+    time.sleep(AWAY_S)  # what is waited for here is the outage itself
+    worker.check()
+    mesh.kafka.start()
+    mesh.await_answers(sent, worker)
+    mesh.await_all(worker)
+    worker.end()
+
+    for partition in range(PARTITIONS):
+        found = [record.value or b"" for record in mesh.read(RECEIPTS)[partition]]
+        mine = [value for topic, value in undisturbed(mesh, partition) if topic == RECEIPTS]
+        assert first_of_each(found) == first_of_each(mine)
 
 
 def test_it_ends_by_itself_once_idle_though_markers_stand_at_the_end(mesh: FeedbackMesh) -> None:

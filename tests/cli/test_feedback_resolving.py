@@ -6,16 +6,24 @@ from typing import Any
 
 import pytest
 
-from asking.topics import START_US, Topics, prediction, put_predictions
+from asking.topics import START_US, STREAM, Topics, prediction, put_predictions
 from tidemill.cli.feedback_resolving import Ready, Resolver
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import EVENTS, FEEDBACK, PREDICTIONS
+from tidemill.contracts.feedback_form import SEND_AGAIN
+from tidemill.contracts.topics import EVENTS, FEEDBACK, PREDICTIONS, RECEIPTS
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.feedback_lines import Draft
 
-COUNTS = {PREDICTIONS: 2, FEEDBACK: 2}
+COUNTS = {PREDICTIONS: 2, FEEDBACK: 2, RECEIPTS: 2}
 ANNA = {"actor": "anna", "role": "operator"}
 NOW_US = START_US + 5
+TOO_EARLY = ("REFUSED", f"one more in a minute; {SEND_AGAIN}")
+RECEIVED: dict[str, list[tuple[str, str | None]]] = {
+    "early": [TOO_EARLY],
+    "earlier": [TOO_EARLY, TOO_EARLY],
+    "at last": [TOO_EARLY, ("ACCEPTED", None)],
+    "wrong": [("REFUSED", "no such event")],
+}
 
 
 def plant() -> Topics:
@@ -33,6 +41,13 @@ def plant() -> Topics:
         **ANNA,
     }
     topics.put(FEEDBACK, codec("Feedback").encode(earlier), 1)
+    for name, answers in RECEIVED.items():
+        event = {"topic": EVENTS, "partition": 1, "offset": 0}
+        asked = {"feedback_id": name, "event_id": "e0", "event": event, "stream": STREAM}
+        topics.put(FEEDBACK, codec("Feedback").encode({**earlier, **asked}), 1)
+        for status, reason in answers:
+            told = {"feedback_id": name, "asset": "north/1", "status": status, "reason": reason}
+            topics.put(RECEIPTS, codec("Receipt").encode(told), 1)
     return topics
 
 
@@ -97,3 +112,15 @@ def test_the_target_of_a_retraction_says_whose_it_is() -> None:
     assert problem({**retract, "asset": "south/1"}) == (
         "line 1: asset: must be that of f0, 'north/1', was 'south/1'"
     )
+
+
+def test_what_was_refused_for_its_time_is_sent_again_and_nothing_else_is() -> None:
+    drafts = [
+        {"kind": "RIGHT", "event_id": "e0", "feedback_id": name, "time": START_US}
+        for name in RECEIVED
+    ]
+    found = resolved(*drafts)
+
+    places = [each.refused_at and each.refused_at.offset for each in found]
+    assert places == [0, 2, 4, None]
+    assert [each.is_there for each in found] == [False, False, True, True]

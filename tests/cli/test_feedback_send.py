@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asking.topics import START_US
+from tidemill.contracts.feedback_form import SEND_AGAIN
 from tidemill.contracts.topics import EVENTS, FEEDBACK, PREDICTIONS, RECEIPTS
 from tidemill.fold.retiring import Census, Held
 from tidemill.local.kafka import running
@@ -15,7 +16,7 @@ from tidemill.models.state import ModelKey
 from tidemill.runtime.reach import partition_counts
 
 from .command import MISCONFIGURED, Ran
-from .feedback_plant import HOMES, Plant
+from .feedback_plant import HOMES, Plant, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -329,6 +330,27 @@ def test_a_receipt_of_before_answers_what_was_sent_before(plant: Plant, tmp_path
     assert again.code == 0, again
     assert again.out.startswith("there already  again  RIGHT\n")
     assert "COUNTED  again RIGHT of north/1\n" in again.out
+
+
+def test_what_came_too_early_is_sent_again_and_its_second_answer_is_waited_for(
+    plant: Plant, tmp_path: Path
+) -> None:
+    line = from_anna("RIGHT", event_id="e26", asset="north/1", feedback_id="early")
+    path = file_of(tmp_path, line)
+    assert plant.run("send", "--file", path).code == 0
+    message, record = plant.said("early")
+    refusal = {**receipt(record, "REFUSED"), "reason": f"one more; {SEND_AGAIN}"}
+    plant.put(RECEIPTS, refusal, message.partition)
+    plant.flush()
+    with plant.answering(by_kind):
+        again = plant.run("send", "--file", path, "--wait")
+    third = plant.run("send", "--file", path, "--wait", "--timeout", "30")
+
+    assert (again.code, third.code) == (0, 0)
+    assert again.out.startswith("sent again  early  RIGHT\n")
+    assert third.out.startswith("there already  early  RIGHT\n")
+    assert "COUNTED  early RIGHT" in again.out
+    assert "COUNTED  early RIGHT" in third.out
 
 
 def test_a_case_of_the_queue_can_be_answered_with_its_selection(plant: Plant) -> None:

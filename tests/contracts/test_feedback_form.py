@@ -115,6 +115,12 @@ def test_a_name_is_no_longer_than_records_can_carry() -> None:
     assert found == [f"actor: must have at most 512 bytes, was {'a' * 40!r}... of 513"]
 
 
+def test_nor_is_an_answer() -> None:
+    found = problems(kind="CORRECTED", **WHO, event_id="e", value="a" * 513)
+
+    assert found == [f"value: must have at most 512 bytes, was {'a' * 40!r}... of 513"]
+
+
 def test_an_event_says_whose_models_are_meant() -> None:
     assert problems(kind="HOLD", **WHO, event_id="e1") == []
     assert problems(kind="HOLD", **WHO, event={"offset": 1}) == []

@@ -18,9 +18,12 @@ from tidemill.contracts.topic_settings import (
 )
 from tidemill.contracts.topics import (
     BY_NAME,
+    DECISIONS,
     EVENTS,
+    FEEDBACK,
     LEDGER,
     PREDICTIONS,
+    RECEIPTS,
     SNAPSHOTS,
     TOPICS,
     UPDATES,
@@ -77,6 +80,21 @@ def test_what_is_written_of_a_record_may_be_larger_than_the_record(name: str) ->
     assert int(created["max.message.bytes"]) >= 10_000_000
     assert [change.setting for change in verdict.changes] == ["max.message.bytes"]
     assert "max.message.bytes" not in (judged(EVENTS, None).create or {})
+
+
+def test_the_times_of_feedback_are_the_brokers() -> None:
+    verdict = judged(FEEDBACK, like_wanted(FEEDBACK, message_timestamp_type="CreateTime"))
+
+    assert [(c.setting, c.wanted) for c in verdict.changes] == [
+        ("message.timestamp.type", "LogAppendTime")
+    ]
+
+
+@pytest.mark.parametrize("name", [UPDATES, RECEIPTS, DECISIONS])
+def test_what_feedback_causes_needs_kafkas_default_at_least(name: str) -> None:
+    verdict = judged(name, like_wanted(name, max_message_bytes="500000"))
+
+    assert [(c.setting, c.wanted) for c in verdict.changes] == [("max.message.bytes", "1048588")]
 
 
 @pytest.mark.parametrize("partitions", [7, 9])

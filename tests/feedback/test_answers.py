@@ -214,3 +214,15 @@ def test_the_receipt_names_feedback_case_and_person() -> None:
     assert receipt["source"] == {"topic": "operator.feedback", "partition": 0, "offset": 0}
     assert (receipt["stream"], receipt["kind"], receipt["actor"]) == ("pump", "WRONG", "ann")
     assert receipt["time"] == START_US
+
+
+@pytest.mark.parametrize("scope", [None, "counterexamples:5"])
+@pytest.mark.parametrize(("flag", "is_taken"), [("NOT_FINITE", False), ("MISSING", True)])
+def test_an_event_at_fault_is_not_taught(scope: str | None, flag: str, *, is_taken: bool) -> None:
+    stage = Stage([prediction(0, quality=[flag, "IMPUTED"] if not is_taken else [flag])])
+    said = stage.say("f1", "CORRECTED", value="jam", scope=scope)
+
+    assert bool(said.updates) is is_taken
+    assert said.statuses == (["ACCEPTED"] if is_taken else ["REFUSED"])
+    if not is_taken:
+        assert "flagged NOT_FINITE, IMPUTED" in said.reason

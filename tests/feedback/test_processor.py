@@ -9,19 +9,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.stage import ASSET, HOUR_MS, Record, Stage, feedback, read_emits
+from feedback.stage import (
+    ASSET,
+    HOUR_MS,
+    LABELLED,
+    START_MS,
+    Record,
+    Stage,
+    definition_text,
+    feedback,
+    prediction,
+    read_emits,
+)
 from tidemill.kernel.deadletters import REASON_HEADER
 from tidemill.kernel.errors import InvariantError
+from tidemill.processors.feedback.book import MOST_EXPIRED
 from tidemill.processors.feedback.decision import decode_decision
 from tidemill.processors.feedback.trust import Limits
 from tidemill.testing.laws import check_processor
+from tidemill.testing.plants import START_US
 
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
+    from tidemill.processors.feedback.processor import Feedback
 
 KINDS = ("RIGHT", "WRONG", "CORRECTED", "IRRELEVANT", "MISSING", "HOLD", "FREEZE", "RESUME")
 ABOUT = ("RETRACT", "APPROVE", "REJECT")
 DAY_MS = 24 * HOUR_MS
+OPERATORS = {**LABELLED, "feedback": {"veto_needs": "operator"}}
 
 
 def drawn(numbers: list[int]) -> list[Record]:
@@ -140,6 +155,34 @@ def test_nobody_and_nothing_are_not_spoken_of(field: str) -> None:
     assert dict(said.dead[0].headers)[REASON_HEADER] == b"contract"
 
 
+def test_a_value_that_no_name_is_as_long_as_is_set_aside() -> None:
+    said = Stage().say("f1", "CORRECTED", value="\x01" * 513)
+
+    assert dict(said.dead[0].headers)[REASON_HEADER] == b"contract"
+    assert not said.receipts
+
+
+def test_what_would_be_too_large_to_remember_is_refused() -> None:
+    many = {"ok": 0.8, "jam": 0.2, **{f"class {n:05}": 0.0 for n in range(40_000)}}
+    stage = Stage([prediction(0, probabilities=many), prediction(1)])
+    message = stage.message(feedback("f1", "CORRECTED", value="jam"))
+    handled = stage.processor.decide(message)
+    said = stage.take(message)
+
+    assert said.statuses == ["REFUSED"]
+    assert "at most 1000000 bytes" in said.reason
+    assert len(handled.value) < 10_000
+    assert stage.say("f2", "CORRECTED", value="jam", event_id="e1").kinds == ["EXAMPLE"]
+
+
+def test_traces_too_long_to_be_any_are_not_passed_on() -> None:
+    stage = Stage()
+    message = stage.message(feedback("f1", "RIGHT"))
+    handled = stage.processor.decide(message._replace(headers=(("tracestate", b"x" * 9_000),)))
+
+    assert all(not emit.headers for emit in handled.emits)
+
+
 def test_who_sends_too_fast_is_refused_and_nothing_of_it_is_remembered() -> None:
     stage = Stage(limits=Limits(per_minute=20))
     said = [stage.say(f"f{n}", "RIGHT", event_id=f"e{n}") for n in range(21)]
@@ -152,6 +195,31 @@ def test_who_sends_too_fast_is_refused_and_nothing_of_it_is_remembered() -> None
     assert other.statuses == later.statuses == ["ACCEPTED", "COUNTED"]
 
 
+def test_who_stamps_what_he_says_with_other_times_is_no_slower() -> None:
+    stage = Stage(limits=Limits(per_minute=20))
+    said = []
+    for number in range(25):
+        message = stage.message(feedback(f"f{number}", "RIGHT", event_id=f"e{number}"))
+        back_ms = 0 if number == 0 else (1_000 - number) * HOUR_MS
+        said.append(stage.take(message._replace(timestamp_ms=START_MS - back_ms)))
+
+    assert [each.statuses[-1] for each in said] == ["COUNTED"] * 20 + ["REFUSED"] * 5
+
+
+def test_no_record_empties_the_book_whatever_the_clock_says() -> None:
+    stage = Stage()
+    for number in range(60):
+        stage.say(f"f{number}", "CORRECTED", value="jam", event_id=f"e{number}")
+    stage.time_ms = 4_102_444_800_000
+    message = stage.message(feedback("wrong clock", "RIGHT", event_id="e90"))
+    handled = stage.processor.decide(message)
+    stage.take(message)
+
+    assert len(handled.forgotten) == MOST_EXPIRED
+    assert len(stage.processor) == 61 - MOST_EXPIRED
+    assert stage.say("back", "RETRACT", target_id="f40").kinds == ["RETRACT"]
+
+
 def test_decisions_are_forgotten_with_their_time_and_number_but_vetoes_in_force_are_not() -> None:
     stage = Stage(limits=Limits(per_minute=1_000, keep_ms=DAY_MS, per_asset=12))
     stage.vote(0, "eve", role="domain_expert")
@@ -162,11 +230,11 @@ def test_decisions_are_forgotten_with_their_time_and_number_but_vetoes_in_force_
 
     assert veto.kinds == ["VETO"]
     assert len(stage.processor) == 13
-    assert stage.vote(50, "b").statuses == ["ACCEPTED", "APPLIED"]
+    assert [update["origin"] for update in stage.vote(50, "b").updates] == ["v4-a"]
     stage.time_ms += 2 * DAY_MS
     stage.say("last", "RIGHT", event_id="e60")
     assert len(stage.processor) == 2
-    assert stage.vote(61, "b").statuses == ["ACCEPTED", "APPLIED"]
+    assert stage.vote(61, "b").kinds == ["VETO"]
 
 
 def test_what_is_forgotten_follows_from_what_is_kept() -> None:
@@ -202,3 +270,77 @@ def test_deciding_leaves_no_trace() -> None:
     assert stage.processor.snapshot() == before
     assert first.key == b"0|f1"
     assert ASSET.encode() == first.emits[0].key
+
+
+def test_refusals_are_remembered_for_a_while_and_take_nobodys_place() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000_000, per_asset=5, refused=10))
+    stage.say("f", "CORRECTED", value="jam")
+    for number in range(60):
+        asset = f"plant/made up/{number}" if number % 2 else ASSET
+        stage.say(f"r{number}", "RIGHT", asset=asset, event_id="nothing", actor=f"a{number}")
+
+    assert len(stage.processor) == 11
+    assert stage.say("back", "RETRACT", target_id="f").kinds == ["RETRACT"]
+    message = stage.message(feedback("wrong", "RIGHT", event_id="nothing"))
+    first = stage.take(message)
+    stage.say("after", "RIGHT", event_id="e1")
+    assert stage.take(message).receipts == first.receipts
+
+
+def test_what_was_taken_back_and_forgotten_is_new_whether_started_again_or_not() -> None:
+    stage = Stage(limits=Limits(per_minute=1_000, per_asset=3))
+    stage.say("f", "CORRECTED", value="jam")
+    stage.say("r", "RETRACT", target_id="f")
+    stage.say("g", "RIGHT", event_id="e1")
+    stage.say("h", "RIGHT", event_id="e2")
+    other = restarted(stage)
+    message = stage.message(feedback("f", "CORRECTED", value="jam"))
+    for each in (stage.processor, other):
+        each.keep(each.decide(message))
+    back = stage.message(feedback("r2", "RETRACT", target_id="f"))
+
+    assert other.decide(back) == stage.processor.decide(back)
+    assert stage.take(back).kinds == ["RETRACT"]
+
+
+def restarted(stage: Stage) -> Feedback:
+    """Return a processor that knows what the one on stage remembers."""
+    other = stage.make()
+    other.restore(stage.processor.snapshot())
+    return other
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_processor_that_was_started_again_decides_all_that_comes_as_one_that_was_not(
+    seed: int,
+) -> None:
+    dice = random.Random(seed)
+    limits = Limits(
+        per_minute=1_000, per_asset=6, refused=2, answers=4, contradicted=1.0, votes=2, voters=2
+    )
+    stage = Stage(text=definition_text(OPERATORS), limits=limits)
+    for number in range(150):
+        if number % 3 == 0:
+            other = restarted(stage)
+        message = stage.message(anything(number, dice))
+        handled = stage.processor.decide(message)
+        assert other.decide(message) == handled
+        for each in (stage.processor, other) if handled.key is not None else ():
+            each.keep(handled)
+
+
+def anything(number: int, dice: random.Random) -> Record:
+    """Return some feedback on few events by few people, under a name that may have been used."""
+    stage_of = {"actor": dice.choice("abc"), "role": dice.choice(("operator", "domain_expert"))}
+    name, event = f"f{dice.randrange(20)}", f"e{dice.randrange(3)}"
+    about = {**stage_of, "event_id": event, "time": START_US + number}
+    kind = dice.choice(
+        ("CORRECTED", "CORRECTED", "RIGHT", "IRRELEVANT", "RETRACT", "RETRACT", "APPROVE", "REJECT")
+    )
+    if kind in ("RETRACT", "APPROVE", "REJECT"):
+        about = {**about, "event_id": None, "target_id": f"f{dice.randrange(20)}"}
+    elif kind == "IRRELEVANT":
+        about["feature"] = "flow"
+    elif kind == "CORRECTED":
+        about["value"] = dice.choice(("ok", "jam"))
+    return feedback(name, kind, **about)

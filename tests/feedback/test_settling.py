@@ -117,43 +117,6 @@ def test_a_hold_that_ends_before_it_begins_is_refused() -> None:
     assert "until must lie behind the event" in said.reason
 
 
-def test_a_flood_of_contradictions_is_quarantined_with_one_alarm() -> None:
-    stage = Stage()
-    for number in range(30):
-        stage.say(f"b{number}", "CORRECTED", value="jam", event_id=f"e{number}", actor="bob")
-    alarms = [
-        stage.say(f"m{number}", "CORRECTED", value="ok", event_id=f"e{number}", actor="mal").alarm
-        for number in range(15)
-    ]
-    held = stage.say("calm", "CORRECTED", value="jam", event_id="e70", actor="mal")
-    vote = stage.vote(71, "mal")
-
-    assert [bool(alarm) for alarm in alarms] == [number == 9 for number in range(15)]
-    assert "mal" in alarms[9]
-    assert held.statuses == vote.statuses == ["ACCEPTED", "HELD_FOR_EXPERT"]
-    assert not held.updates
-    approved = stage.say("yes", "APPROVE", target_id="calm", **EXPERT)
-    assert approved.kinds == ["EXAMPLE"]
-
-    stage.time_ms += 24 * 3_600_000
-    assert stage.say("later", "CORRECTED", value="jam", event_id="e72", actor="mal").updates
-
-
-def test_who_is_contradicted_by_one_and_confirmed_by_another_floods_nothing() -> None:
-    stage = Stage()
-    for number in range(20):
-        for actor, value in (("mal", "ok"), ("bob", "jam")):
-            stage.say(
-                f"{actor}{number}", "CORRECTED", value=value, event_id=f"e{number}", actor=actor
-            )
-    said = [
-        stage.say(f"c{n}", "CORRECTED", value="jam", event_id=f"e{n}", actor="cy")
-        for n in range(20)
-    ]
-
-    assert not any(each.alarm for each in said)
-
-
 def test_receipts_and_updates_pass_the_trace_on() -> None:
     stage = Stage()
     message = stage.message({**_corrected(), "feedback_id": "f1"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback.stage import LABELLED, Stage, definition_text
-from tidemill.processors.feedback.trust import Limits, differ, weight_of
+from tidemill.processors.feedback.doubting import differ
+from tidemill.processors.feedback.trust import Limits, weight_of
 
 OPERATORS = {**LABELLED, "feedback": {"roles": ["operator"], "veto_needs": "operator"}}
 SENSORS = ("vibration", "temperature", "flow")
@@ -38,6 +40,9 @@ def test_rounding_makes_no_difference() -> None:
     assert differ(1.0, 1.001)
     assert differ("a", "b")
     assert differ(1.0, "1.0")
+    assert differ(math.inf, 5.0)
+    assert not differ(5.0, 5.1, 0.2)
+    assert differ(5.0, 5.3, 0.2)
 
 
 def vetoed(seed: int, count: int = 200, noise: float = 0.3) -> set[str]:

@@ -111,13 +111,56 @@ def test_a_rejected_veto_takes_new_votes() -> None:
     assert next_vote.statuses == ["ACCEPTED", "COUNTED"]
 
 
-def test_a_vote_for_a_veto_in_force_is_applied_without_effect() -> None:
+def test_a_vote_for_a_veto_that_was_sent_sends_it_again_for_models_may_be_others() -> None:
     stage = Stage(text=definition_text(OPERATORS))
     five_votes(stage)
     more = stage.vote(5, "c")
 
-    assert more.statuses == ["ACCEPTED", "APPLIED"]
-    assert not more.updates
+    (update,) = more.updates
+    assert (update["kind"], update["feature"], update["origin"]) == ("VETO", "flow", "v4-b")
+    assert (update["cause"]["offset"], update["event_id"]) == (5, "e5")
+    assert more.statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_what_was_sent_again_is_taken_back_as_one() -> None:
+    stage = Stage(text=definition_text(OPERATORS))
+    five_votes(stage)
+    stage.vote(5, "d")
+    back = stage.say("back", "RETRACT", target_id="v1-b", actor="b")
+    gone = stage.say("gone", "RETRACT", target_id="v2-c", actor="c")
+
+    assert not back.updates
+    assert [update["target_id"] for update in gone.updates] == ["v4-b"]
+    assert stage.vote(9, "c").kinds == ["VETO"]
+
+
+@pytest.mark.parametrize("role", ["operator", "domain_expert"])
+def test_the_last_sensor_is_not_vetoed(role: str) -> None:
+    stage = Stage(text=definition_text({**LABELLED, "feedback": {"veto_needs": role}}))
+    for first, sensor in enumerate(("flow", "vibration")):
+        for number in range(5):
+            place = first * 10 + number
+            stage.vote(place, "abc"[number % 3], sensor, role="domain_expert")
+    said = [stage.vote(40 + number, "abc"[number % 3], "temperature") for number in range(15)]
+
+    assert not any(each.updates for each in said)
+    assert said[-1].statuses == ["REFUSED"]
+    assert "at least one other sensor" in said[-1].reason
+
+
+def test_nor_by_an_approval() -> None:
+    stage = Stage()
+    for place, sensor in enumerate(("flow", "vibration", "temperature")):
+        for number in range(15):
+            stage.vote(20 * place + number, "abc"[number % 3], sensor)
+    held = [(f"v{n}-{'abc'[n % 20 % 3]}", n) for n in range(60)]
+    said = [
+        stage.say(f"yes{n}", "APPROVE", target_id=name, actor="eve", role="domain_expert")
+        for name, n in held
+    ]
+
+    assert [each.kinds for each in said if each.updates] == [["VETO"], ["VETO"]]
+    assert sum("at least one other sensor" in each.reason for each in said) == 1
 
 
 def test_a_vote_taken_back_takes_the_veto_with_it() -> None:

@@ -10,10 +10,13 @@ from faust.types import TP
 
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.kernel.records import Emit, Message
+from tidemill.kernel.records import Emit, Message, Position
+from tidemill.runtime import faust_control
+from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
 from tidemill.runtime.faust_driver import Connection
+from tidemill.runtime.faust_service import BreathingLog, Stopping
 from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.memory_log import MemoryLog
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 ASKED, ANSWERS, TABLE = "asked", "answers", "deciders.table"
 HERE = TP(ASKED, 0)
+NOW_MS = 1_800_000_000_000
 
 
 class Counting:
@@ -29,12 +33,15 @@ class Counting:
 
     def __init__(self, remembered: Mapping[bytes, bytes]) -> None:
         self.kept = dict(remembered)
+        self.offsets = [int(value[1:]) for value in remembered.values() if value.startswith(b"@")]
+        self.times_ms: list[int] = []
         self.away = 0
 
     def decide(self, message: Message) -> Handled:
         if self.away:
             self.away -= 1
             raise DependencyUnavailableError("the world", retry_after_s=0.0)
+        self.times_ms.append(message.timestamp_ms)
         key = f"0|{(message.value or b'').decode()}".encode()
         value = self.kept.get(key, f"{len(self.kept)}".encode())
         emits = [Emit(ANSWERS, 0, message.value, value)]
@@ -46,6 +53,10 @@ class Counting:
 
     def __len__(self) -> int:
         return len(self.kept)
+
+    @property
+    def reached(self) -> int:
+        return max(self.offsets, default=0)
 
 
 class Factory:
@@ -82,10 +93,13 @@ class FakeConsumer:
 
 
 class Producer:
-    """Writes to the cluster in memory; the first `failures` writes raise."""
+    """Writes to the cluster in memory; the first `failures` raise, the first `lost` fail later."""
 
     def __init__(self, cluster: MemoryCluster) -> None:
         self.failures: list[Exception] = []
+        self.lost: list[Exception] = []
+        self.away: list[Exception] = []
+        self.renewed = 0
         self.order: list[str] = []
         self._cluster = cluster
 
@@ -100,11 +114,19 @@ class Producer:
     ) -> asyncio.Future[None]:
         if self.failures:
             raise self.failures.pop(0)
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.lost:
+            sent.set_exception(self.lost.pop(0))
+            return sent
         self.order.append(topic)
         self._cluster.append(topic, partition, value, key=key, headers=tuple(headers or ()))
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent.set_result(None)
         return sent
+
+    async def renew(self) -> None:
+        if self.away:
+            raise self.away.pop(0)
+        self.renewed += 1
 
 
 class Told:
@@ -138,12 +160,14 @@ class Bench:
             Identity("group", "w0", 1),
             log=MemoryLog(self.cluster),
             observer=self.told,
+            now=lambda: NOW_MS / 1000,
         )
         self.consumer = FakeConsumer(self.cluster, committed)
         self.producer = Producer(self.cluster)
         app = self.control.app
         app.consumer = self.consumer
         app.maybe_start_producer = self._started
+        app.producer = self.producer
         app._assignment = {HERE, TP(TABLE, 0)}
 
     async def _started(self) -> Producer:
@@ -219,6 +243,41 @@ def test_a_partition_is_read_on_where_the_group_has_committed_it() -> None:
     assert bench.answers() == [(b"b", b"0"), (b"c", b"1")]
 
 
+def test_a_group_whose_offsets_expired_goes_on_with_what_it_remembers() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(TABLE, 0, b"@1", key=b"0|b")
+        bench.ask("a", "b", "c")
+        await bench.hand_over(2)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"b", b"@1"), (b"c", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("committed", "remembered", "why"),
+    [
+        (1, b"@0", "committed is offset 1, retained are 3 to 4: retention took records"),
+        (1000, b"@0", "committed is offset 1000, retained are 3 to 4: the topic was made anew"),
+        (None, b"@70", "remembered is offset 70, retained are 3 to 4: the topic was made anew"),
+    ],
+)
+def test_where_the_records_that_come_next_are_gone_it_halts(
+    committed: int | None, remembered: bytes, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faust_control, "SHOWN_WITHIN_S", 0.0)
+
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(TABLE, 0, remembered, key=b"0|old")
+        bench.ask("a", "b", "c", "d")
+        bench.cluster.delete_records(ASKED, 0, 3)
+        await bench.hand_over(3)
+
+    with pytest.raises(InvariantError, match=why):
+        run(Bench(committed), steps)
+
+
 def test_a_decision_is_remembered_before_it_acts() -> None:
     async def steps(bench: Bench) -> None:
         bench.ask("a")
@@ -260,6 +319,90 @@ def test_what_is_away_is_asked_again_and_what_was_not_written_is_written_again()
     assert bench.answers() == [(b"a", b"0")]
 
 
+@pytest.mark.parametrize("code", [KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT])
+def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench()
+    failures = [code, code]
+    log = bench.control._log
+    span = log.span
+
+    def failing(topic: str, partition: int) -> tuple[int, int]:
+        if failures:
+            raise KafkaException(KafkaError(failures.pop()))
+        return span(topic, partition)
+
+    monkeypatch.setattr(log, "span", failing)
+    bench.control._log = BreathingLog(log, Stopping())
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert not failures
+
+
+def test_a_cluster_that_refuses_to_say_what_a_topic_holds_halts() -> None:
+    class Refusing(MemoryLog):
+        def span(self, topic: str, partition: int) -> tuple[int, int]:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    with pytest.raises(InvariantError, match="must accept this worker"):
+        BreathingLog(Refusing(Bench().cluster), Stopping()).span(ASKED, 0)
+
+
+def test_a_producer_that_the_cluster_knows_no_more_is_replaced() -> None:
+    from aiokafka.errors import (  # noqa: PLC0415 - as above
+        KafkaConnectionError,
+        OutOfOrderSequenceNumber,
+    )
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [OutOfOrderSequenceNumber()]
+        bench.producer.away = [KafkaConnectionError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert (bench.producer.renewed, bench.producer.away) == (1, [])
+
+
+def test_what_one_record_causes_is_written_in_order_whatever_fails() -> None:
+    from aiokafka.errors import KafkaTimeoutError  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        bench.producer.lost = [KafkaTimeoutError()]
+        emits = [Emit(ANSWERS, 0, b"k", value) for value in (b"first", b"second")]
+        await bench.control._writer.write(emits, Position(ASKED, 0, 0))
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert [value for _, value in bench.answers()] == [b"first", b"second"]
+
+
+def test_no_record_comes_later_than_our_own_clock_says() -> None:
+    async def steps(bench: Bench) -> None:
+        for value, stamp_ms in (("a", NOW_MS - 5), ("b", NOW_MS + 80 * 365 * 86_400_000)):
+            log = bench.cluster.log(ASKED, 0)
+            log.append(None, value.encode(), (), timestamp_ms=stamp_ms)
+        await bench.hand_over(0)
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.factory.opened[0].times_ms == [NOW_MS - 5, NOW_MS]
+
+
 def test_a_refusal_halts() -> None:
     from aiokafka.errors import TopicAuthorizationFailedError  # noqa: PLC0415 - as above
 
@@ -268,8 +411,58 @@ def test_a_refusal_halts() -> None:
         bench.ask("a")
         await bench.hand_over(0)
 
-    with pytest.raises(InvariantError, match="it refused: TopicAuthorizationFailed"):
+    with pytest.raises(InvariantError, match="asked-0@0 causes, it refused: TopicAuthorization"):
         run(Bench(), steps)
+
+
+def test_a_record_that_is_too_large_is_named_with_its_size_and_cause() -> None:
+    from aiokafka.errors import MessageSizeTooLargeError  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [MessageSizeTooLargeError()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    with pytest.raises(InvariantError, match=r"asked-0@0 causes.*for deciders.table-0 has 4 bytes"):
+        run(Bench(), steps)
+
+
+def test_of_a_partition_that_went_while_it_was_decided_nothing_is_remembered() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.control._own(0)
+        loop = asyncio.get_running_loop()
+
+        def slow(message: Message) -> Handled:
+            lost = bench.control._revoked(None, ())
+            asyncio.run_coroutine_threadsafe(lost, loop).result()
+            return Handled([Emit(ANSWERS, 0, message.value, b"late")], b"0|a", b"late")
+
+        bench.factory.opened[0].decide = slow  # type: ignore[method-assign]  # takes its time
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert not bench.cluster.read(TABLE)
+    assert not bench.answers()
+    assert not bench.consumer.done
+
+
+def test_of_two_entries_the_first_counts_until_it_is_forgotten() -> None:
+    async def steps(bench: Bench) -> None:
+        for value in (b"1", b"late", None, b"3", b"later"):
+            bench.cluster.append(TABLE, 0, value, key=b"0|a")
+        bench.cluster.append(TABLE, 0, b"4", key=b"0|b")
+        bench.cluster.append(TABLE, 0, b"late", key=b"0|b")
+        bench.ask("a", "b")
+        await bench.hand_over(0)
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"3"), (b"b", b"4")]
 
 
 def test_of_a_partition_that_went_meanwhile_nothing_is_written_or_committed() -> None:
@@ -277,8 +470,8 @@ def test_of_a_partition_that_went_meanwhile_nothing_is_written_or_committed() ->
         bench.ask("a")
         write = bench.control._writer.write
 
-        async def write_and_lose(emits: Sequence[Emit]) -> None:
-            await write(emits)
+        async def write_and_lose(emits: Sequence[Emit], cause: Position) -> None:
+            await write(emits, cause)
             await bench.control._revoked(None, ())
 
         bench.control._writer.write = write_and_lose  # type: ignore[method-assign]  # between steps

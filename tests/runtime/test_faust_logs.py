@@ -68,7 +68,7 @@ def test_a_library_that_complains_all_the_time_is_passed_on_now_and_then(
     ]
 
 
-def test_a_quarantine_and_dead_letters_are_told_and_a_repetition_is_not(
+def test_a_quarantine_is_told_again_where_it_may_not_have_been_and_dead_letters_now_and_then(
     clock: Clock, out: io.StringIO
 ) -> None:
     logs = ControlLogs("feedback", "w0", clock=clock)
@@ -82,6 +82,7 @@ def test_a_quarantine_and_dead_letters_are_told_and_a_repetition_is_not(
         logs.handled(broken, stage.processor.decide(broken), 1)
 
     assert [(line["event"], line.get("why"), line.get("count")) for line in lines(out)] == [
+        ("quarantined", "too many", None),
         ("quarantined", "too many", None),
         ("dead letters", None, 1),
     ]

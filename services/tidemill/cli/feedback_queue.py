@@ -49,6 +49,7 @@ Seed = Annotated[int, typer.Option(help="Another seed, other cases.")]
 OfAsset = Annotated[str | None, typer.Option("--asset", help="Only of this asset.")]
 OfStream = Annotated[str | None, typer.Option("--stream", help="Only of this stream.")]
 
+_OTHERS = "the labels of others come with their events, or nothing learns one (target: none)"
 _SAYING = (LABELS, UPDATES, FEEDBACK, RECEIPTS)
 
 
@@ -68,7 +69,8 @@ def queue(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Name cases to label: those the models are least sure of, and a few at random.
 
-    Of streams with `target: label`, or without a target, whose label has not come. Each case
+    Of streams with `target: label`, where the label has not come: others get theirs with their
+    events, and without a target there is nothing that would learn one. Each case
     has the probability with which it was chosen: give it back as --selection, so that estimates
     can be corrected for the choice. Equal cases and seed, equal answer. Reads only.
     """
@@ -134,13 +136,12 @@ def _streams(definition: "PlantDefinition", name: str | None) -> "Streams":
 
     streams = asked_streams(definition)
     if not streams.kinds:
-        msg = "must have a stream with target: label or none, found none; labels of others come"
-        raise ConfigError([f"streams: {msg} with their events"])
+        raise ConfigError([f"streams: must have one with target: label, found none; {_OTHERS}"])
     if name is None:
         return streams
     if name not in streams.kinds:
         known = ", ".join(streams.kinds)
-        msg = f"--stream: must be one with target: label or none ({known}), was {name}"
+        msg = f"--stream: must be one with target: label ({known}), was {name}; {_OTHERS}"
         raise ConfigError([msg])
     return Streams({name: streams.kinds[name]}, streams.timed)
 

@@ -9,16 +9,17 @@ from tidemill.contracts.feedback_form import (
     OF_EVENTS,
     OF_FEEDBACK,
     OF_MODELS,
+    RECEIPT,
     answer_in_terms_of,
     deterministic_id,
     field_names,
 )
 from tidemill.contracts.topics import FEEDBACK as FEEDBACK_TOPIC
-from tidemill.contracts.topics import PREDICTIONS, SNAPSHOTS
+from tidemill.contracts.topics import PREDICTIONS, RECEIPTS, SNAPSHOTS
 from tidemill.kernel.errors import ConfigError
 from tidemill.kernel.records import Position
 from tidemill.runtime.feedback_lines import Draft
-from tidemill.runtime.feedback_topics import Said, read_all, reading_codec
+from tidemill.runtime.feedback_topics import Said, TooEarly, read_all, reading_codec, too_early
 
 if TYPE_CHECKING:
     from tidemill.fold.why.many import Home
@@ -32,11 +33,17 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A feedback as it is written; `is_there` if it was written before."""
+    """A feedback as it is written.
+
+    Attributes:
+        is_there: Whether it was written before, and not refused only because it came too early.
+        refused_at: Where it was last refused for that.
+    """
 
     record: Fields
     partition: int
     is_there: bool = False
+    refused_at: Position | None = None
 
 
 class _UnfitError(Exception):
@@ -71,6 +78,7 @@ class Resolver:
         self._events: dict[Wanted, list[Found]] = {}
         self._said: dict[str, tuple[Fields, int]] = {}
         self._written: dict[str, Said] = {}
+        self._too_early: dict[str, TooEarly] = {}
         self._homes: dict[tuple[str, bool], Home | None] = {}
 
     def ready(self, drafts: Sequence[Draft], now_us: int) -> list[Ready]:
@@ -109,7 +117,11 @@ class Resolver:
             msg = f"must be new in every line, {name} was there before"
             raise _UnfitError("feedback_id", msg)
         self._said[name] = (record, partition)
-        return Ready(record, partition, self._is_there(record, is_timed="time" in draft.fields))
+        is_there = self._is_there(record, is_timed="time" in draft.fields)
+        refused = self._too_early.get(name)
+        if refused is None:
+            return Ready(record, partition, is_there)
+        return Ready(record, partition, is_there and not refused.is_last, refused.position)
 
     def _of_event(self, draft: Draft) -> tuple[Fields, int]:
         fields, wanted = draft.fields, _wanted(draft.fields)
@@ -234,6 +246,9 @@ class Resolver:
         self._tell(f"reading {FEEDBACK_TOPIC}")
         for said in read_all(self._log, FEEDBACK_TOPIC, self._counts[FEEDBACK_TOPIC], reading):
             self._written.setdefault(said.record["feedback_id"], said)
+        reading = reading_codec(RECEIPT, RECEIPTS, self._registry)
+        receipts = read_all(self._log, RECEIPTS, self._counts.get(RECEIPTS, 0), reading)
+        self._too_early = too_early(receipts)
 
     def _is_there(self, record: Fields, *, is_timed: bool) -> bool:
         """Return whether a feedback was written before; another one of its id is a problem."""

@@ -151,7 +151,7 @@ def deliver(drafts: Sequence[Draft], sending: Sending) -> None:
         clients,
         sorted({each.partition for each in ready}),
         reading_codec(RECEIPT, RECEIPTS, registry),
-        is_new=not any(each.is_there for each in ready),
+        is_new=not any(each.is_there or each.refused_at for each in ready),
     )
     with _opened(opening, is_wanted=sending.wait_s is not None) as receipts:
         sender = Sender(sending.bootstrap, sending.properties)
@@ -217,7 +217,7 @@ def _opened(opening: "partial[Receipts]", *, is_wanted: bool) -> Iterator[Receip
 
 def _say_written(ready: Sequence[Ready], sender: Sender) -> None:
     for each in ready:
-        known = "there already" if each.is_there else "sent"
+        known = "there already" if each.is_there else "sent again" if each.refused_at else "sent"
         typer.echo(f"{known}  {each.record['feedback_id']}  {each.record['kind']}")
     there = sum(each.is_there for each in ready)
     also = f", {there} were there already" if there else ""
@@ -226,7 +226,7 @@ def _say_written(ready: Sequence[Ready], sender: Sender) -> None:
 
 def _wait(receipts: Receipts, ready: Sequence[Ready], sending: Sending) -> dict[str, Record]:
     assert sending.wait_s is not None
-    wanted = [each.record["feedback_id"] for each in ready]
+    wanted = {each.record["feedback_id"]: each.refused_at for each in ready}
     deadline = time.monotonic() + sending.wait_s
     final: dict[str, Record] = {}
     for said in receipts.final(wanted, deadline, time.monotonic):

@@ -52,6 +52,7 @@ __all__ = [
 
 # What a definition from before there was the key means.
 _LATER_KEYS = {"start_from": "nothing", "outcomes": "late"}
+_LATER_OF_FEEDBACK = {"compare": COMPARED, "tolerance": None}
 
 
 class PlantDefinition(BaseModel):
@@ -75,8 +76,9 @@ class PlantDefinition(BaseModel):
             for key, meant in _LATER_KEYS.items():
                 if stream[key] == meant:
                     del stream[key]
-            if stream["feedback"]["compare"] == COMPARED:
-                del stream["feedback"]["compare"]
+            for key, default in _LATER_OF_FEEDBACK.items():
+                if stream["feedback"][key] == default:
+                    del stream["feedback"][key]
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -225,6 +227,7 @@ def _feedback(document: FeedbackDocument) -> FeedbackOptions:
         roles=tuple(document.roles),
         veto_needs=document.veto_needs or fallback,
         compare=document.compare,
+        tolerance=document.tolerance,
     )
 
 

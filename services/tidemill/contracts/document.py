@@ -139,6 +139,8 @@ class FeedbackDocument(_Document):
     """Kinds of feedback taken, roles that may give it, whose word a veto needs.
 
     `compare`: over how many of an asset's last cases it is counted what one has changed.
+    `tolerance`: people's answers that are numbers and differ by no more, in the unit of the target,
+    are the same.
     """
 
     kinds: Annotated[list[FeedbackKind], Field(min_length=1)] = [
@@ -149,6 +151,7 @@ class FeedbackDocument(_Document):
     roles: Annotated[list[Role], Field(min_length=1)] = ["operator", "domain_expert"]
     veto_needs: Role | None = None
     compare: Annotated[int, Field(ge=0, le=1_000)] = COMPARED
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 def _target(value: object) -> object:

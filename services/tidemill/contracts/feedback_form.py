@@ -33,6 +33,8 @@ KINDS = (
 # A receipt that says what became of a feedback in the end; ACCEPTED only says that it was read.
 FINAL = frozenset({"REFUSED", "COUNTED", "HELD_FOR_EXPERT", "APPLIED", "COMPENSATED", "RETRACTED"})
 REFUSED = "REFUSED"
+# How the reason of a refusal ends that is none of the feedback itself.
+SEND_AGAIN = "send it again later"
 
 _ALWAYS = ("actor", "role")
 _NEEDS: Mapping[str, frozenset[str]] = {
@@ -58,6 +60,12 @@ _NAMED = (
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "tidemill.Feedback")
 
 Fields = dict[str, Any]  # Any: the values of an Avro record
+
+
+def is_too_early(receipt: Mapping[str, Any]) -> bool:  # Any: as in Fields
+    """Return whether a receipt refuses a feedback only for its time: the same may be sent again."""
+    reason = receipt["reason"] or ""
+    return receipt["status"] == REFUSED and str(reason).endswith(SEND_AGAIN)
 
 
 class Problem(NamedTuple):
@@ -98,9 +106,10 @@ def form_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:  # Any: as in
 
 def _unfit(fields: Mapping[str, Any]) -> Iterator[Problem]:  # Any: as in Fields
     """Yield which values no record of ours can carry."""
-    for name in _NAMED:
+    for name in (*_NAMED, "value"):
+        given = fields.get(name)
         try:
-            check_name(fields.get(name) or "", "it")
+            check_name(given if isinstance(given, str) else "", "it")
         except InvalidRecordError as error:
             yield Problem(name, str(error).removeprefix("it "))
     selection = fields.get("selection")

@@ -43,8 +43,8 @@ REPEATED = Metric(
 QUARANTINES = Metric(
     "tidemill_feedback_quarantines_total",
     Kind.COUNTER,
-    "people whose feedback is held for a domain expert from then on, for most of their last "
-    "answers contradicted what others said",
+    "answers from which on all that somebody says is held for a domain expert, for half of that "
+    "person's last answers contradict those of others",
 )
 DECISIONS_KEPT = Metric(
     "tidemill_feedback_decisions", Kind.GAUGE, "decisions on feedback that are remembered"

@@ -96,7 +96,8 @@ class DriftOptions(BaseModel):
 class FeedbackOptions(BaseModel):
     """What people may say, who may say it, and whose word a veto needs.
 
-    Over the last `compare` cases of an asset it is counted what a feedback has changed.
+    Over the last `compare` cases of an asset it is counted what a feedback has changed. Answers
+    that are numbers and differ by no more than `tolerance` are the same.
     """
 
     model_config = _FROZEN
@@ -105,6 +106,7 @@ class FeedbackOptions(BaseModel):
     roles: tuple[Role, ...] = ("operator", "domain_expert")
     veto_needs: Role = "domain_expert"
     compare: int = COMPARED
+    tolerance: float | None = None
 
 
 class StreamDefinition(BaseModel):

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import (
     ANCHORS,
+    DECISIONS,
+    FEEDBACK,
     LEDGER,
     PREDICTIONS,
+    RECEIPTS,
     RETENTION_DAYS,
     SNAPSHOTS,
     TOPICS,
+    UPDATES,
 )
 from tidemill.kernel.deadletters import SUFFIX
 
@@ -37,12 +41,16 @@ LARGE = {
     },
 }
 LARGEST_MESSAGE = 10 << 20
+# What a feedback causes is held to this size, Kafka's default, before anything is written.
+USUAL = frozenset({UPDATES, RECEIPTS, DECISIONS})
+USUAL_MESSAGE = 1_048_588
 SEGMENT = 16 << 20
 PRODUCTION_REPLICATION = 3
 IN_SYNC = "min.insync.replicas"
 UNCLEAN = "unclean.leader.election.enable"
 RETENTION = "retention.ms"
 RETENTION_BYTES = "retention.bytes"
+MESSAGE_BYTES = "max.message.bytes"
 INTERNAL = ("__consumer_offsets", "__transaction_state")
 
 
@@ -162,9 +170,15 @@ def settings_of(topic: Topic, *, is_production: bool) -> tuple[Setting, ...]:
             Setting("segment.bytes", str(SEGMENT), Rule.AT_MOST, why),
             Setting("max.compaction.lag.ms", str(HOUR_MS), Rule.AT_MOST, why),
         ]
+    if topic.name == FEEDBACK:
+        why = "how much a person says in a minute must not be told by the sender's clock"
+        wanted.append(Setting("message.timestamp.type", "LogAppendTime", Rule.EQUAL, why))
     if topic.name in LARGE:
         limit = str(LARGEST_MESSAGE)
-        wanted.append(Setting("max.message.bytes", limit, Rule.AT_LEAST, LARGE[topic.name]))
+        wanted.append(Setting(MESSAGE_BYTES, limit, Rule.AT_LEAST, LARGE[topic.name]))
+    elif topic.name in USUAL:
+        why = "what a feedback causes is as large as Kafka's default at most, not as less"
+        wanted.append(Setting(MESSAGE_BYTES, str(USUAL_MESSAGE), Rule.AT_LEAST, why))
     return (*wanted, *(DURABLE if is_production else ()))
 
 

@@ -50,6 +50,10 @@ class Decider(Protocol):
     def __len__(self) -> int:
         """Return how many decisions are remembered."""
 
+    @property
+    def reached(self) -> int:
+        """The last offset that a decision is remembered of; 0 where none is."""
+
 
 class DeciderFactory(Protocol):
     """How the runtime gets the decider of a partition, anew after every assignment."""

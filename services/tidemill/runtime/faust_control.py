@@ -17,7 +17,8 @@ from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
 from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.kernel.records import Emit, Message
 from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
-from tidemill.runtime.faust_writing import Writer
+from tidemill.runtime.faust_starting import start_of
+from tidemill.runtime.faust_writing import RETRY_AFTER_S, Writer
 from tidemill.runtime.outage import Outage
 
 if TYPE_CHECKING:
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 
     from tidemill.kernel.deciding import Decider, DeciderFactory, Handled
     from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Position
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
+
+
+# A broker that was started again shows the end of a topic once its replicas are in sync.
+SHOWN_WITHIN_S = 30.0
 
 
 class Owned:
@@ -50,6 +56,7 @@ class ControlApp:
         log: Reads committed records by position.
         observer: Is told.
         clock: Monotonic seconds.
+        now: Seconds since 1970: no record comes later than that, whatever its sender's clock says.
 
     Attributes:
         app: What Faust runs.
@@ -65,7 +72,9 @@ class ControlApp:
         log: Log,
         observer: ControlObserver,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now
         self._factory = factory
         self._log = log
         self._observer = observer
@@ -163,17 +172,20 @@ class ControlApp:
     async def _handle(self, owned: Owned, message: Message) -> None:
         """Decide one record, remember it, write what it causes; only then is it done with."""
         partition = message.partition
+        message = message._replace(timestamp_ms=min(message.timestamp_ms, int(self._now() * 1000)))
         handled: Handled = await self._again(owned.decider.decide, message)
+        if not self._is_current(partition, owned):
+            return  # its owner decides it, and may know more by now
         self._watch(owned, message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
-                await self._remember(partition, {handled.key: handled.value})
+                await self._remember(message.position, {handled.key: handled.value})
             if not self._is_current(partition, owned):
                 return  # the partition went while the decision was written; its owner goes on
             owned.decider.keep(handled)
-        await self._writer.write(handled.emits)
+        await self._writer.write(handled.emits, message.position)
         if handled.forgotten:
-            await self._remember(partition, dict.fromkeys(handled.forgotten))
+            await self._remember(message.position, dict.fromkeys(handled.forgotten))
         if self._is_current(partition, owned):
             self._advance(partition, owned, message.offset + 1)
             self.last_record = self._clock()
@@ -198,10 +210,11 @@ class ControlApp:
                 self._outage.passed()
                 return found
 
-    async def _remember(self, partition: int, entries: Mapping[bytes, bytes | None]) -> None:
+    async def _remember(self, cause: Position, entries: Mapping[bytes, bytes | None]) -> None:
         """Write to the table and its topic; None forgets a key."""
         topic = self._factory.table
-        await self._writer.write([Emit(topic, partition, k, v) for k, v in entries.items()])
+        emits = [Emit(topic, cause.partition, k, v) for k, v in entries.items()]
+        await self._writer.write(emits, cause)
         for key, value in entries.items():
             if value is None:
                 self._table.data.pop(key, None)
@@ -215,16 +228,31 @@ class ControlApp:
             return owned
         began = self._clock()
         committed = await self.app.consumer.committed_offset(TP(self.input, partition))
-        first, _ = await self._again(self._log.span, self.input, partition)
         remembered = await self._again(self._remembered, partition)
         self._mend(partition, remembered)
-        owned = Owned(self._factory.open(partition, remembered), max(committed or 0, first))
+        decider = self._factory.open(partition, remembered)
+        span = await self._span(partition, decider.reached if committed is None else committed)
+        start = start_of(f"{self.input}-{partition}", committed, span, decider.reached)
+        owned = Owned(decider, start)
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
         return owned
 
+    async def _span(self, partition: int, wanted: int) -> tuple[int, int]:
+        """Return what is retained; a broker that has come up may not show all of it at once."""
+        deadline = self._clock() + SHOWN_WITHIN_S
+        while True:
+            span: tuple[int, int] = await self._again(self._log.span, self.input, partition)
+            if span[1] >= wanted or self._clock() >= deadline:
+                return span
+            await self._writer.pause(RETRY_AFTER_S)
+
     def _remembered(self, partition: int) -> dict[bytes, bytes]:
-        """Return what the topic of the table holds of a partition."""
+        """Return what the topic of the table holds of a partition.
+
+        Nothing is written over what is remembered: a second entry is that of a worker which had
+        lost the partition while it wrote.
+        """
         topic = self._factory.table
         found: dict[bytes, bytes] = {}
         for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
@@ -232,7 +260,7 @@ class ControlApp:
                 if message.value is None:
                     found.pop(message.key or b"", None)
                 else:
-                    found[message.key or b""] = message.value
+                    found.setdefault(message.key or b"", message.value)
         return found
 
     def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 
 if TYPE_CHECKING:
@@ -117,6 +118,24 @@ class IdempotentProducer(driver.Producer):
             linger_ms=0,
             max_request_size=10_000_000,
         )
+
+    async def renew(self) -> None:
+        """Write by a new client; nothing is written by the old one any more.
+
+        Raises:
+            KafkaError: The cluster is away; the old client is of no use all the same.
+        """
+        old = self._ensure_producer()
+        if not old._closed:
+            await old._sender.close()
+            await old.stop()
+        new = self._new_producer()
+        try:
+            await new.start()
+        except KafkaError:
+            await new.stop()
+            raise
+        self._producer = new
 
 
 class Transport(driver.Transport):

@@ -100,7 +100,7 @@ class ControlLogs:
 
     def handled(self, message: Message, handled: Handled, _: int) -> None:
         """Say what people must hear of; of dead letters, one line every ten seconds."""
-        if handled.alarm and not handled.is_repeated:
+        if handled.alarm:
             self._log.error("quarantined", position=str(message.position), why=handled.alarm)
         dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
         self._unsaid += len(dead)

@@ -110,10 +110,10 @@ class ControlMetrics:
         self._counter(table.RECORDS).labels(message.topic).inc()
         self._remembered[message.partition] = remembered
         self._show()
+        self._counter(own.QUARANTINES).inc(bool(handled.alarm))
         if handled.is_repeated:
             self._counter(own.REPEATED).inc()
             return
-        self._counter(own.QUARANTINES).inc(bool(handled.alarm))
         for emit in handled.emits:
             self._count(message.topic, emit)
 

@@ -9,6 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from tidemill.kernel.errors import DependencyUnavailableError
+from tidemill.runtime.clients import KafkaException, kafka_error
+from tidemill.runtime.failures import check_callback_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 TURN_S = 0.25
 COMMIT_WITHIN_S = 5.0
 END_WITHIN_S = 30.0
+RETRY_AFTER_S = 0.5
 
 
 class Stopping:
@@ -49,18 +52,38 @@ class BreathingLog:
     def span(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the first retained offset and the last stable offset."""
         self._check()
-        return self._log.span(topic, partition)
+        with _awaited(f"{topic}-{partition}"):
+            return self._log.span(topic, partition)
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
         """Yield the committed records with start <= offset < stop, in order."""
-        for messages in self._log.read(topic, partition, start, stop):
-            self._check()
-            yield messages
+        with _awaited(f"{topic}-{partition}"):
+            for messages in self._log.read(topic, partition, start, stop):
+                self._check()
+                yield messages
 
     def _check(self) -> None:
         if self._stopping.is_asked:
             msg = "the log, for this worker is ending,"
             raise DependencyUnavailableError(msg, retry_after_s=0.0)
+
+
+@contextlib.contextmanager
+def _awaited(what: str) -> Iterator[None]:
+    """Let a cluster that is away be waited for.
+
+    Raises:
+        DependencyUnavailableError: It is.
+        InvariantError: It refuses this worker, or something else is wrong that does not pass.
+    """
+    try:
+        yield
+    except KafkaException as raised:
+        error = kafka_error(raised)
+        check_callback_error(error)
+        raise DependencyUnavailableError(
+            f"{what} ({error.name()})", retry_after_s=RETRY_AFTER_S
+        ) from raised
 
 
 def serve_control(

@@ -11,14 +11,17 @@ from faust.exceptions import ProducerSendError
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from tidemill.kernel.records import Emit
+    from tidemill.kernel.records import Emit, Position
     from tidemill.runtime.outage import Outage
 
 RETRY_AFTER_S = 0.5
 # Names, for aiokafka has no class for them: rights, credentials, and what no waiting mends.
 _REFUSALS = ("Authorization", "Authentication", "Unsupported", "TooLarge")
+# As above: the cluster does not know the producer any more, or not where it stands: so it is after
+# some outages.
+_OF_PRODUCER = ("OutOfOrderSequence", "ProducerId", "ProducerEpoch", "ProducerFenced", "Closed")
 
 
 class Writer:
@@ -32,29 +35,37 @@ class Writer:
     def __init__(self, app: Any, outage: Outage) -> None:  # Any: Faust's types are partial
         self._app = app
         self._outage = outage
+        self._is_useless = False
 
-    async def write(self, emits: Sequence[Emit]) -> None:
-        """Write records; those of one topic are acknowledged before the next topic's are written.
+    async def write(self, emits: Sequence[Emit], cause: Position) -> None:
+        """Write records, each once the one before it is acknowledged.
+
+        So their order is kept whatever has to be written again.
+
+        Args:
+            emits: The records.
+            cause: The record that caused them, for who must look into a refusal.
 
         Raises:
             InvariantError: The cluster refuses this worker, or a record.
-            KafkaError: The producer is of no use any more; the next one starts anew.
+            KafkaError: Something that neither waiting nor a new producer mends.
         """
-        for run in _runs(emits):
-            await self._write_run(run)
-
-    async def _write_run(self, emits: Sequence[Emit]) -> None:
-        while True:
-            try:
-                sent = [await self._send(emit) for emit in emits]
-                for acknowledged in sent:
-                    await acknowledged
-            except (KafkaError, ProducerSendError) as error:
-                self._outage.failed(_passing(error))
+        for emit in emits:
+            while not await self._is_written(emit, cause):
                 await self.pause(RETRY_AFTER_S)
-            else:
-                self._outage.passed()
-                return
+            self._outage.passed()
+
+    async def _is_written(self, emit: Emit, cause: Position) -> bool:
+        try:
+            if self._is_useless:
+                await self._app.producer.renew()
+                self._is_useless = False
+            await (await self._send(emit))
+        except (KafkaError, ProducerSendError) as error:
+            self._outage.failed(_passing(error, emit, cause))
+            self._is_useless = self._is_useless or _is_of_producer(error)
+            return False
+        return True
 
     async def _send(self, emit: Emit) -> Any:  # Any: a future of aiokafka's
         headers = list(emit.headers) if emit.headers else None
@@ -68,25 +79,29 @@ class Writer:
             raise asyncio.CancelledError
 
 
-def _runs(emits: Sequence[Emit]) -> Iterable[list[Emit]]:
-    run: list[Emit] = []
-    for emit in emits:
-        if run and run[-1].topic != emit.topic:
-            yield run
-            run = []
-        run.append(emit)
-    if run:
-        yield run
+def _size(emit: Emit) -> int:
+    parts = (emit.key, emit.value, *(value for _, value in emit.headers))
+    return sum(len(part or b"") for part in parts)
 
 
-def _passing(error: Exception) -> str:
-    """Return what to tell of an error that passes by itself; raise any other."""
+def _passing(error: Exception, emit: Emit, record: Position) -> str:
+    """Return what to tell of an error that can be mended here; raise any other."""
     cause = error.__cause__ or error
     said = f"{type(cause).__name__}: {cause}"
     if any(word in type(cause).__name__ for word in _REFUSALS):
-        msg = f"the cluster must take what this worker writes, it refused: {said}"
+        msg = (
+            f"the cluster must take what {record} causes, it refused: {said}; the record for "
+            f"{emit.topic}-{emit.partition} has {_size(emit)} bytes"
+        )
         raise InvariantError(msg) from error
     # aiokafka gives up on a cluster that is away, and calls that not retriable.
-    if not (getattr(cause, "retriable", False) or isinstance(cause, KafkaTimeoutError)):
+    is_passing = getattr(cause, "retriable", False) or isinstance(cause, KafkaTimeoutError)
+    if not (is_passing or _is_of_producer(error)):
         raise error
     return said
+
+
+def _is_of_producer(error: Exception) -> bool:
+    """Return whether another producer may write what this one may not."""
+    name = type(error.__cause__ or error).__name__
+    return any(word in name for word in _OF_PRODUCER)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastavro import parse_schema
 
 from tidemill.contracts.codec import Codec, codec, plain_times
-from tidemill.contracts.feedback_form import FINAL
+from tidemill.contracts.feedback_form import FINAL, is_too_early
 from tidemill.kernel.errors import InvalidRecordError
 
 if TYPE_CHECKING:
@@ -62,9 +62,33 @@ def last_receipts(receipts: Iterable[Said]) -> dict[str, Said]:
     for said in receipts:
         name = said.record["feedback_id"]
         before = last.get(name)
-        if before is None or is_final(said.record) or not is_final(before.record):
+        if before is None or is_last_word(said.record) or not is_last_word(before.record):
             last[name] = said
     return last
+
+
+def is_last_word(receipt: Mapping[str, Any]) -> bool:  # Any: as in Record
+    """Return whether nothing more may come of a feedback, unless people come back to it."""
+    return is_final(receipt) and not is_too_early(receipt)
+
+
+class TooEarly(NamedTuple):
+    """Where a feedback was last refused for its time only, and whether nothing came of it since."""
+
+    position: Position
+    is_last: bool
+
+
+def too_early(receipts: Iterable[Said]) -> dict[str, TooEarly]:
+    """Return the feedback that was refused for its time only, by its id."""
+    found: dict[str, TooEarly] = {}
+    for said in receipts:
+        name = said.record["feedback_id"]
+        if is_too_early(said.record):
+            found[name] = TooEarly(said.position, is_last=True)
+        elif name in found:
+            found[name] = found[name]._replace(is_last=False)
+    return found
 
 
 def is_final(receipt: Mapping[str, Any]) -> bool:  # Any: as in Record

@@ -9,9 +9,10 @@ from tidemill.runtime.feedback_topics import decoded, is_final
 from tidemill.runtime.tailing import BEGINNING, END, Place, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tidemill.contracts.codec import Codec
+    from tidemill.kernel.records import Position
     from tidemill.runtime.clients import KafkaClients
     from tidemill.runtime.feedback_topics import Said
 
@@ -38,15 +39,22 @@ class Receipts:
         self._first = list(decoded(next(self._batches), reading))
 
     def final(
-        self, wanted: Collection[str], deadline: float, clock: Callable[[], float]
+        self, wanted: Mapping[str, Position | None], deadline: float, clock: Callable[[], float]
     ) -> Iterator[Said]:
-        """Yield the first final receipt of each feedback as it comes, until the deadline."""
+        """Yield the first final receipt of each feedback as it comes, until the deadline.
+
+        Args:
+            wanted: By feedback, behind which position it may stand: where it was refused before it
+                was sent again.
+        """
         waiting = set(wanted)
         batch, self._first = self._first, []
         while waiting:
             for said in batch:
                 name = said.record["feedback_id"]
-                if name in waiting and is_final(said.record):
+                behind = wanted.get(name)
+                is_it = behind is None or said.position > behind
+                if name in waiting and is_it and is_final(said.record):
                     waiting.discard(name)
                     yield said
             if clock() >= deadline:

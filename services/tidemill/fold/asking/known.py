@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tidemill.contracts.feedback_form import REFUSED
+from tidemill.contracts.feedback_form import REFUSED, is_too_early
 from tidemill.contracts.topics import FEEDBACK, LABELS, RECEIPTS, UPDATES
 from tidemill.fold.audit.bounds import first_where
 from tidemill.kernel.errors import InvalidRecordError
@@ -28,7 +28,6 @@ _CORRECTED = "CORRECTED"
 _ANSWERS = frozenset({"RIGHT", _CORRECTED})
 # Where there are two answers only, the other one is right.
 _WRONG = "WRONG"
-_OF_TWO = frozenset({"binary", "anomaly"})
 
 
 class Decoder(Protocol):
@@ -49,6 +48,7 @@ class Known:
         self._labels: set[Name] = set()
         self._said: dict[str, tuple[str, Name]] = {}
         self._undone: set[str] = set()
+        self._too_early: set[str] = set()
         self._retracts: dict[str, str] = {}
 
     def add_label(self, label: Record) -> None:
@@ -78,9 +78,14 @@ class Known:
             self._said[feedback["feedback_id"]] = (kind, _name(feedback))
 
     def add_receipt(self, receipt: Record) -> None:
-        """Note a `Receipt` that refuses."""
-        if receipt["status"] == REFUSED:
-            self._undone.add(receipt["feedback_id"])
+        """Note a `Receipt` that refuses; one for its time only holds until it was sent again."""
+        name = receipt["feedback_id"]
+        if is_too_early(receipt):
+            self._too_early.add(name)
+        elif receipt["status"] == REFUSED:
+            self._undone.add(name)
+        else:
+            self._too_early.discard(name)
 
     def unlabelled(
         self, cases: Sequence[Case], kinds: Mapping[str, ModelKind], timed: frozenset[str]
@@ -92,15 +97,16 @@ class Known:
             kinds: What the models of each stream do.
             timed: Streams whose labels name their event by its time.
         """
-        retracted = {to for by, to in self._retracts.items() if by not in self._undone}
-        counting = [said for by, said in self._said.items() if by not in self._undone | retracted]
+        refused = self._undone | self._too_early
+        retracted = {to for by, to in self._retracts.items() if by not in refused}
+        counting = [said for by, said in self._said.items() if by not in refused | retracted]
         answered = self._labels | {name for kind, name in counting if kind != _WRONG}
         of_two = {name for kind, name in counting if kind == _WRONG}
         return [
             case
             for case in cases
             if (names := _names(case, is_timed=case.stream in timed)).isdisjoint(answered)
-            and not (kinds[case.stream] in _OF_TWO and not names.isdisjoint(of_two))
+            and not (kinds[case.stream] == "binary" and not names.isdisjoint(of_two))
         ]
 
 

@@ -58,13 +58,10 @@ class Streams:
 
 
 def asked_streams(definition: PlantDefinition) -> Streams:
-    """Return the streams with labels from elsewhere, and those without any."""
-    streams = [
-        stream
-        for stream in definition.streams
-        if stream.target is None or isinstance(stream.target, LabelTarget)
-    ]
-    timed = (s for s in streams if isinstance(s.target, LabelTarget) and s.target.join)
+    """Return the streams with labels from elsewhere; without a target nothing learns one."""
+    labels = [(s, s.target) for s in definition.streams if isinstance(s.target, LabelTarget)]
+    streams = [stream for stream, _ in labels]
+    timed = (stream for stream, target in labels if target.join)
     return Streams({s.name: s.kind for s in streams}, frozenset(s.name for s in timed))
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # With fewer answers of an asset than this, those of the whole stream say how far they spread.
 ENOUGH = 10
-_ALARM = "true"
 
 
 def class_score(probabilities: Mapping[str, float]) -> float:
@@ -50,25 +49,15 @@ def width_score(width: float | None, spread: float) -> float:
     return width / (width + spread) if width > 0.0 else 0.0
 
 
-def alarm_score(score: float, limit: float, spread: float) -> float:
-    """Return how near an anomaly score is to where alarms begin, as exp(-distance / spread)."""
-    distance = abs(score - limit)
-    if distance == 0.0:
-        return 1.0
-    return math.exp(-distance / spread) if spread > 0.0 else 0.0
-
-
 class Habit(NamedTuple):
     """What the recent answers of an asset, or of a stream, were like.
 
     Attributes:
         spread: Standard deviation of the numbers.
-        limit: Anomaly score at which alarms begin, as far as it shows; NaN of no scores.
         numbers: How many there were.
     """
 
     spread: float
-    limit: float
     numbers: int
 
 
@@ -96,10 +85,7 @@ class Scorer:
             return 0.0 if case.probabilities is None else class_score(case.probabilities)
         if case.value is None:
             return 0.0
-        habit = self._of(case)
-        if kind == "anomaly":
-            return alarm_score(case.value, habit.limit, habit.spread)
-        return width_score(case.width, habit.spread)
+        return width_score(case.width, self._of(case).spread)
 
     def _of(self, case: Case) -> Habit:
         own = self._habits[case.stream, case.asset]
@@ -108,12 +94,4 @@ class Scorer:
 
 def _habit(cases: Sequence[Case]) -> Habit:
     numbers = [case.value for case in cases if case.value is not None]
-    return Habit(statistics.pstdev(numbers), _limit(cases), len(numbers))
-
-
-def _limit(cases: Sequence[Case]) -> float:
-    """Return the middle between the highest score without an alarm and the lowest with one."""
-    alarms = [case.value for case in cases if case.outcome == _ALARM and case.value is not None]
-    others = [case.value for case in cases if case.outcome != _ALARM and case.value is not None]
-    ends = [*([min(alarms)] if alarms else []), *([max(others)] if others else [])]
-    return math.fsum(ends) / len(ends) if ends else math.nan
+    return Habit(statistics.pstdev(numbers), len(numbers))

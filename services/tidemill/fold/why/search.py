@@ -168,7 +168,7 @@ def why_unknown(log: Log, partitions: Sequence[int], wanted: Wanted) -> str:
             return f"it was set aside: {letter.position}; `tidemill dlq list` says why"
     position = wanted.position
     if position is not None:
-        return _why_not_at(log, position)
+        return why_not_at(log, position)
     gone = [n for n in partitions if log.span(PREDICTIONS, n)[0] > 0]
     if gone:
         numbers = ", ".join(map(str, gone))
@@ -176,7 +176,8 @@ def why_unknown(log: Log, partitions: Sequence[int], wanted: Wanted) -> str:
     return "it was never sent, or the learner has not come to it yet"
 
 
-def _why_not_at(log: Log, event: Position) -> str:
+def why_not_at(log: Log, event: Position) -> str:
+    """Return why there is no prediction on the event at a position, and no dead letter of it."""
     begin, end = log.span(EVENTS, event.partition)
     if event.offset >= end:
         return f"{EVENTS}-{event.partition} ends before offset {end}"

@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tidemill.processors.feedback.decision import Decision
 
+_Key = TypeVar("_Key")
+
 DAY_MS = 86_400_000
+# By age, at one record.
+MOST_EXPIRED = 16
 
 
 class Book:
-    """Decisions in the order of their feedback.
+    """Decisions in the order of their feedback, whose times never go back.
 
     Args:
         keep_ms: How long a decision is remembered, by the times at which feedback came.
         most: How many of one asset are.
+        refused: How many refusals are, of whatever asset: most assets they name need not exist.
+        quarantine_ms: How long what began a quarantine is remembered in any case.
     """
 
-    def __init__(self, *, keep_ms: int, most: int) -> None:
+    def __init__(self, *, keep_ms: int, most: int, refused: int, quarantine_ms: int) -> None:
         self._keep_ms = keep_ms
+        self._most_refused = refused
+        self._refused: dict[str, Decision] = {}
+        self._quarantine_ms = quarantine_ms
         self._most = most
         self._all: dict[str, Decision] = {}
         self._of_asset: defaultdict[str, dict[str, Decision]] = defaultdict(dict)
         self._of_actor: defaultdict[str, dict[str, Decision]] = defaultdict(dict)
+        self._of_event: defaultdict[int | None, dict[str, Decision]] = defaultdict(dict)
         self._retracted: dict[str, Decision] = {}
         self._settled: dict[str, Decision] = {}
         self._undone: dict[str, Decision] = {}
+        self._quarantines: dict[str, Decision] = {}
+        self._releases: dict[str, Decision] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self._all.values())
+
+    @property
+    def time_ms(self) -> int:
+        """When the newest of them came; 0 before the first."""
+        return self._all[next(reversed(self._all))].time_ms if self._all else 0
 
     def get(self, feedback_id: str) -> Decision | None:
         """Return what was decided of a feedback, if it is remembered."""
@@ -53,6 +70,18 @@ class Book:
         """Return the decisions on what one person said."""
         return list(self._of_actor.get(actor, {}).values())
 
+    def of_event(self, event: int | None) -> list[Decision]:
+        """Return the decisions on the event at an offset."""
+        return list(self._of_event.get(event, {}).values())
+
+    def quarantine(self, actor: str) -> Decision | None:
+        """Return what last put a person into quarantine."""
+        return self._quarantines.get(actor)
+
+    def release(self, scope: str) -> Decision | None:
+        """Return the last RESUME of this scope that only counted: a person's, not a model's."""
+        return self._releases.get(scope)
+
     def retraction(self, feedback_id: str) -> Decision | None:
         """Return what took a feedback back."""
         return self._retracted.get(feedback_id)
@@ -63,7 +92,8 @@ class Book:
 
     def is_undone(self, decision: Decision) -> bool:
         """Return whether the updates that a decision caused were taken back."""
-        return decision.feedback_id in self._undone
+        by = self._undone.get(decision.feedback_id)
+        return by is not None and not self.is_undone(by)
 
     def is_waiting(self, decision: Decision) -> bool:
         """Return whether a decision still waits for a domain expert."""
@@ -79,25 +109,34 @@ class Book:
         settled = self._settled.get(decision.feedback_id)
         return settled is not None and settled.kind == "APPROVE" and not self.is_retracted(settled)
 
+    def is_rejected(self, decision: Decision) -> bool:
+        """Return whether a feedback that was held was rejected."""
+        settled = self._settled.get(decision.feedback_id)
+        return settled is not None and settled.kind == "REJECT"
+
     def vetoes(self, asset: str, stream: str | None) -> dict[str, Decision]:
         """Return the vetoes in force, by sensor."""
         found = self.of_asset(asset, stream)
         return {d.vetoed: d for d in found if d.vetoed is not None and not self.is_undone(d)}
 
     def keep(self, decision: Decision) -> None:
-        """Take note of a decision."""
+        """Take note of a decision; what it says of one that is forgotten says nothing any more."""
         self._all[decision.feedback_id] = decision
-        self._of_asset[decision.asset][decision.feedback_id] = decision
         self._of_actor[decision.actor][decision.feedback_id] = decision
         if decision.status == "REFUSED":
+            self._refused[decision.feedback_id] = decision
             return
-        if decision.target_id is not None:
+        self._of_asset[decision.asset][decision.feedback_id] = decision
+        self._of_event[decision.event][decision.feedback_id] = decision
+        self._quarantines |= dict.fromkeys(decision.quarantines, decision)
+        if decision.kind == "RESUME" and not decision.sent and decision.scope is not None:
+            self._releases[decision.scope] = decision
+        if decision.target_id in self._all:
             if decision.kind == "RETRACT":
                 self._retracted[decision.target_id] = decision
             elif decision.kind in ("APPROVE", "REJECT"):
                 self._settled[decision.target_id] = decision
-        for feedback_id in decision.undone:
-            self._undone[feedback_id] = decision
+        self._undone |= dict.fromkeys(filter(self._all.__contains__, decision.undone), decision)
 
     def forget(self, feedback_ids: Iterable[str]) -> None:
         """Forget decisions."""
@@ -105,30 +144,52 @@ class Book:
             decision = self._all.pop(feedback_id, None)
             if decision is None:
                 continue
-            for index, name in ((self._of_asset, decision.asset), (self._of_actor, decision.actor)):
-                index[name].pop(feedback_id, None)
-                if not index[name]:
-                    del index[name]
+            self._refused.pop(feedback_id, None)
+            _drop(self._of_asset, decision.asset, feedback_id)
+            _drop(self._of_actor, decision.actor, feedback_id)
+            _drop(self._of_event, decision.event, feedback_id)
             for marks in (self._retracted, self._settled, self._undone):
                 marks.pop(feedback_id, None)
+                for name in (decision.target_id, *decision.undone):
+                    if name is not None and marks.get(name) is decision:
+                        del marks[name]
+            for last in (self._quarantines, self._releases):
+                for name in [name for name, each in last.items() if each is decision]:
+                    del last[name]
 
     def expired(self, decision: Decision) -> list[str]:
         """Return what need not be remembered any more once a decision is kept.
 
-        Vetoes in force are remembered as long as they are: one per sensor at most.
+        Vetoes and quarantines in force are remembered as long as they are. However far the time has
+        moved, a few go at a time: no single record empties the book.
         """
         oldest = decision.time_ms - self._keep_ms
-        found = []
+        found: list[Decision] = []
         for each in self._all.values():
-            if each.time_ms >= oldest:
+            if each.time_ms >= oldest or len(found) == MOST_EXPIRED:
                 break
-            found.append(each)
-        mine = self._of_asset.get(decision.asset, {})
-        count = len(mine | {decision.feedback_id: decision})
-        found += list(mine.values())[: max(0, count - self._most)]
-        in_force = {
-            each.feedback_id
-            for each in found
-            if each.vetoed is not None and not self.is_undone(each)
-        }
-        return [n for n in dict.fromkeys(d.feedback_id for d in found) if n not in in_force]
+            if not self._is_in_force(each, decision.time_ms):
+                found.append(each)
+        kept, most = self._of_asset.get(decision.asset, {}), self._most
+        if decision.status == "REFUSED":
+            kept, most = self._refused, self._most_refused
+        count = len(kept | {decision.feedback_id: decision})
+        found += list(kept.values())[: max(0, count - most)]
+        gone = [d for d in found if not self._is_in_force(d, decision.time_ms)]
+        return list(dict.fromkeys(each.feedback_id for each in gone))
+
+    def _is_in_force(self, decision: Decision, now_ms: int) -> bool:
+        """Return whether a decision is a veto that stands, or of a quarantine that may yet run."""
+        is_freeing = self._releases.get(decision.scope or "") is decision
+        if (decision.quarantines or is_freeing) and (
+            now_ms < decision.time_ms + self._quarantine_ms
+        ):
+            return True
+        return decision.vetoed is not None and not self.is_undone(decision)
+
+
+def _drop(index: dict[_Key, dict[str, Decision]], key: _Key, feedback_id: str) -> None:
+    found = index.get(key, {})
+    found.pop(feedback_id, None)
+    if not found:
+        index.pop(key, None)

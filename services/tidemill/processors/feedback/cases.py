@@ -9,9 +9,10 @@ from tidemill.contracts.events import EventReader
 from tidemill.contracts.prediction import text
 from tidemill.contracts.topics import EVENTS, PREDICTIONS
 from tidemill.fold.plans import StreamPlan, plan_stream
-from tidemill.fold.why.search import Wanted, find_predictions, originals, why_unknown
+from tidemill.fold.why.search import Wanted
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.kernel.records import Position
+from tidemill.processors.feedback.finding import LOOKED_AT, find_prediction, why_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.processors.feedback.saying import Said
 
-# So many predictions are looked at, newest first, to see whether an asset is known.
-LOOKED_AT = 100_000
+# First so many predictions are looked at to see whether an asset is known, then more.
 FIRST_LOOK = 1_000
 
 
@@ -97,12 +97,11 @@ class LogCases:
         """Return the case that a feedback names; see `Cases`."""
         partition = said.position.partition
         wanted = _wanted(said)
-        found = originals(find_predictions(self._log, [partition], wanted))
-        if not found:
-            why = why_unknown(self._log, [partition], wanted)
+        prediction = find_prediction(self._log, partition, wanted)
+        if prediction is None:
+            why = why_unknown(self._log, partition, wanted)
             msg = f"there must be a prediction on {wanted.name} for {said.asset}, found none: {why}"
             raise RefusalError(msg)
-        prediction = found[0].prediction
         if said.event_id is not None and prediction["event_id"] != said.event_id:
             msg = f"event_id must be that of the event named, {prediction['event_id']!r}"
             raise RefusalError(f"{msg}, was {said.event_id!r}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.trust import quarantined_until
+from tidemill.processors.feedback.doubting import OF_ACTOR, quarantine_of
+from tidemill.processors.feedback.saying import EXPERT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.saying import Said
     from tidemill.processors.feedback.trust import Limits
 
-EXPERT = "domain_expert"
+HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,17 @@ def check_expert(said: Said) -> None:
 
 def held_until(context: Context, said: Said) -> str | None:
     """Return until when a person's feedback is held, in words; None if it is not."""
-    until_ms = quarantined_until(context.book, said, context.limits)
-    if until_ms is None:
+    began = quarantine_of(context.book, said.actor, said.time_ms, context.limits)
+    if began is None:
         return None
-    hours = (until_ms - said.time_ms) / 3_600_000
+    left_ms = began.time_ms + context.limits.quarantine_ms - said.time_ms
+    return quarantined(said.actor, left_ms)
+
+
+def quarantined(actor: str, left_ms: int) -> str:
+    """Return what a person in quarantine is told."""
     return (
-        f"more than half of the last answers of {said.actor} contradict what others said: held for "
-        f"a domain expert, as all that {said.actor} says in the next {hours:.1f} hours"
+        f"answers of {actor} and of others contradict each other too often: held for a domain "
+        f"expert, as all that {actor} says in the next {left_ms / HOUR_MS:.1f} hours, or until a "
+        f"domain expert's RESUME with scope {OF_ACTOR}{actor}"
     )

@@ -26,19 +26,19 @@ class Decision:
 
     Attributes:
         offset: Of the feedback; its partition is the table's.
-        time_ms: When the feedback came, by Kafka's timestamp.
+        time_ms: When the feedback came; see `Said`.
         time_us: When it was said, by its sender.
         digest: Of its bytes: another feedback of the same id is told from it.
         event: Offset of the sensor event it is about.
         answer: What it says the right answer is: a number, or the key of a class.
+        tolerance: Answers that are numbers and differ by no more are the same.
         status: The last receipt it was given here; ACCEPTED where the learner gives the last.
         held: Why it waits for a domain expert; empty where it does not.
         sent: Kinds of the updates it caused.
         vetoed: The sensor whose veto it completed.
         undone: Feedback whose updates it takes back.
         counts: Whether it is a vote that counts: the first of a person on an event.
-        contradicts: Whether its answer was another than the one others had given before.
-        quarantines: Whether it was one contradiction too many: its actor is quarantined from it on.
+        quarantines: Whose word is held from it on: it was one contradiction too many.
         emits: Topic, key and value of all it caused, in order.
     """
 
@@ -60,14 +60,15 @@ class Decision:
     value: float | bool | str | None = None
     until_us: int | None = None
     scope: str | None = None
+    selection: float | None = None
     answer: float | str | None = None
+    tolerance: float = 0.0
     held: str = ""
     sent: tuple[str, ...] = ()
     vetoed: str | None = None
     undone: tuple[str, ...] = ()
     counts: bool = False
-    contradicts: bool = False
-    quarantines: bool = False
+    quarantines: tuple[str, ...] = ()
     emits: tuple[tuple[str, bytes, bytes], ...] = ()
 
     def encode(self) -> bytes:
@@ -90,7 +91,7 @@ def decode_decision(value: bytes) -> Decision:
             msg = f"format must be {FORMAT}, was {found!r}"
             raise ValueError(msg)
         emits = tuple((topic, *map(base64.b64decode, texts)) for topic, *texts in fields["emits"])
-        lists = {name: tuple(fields[name]) for name in ("sent", "undone")}
+        lists = {name: tuple(fields[name]) for name in ("sent", "undone", "quarantines")}
         return Decision(**{**fields, **lists, "emits": emits})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"a decision that is remembered must be readable, found {error}"
@@ -118,6 +119,7 @@ def decision_of(said: Said, digest: str, status: str, **known: object) -> Decisi
         "value": said.value,
         "until_us": said.until_us,
         "scope": said.scope,
+        "selection": said.selection,
         **known,
     }
     return Decision(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.feedback_form import SEND_AGAIN
 from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
@@ -15,6 +16,7 @@ from tidemill.kernel.records import Emit, trace_headers
 from tidemill.processors.feedback.book import Book
 from tidemill.processors.feedback.context import Context
 from tidemill.processors.feedback.decision import decision_of, decode_decision, key_of
+from tidemill.processors.feedback.doubting import alarm_of
 from tidemill.processors.feedback.judging import judge
 from tidemill.processors.feedback.saying import read_said
 from tidemill.processors.feedback.trust import Limits, is_too_fast
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.saying import Said
 
 PROCESSOR = "feedback"
+# An entry holds all it causes; with its key and headers it fits what Kafka takes unless told else.
+LARGEST_ENTRY = 1_000_000
+MOST_TRACED = 8_192
+TOO_LARGE = (
+    f"what is remembered of a feedback must have at most {LARGEST_ENTRY} bytes, would have {{}}: "
+    "the prediction it is about is too large to be corrected or voted on"
+)
 
 
 class Feedback:
@@ -47,7 +56,12 @@ class Feedback:
     ) -> None:
         self._partition = partition
         self._limits = limits
-        self._book = Book(keep_ms=limits.keep_ms, most=limits.per_asset)
+        self._book = Book(
+            keep_ms=limits.keep_ms,
+            most=limits.per_asset,
+            refused=limits.refused,
+            quarantine_ms=limits.quarantine_ms,
+        )
         self._context = Context(
             self._book,
             cases,
@@ -59,10 +73,16 @@ class Feedback:
     def __len__(self) -> int:
         return len(self._book)
 
+    @property
+    def reached(self) -> int:
+        """The last offset that a decision is remembered of; see `Decider`."""
+        return max((decision.offset for decision in self._book), default=0)
+
     def decide(self, message: Message) -> Handled:
         """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
+        came_ms = max(message.timestamp_ms, self._book.time_ms)
         try:
-            said = read_said(message)
+            said = read_said(message._replace(timestamp_ms=came_ms))
             digest = hashlib.sha256(message.value or b"").hexdigest()
             before = self._book.get(said.feedback_id)
             if before is not None:
@@ -75,19 +95,16 @@ class Feedback:
 
     def _decided(self, message: Message, said: Said, digest: str) -> Handled:
         ruling = judge(self._context, said)
-        emits = emits_of(said, ruling)
-        decision = decision_of(
-            said,
-            digest,
-            ruling.status,
-            **{**ruling.known, "emits": tuple((e.topic, e.key, e.value) for e in emits)},
-        )
+        emits, decision, entry = _entered(said, digest, ruling)
+        if len(entry) > LARGEST_ENTRY:
+            ruling = Ruling(REFUSED, TOO_LARGE.format(len(entry)))
+            emits, decision, entry = _entered(said, digest, ruling)
         return Handled(
             _traced(emits, message),
             key_of(self._partition, said.feedback_id),
-            decision.encode(),
+            entry,
             self._forgotten(decision),
-            alarm=ruling.alarm,
+            alarm=alarm_of(decision, self._limits),
         )
 
     def _repeated(self, message: Message, before: Decision, digest: str) -> Handled:
@@ -109,13 +126,14 @@ class Feedback:
             key_of(self._partition, before.feedback_id),
             forgotten=self._forgotten(before) if is_same else (),
             is_repeated=True,
+            alarm=alarm_of(before, self._limits) if is_same else "",
         )
 
     def _too_fast(self, message: Message, said: Said) -> Handled:
         """Return a refusal that is not remembered: a flood would drive out what is."""
         reason = (
             f"{said.actor} must send at most {self._limits.per_minute} feedback in a minute, this "
-            "is one more; send it again later"
+            f"is one more; {SEND_AGAIN}"
         )
         return Handled(_traced(emits_of(said, Ruling(REFUSED, reason)), message))
 
@@ -154,8 +172,19 @@ class Feedback:
             self._book.keep(decision)
 
 
+def _entered(said: Said, digest: str, ruling: Ruling) -> tuple[list[Emit], Decision, bytes]:
+    """Return what a ruling causes, the decision, and the entry by which it is remembered."""
+    emits = emits_of(said, ruling)
+    caused = tuple((emit.topic, emit.key, emit.value) for emit in emits)
+    known = {**ruling.known, "emits": caused}
+    decision = decision_of(said, digest, ruling.status, **known)
+    return emits, decision, decision.encode()
+
+
 def _traced(emits: Sequence[Emit], message: Message) -> list[Emit]:
     headers = trace_headers(message.headers)
+    if sum(len(value) for _, value in headers) > MOST_TRACED:
+        return list(emits)
     return [emit._replace(headers=headers) for emit in emits] if headers else list(emits)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import check_name
@@ -12,6 +12,10 @@ from tidemill.kernel.records import Position
 
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
+
+# The role whose word settles what others disagree about.
+EXPERT = "domain_expert"
+RIGHT = "RIGHT"
 
 # Of the kinds of feedback, those on a prediction, on an explanation, on a model, on a feedback.
 INFERENCE = frozenset({"RIGHT", "WRONG", "CORRECTED"})
@@ -27,9 +31,10 @@ class Said:
 
     Attributes:
         position: Where it stands in `operator.feedback`.
-        time_ms: When it came there, by Kafka's timestamp.
+        time_ms: When it came there, by Kafka's timestamp; never before what came before it.
         value: The right answer; of CORRECTED.
         time_us: When it was said, by its sender.
+        selection: With which probability its case was chosen, where people were asked for it.
     """
 
     position: Position
@@ -48,6 +53,28 @@ class Said:
     target_id: str | None = None
     until_us: int | None = None
     scope: str | None = None
+    selection: float | None = None
+
+
+class Answering(Protocol):
+    """An answer, now or as it is remembered."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of feedback it is."""
+
+    @property
+    def selection(self) -> float | None:
+        """With which probability its case was chosen; None where nobody was asked."""
+
+
+def is_lesson(answer: Answering) -> bool:
+    """Return whether an answer is to be learned: any but a nod that nobody has asked for.
+
+    Who was asked is learned from in any case: models that learned their errors only, of all that
+    people were asked, would see a plant in which they are wrong more often than they are.
+    """
+    return answer.kind != RIGHT or answer.selection is not None
 
 
 def read_said(message: Message) -> Said:
@@ -64,6 +91,8 @@ def read_said(message: Message) -> Said:
     names = ("feedback_id", "asset", "actor", "role", "stream", "event_id", "feature", "target_id")
     for name in (*names, "scope"):
         check_name(record[name] or "", name)
+    if isinstance(record["value"], str):
+        check_name(record["value"], "value")
     return Said(
         message.position,
         message.timestamp_ms,
@@ -81,6 +110,7 @@ def read_said(message: Message) -> Said:
         record["target_id"],
         record["until"],
         record["scope"],
+        record["selection"],
     )
 
 

@@ -9,12 +9,13 @@ from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.records import Position
 from tidemill.processors.feedback.answers import lesson_of
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import EXPERT, check_expert, held_until, stream_of
+from tidemill.processors.feedback.context import check_expert, held_until, stream_of
 from tidemill.processors.feedback.decision import VETO
-from tidemill.processors.feedback.saying import EXPLANATION, INFERENCE, MODEL, SETTLING
+from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, MODEL, SETTLING
 from tidemill.processors.feedback.steering import steering_updates
 from tidemill.processors.feedback.trust import against, is_complete, votes_on
-from tidemill.processors.feedback.votes import veto_of
+from tidemill.processors.feedback.undoing import standing, undoing
+from tidemill.processors.feedback.votes import check_leaves_a_sensor, veto_of
 from tidemill.processors.feedback.writing import (
     ACCEPTED,
     COUNTED,
@@ -22,7 +23,6 @@ from tidemill.processors.feedback.writing import (
     RETRACTED,
     Ruling,
     receipt_of,
-    update_of,
 )
 
 if TYPE_CHECKING:
@@ -94,12 +94,17 @@ def _approved(context: Context, said: Said, target: Decision) -> tuple[Record, .
     if target.held == VETO:
         assert target.feature is not None
         if target.feature in context.book.vetoes(target.asset, target.stream):
-            raise RefusalError(f"{target.feature} must not be vetoed already, it is")
-        case = context.cases.find(recalled)
+            raise RefusalError(
+                f"models must not have been told of a veto of {target.feature} before, they were; "
+                "one more vote tells them again"
+            )
         stream = context.streams[str(target.stream)]
+        check_leaves_a_sensor(context, said, stream, target.feature)
+        case = context.cases.find(recalled)
         return (veto_of(context, recalled, (case, stream, target.feature)),)
     if target.kind in INFERENCE:
-        return (lesson_of(context, recalled),)
+        lesson = lesson_of(context, recalled)
+        return () if lesson is None else (lesson,)
     if target.kind in MODEL:
         return steering_updates(context, recalled)[0]
     return ()  # a vote: it counts from now on
@@ -123,6 +128,7 @@ def recall(said: Said, target: Decision) -> Said:
         value=target.value,
         until_us=target.until_us,
         scope=target.scope,
+        selection=target.selection,
         target_id=None,
     )
 
@@ -147,17 +153,7 @@ def on_retraction(context: Context, said: Said) -> Ruling:
     if context.book.is_retracted(target):
         raise RefusalError(f"{target.feedback_id} was taken back already")
     undone = _undone(context, said, target)
-    updates = tuple(
-        update_of(
-            said,
-            "RETRACT",
-            str(target.stream),
-            target_id=each.feedback_id,
-            feature=each.vetoed,
-            event_id=each.event_id,
-        )
-        for each in undone
-    )
+    updates = tuple(undoing(said, each) for each in undone)
     reason = f"taken back by {said.actor} ({said.feedback_id})"
     others = [receipt_of(target, said.position.partition, RETRACTED, reason)]
     known = {
@@ -169,7 +165,19 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         return Ruling(COUNTED, "it had changed no model", known=known, others=others)
     if target.sent:
         others = []  # whether it was taken back or made good, the learner's receipt says
+    others += _restored(context, said, target)
     return Ruling(ACCEPTED, updates=updates, known=known, others=others)
+
+
+def _restored(context: Context, said: Said, target: Decision) -> list[Record]:
+    """Return receipts of what a domain expert's answer had overruled and that counts again."""
+    found = [context.book.get(name) for name in target.undone]
+    reason = f"counts again: {target.feedback_id} was taken back ({said.feedback_id})"
+    return [
+        receipt_of(each, said.position.partition, COUNTED, reason)
+        for each in found
+        if each is not None
+    ]
 
 
 def _undone(context: Context, said: Said, target: Decision) -> list[Decision]:
@@ -177,9 +185,7 @@ def _undone(context: Context, said: Said, target: Decision) -> list[Decision]:
     book = context.book
     if target.kind in EXPLANATION:
         return _vetoes_lost(context, said, target)
-    approval = book.settlement(target.feedback_id)
-    caused = [target] if approval is None else [target, approval]
-    return [each for each in caused if each.sent and not book.is_undone(each)]
+    return standing(book, target)
 
 
 def _vetoes_lost(context: Context, said: Said, target: Decision) -> list[Decision]:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.events import EARLIEST_US, LATEST_US
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import EXPERT, check_expert, held_until, stream_of
+from tidemill.processors.feedback.context import check_expert, held_until, stream_of
 from tidemill.processors.feedback.decision import QUARANTINE
-from tidemill.processors.feedback.writing import ACCEPTED, HELD, Ruling, update_of
+from tidemill.processors.feedback.doubting import OF_ACTOR, quarantine_of
+from tidemill.processors.feedback.saying import EXPERT
+from tidemill.processors.feedback.writing import ACCEPTED, COUNTED, HELD, Ruling, update_of
 
 if TYPE_CHECKING:
     from tidemill.contracts.stream import StreamDefinition
@@ -24,6 +26,8 @@ def on_model(context: Context, said: Said) -> Ruling:
     Raises:
         RefusalError: It cannot be taken.
     """
+    if said.kind == "RESUME" and (said.scope or "").startswith(OF_ACTOR):
+        return _freed(context, said, str(said.scope).removeprefix(OF_ACTOR))
     updates, stream, case = steering_updates(context, said)
     known = {"stream": stream.name, "event": None if case is None else case.event}
     held = held_until(context, said)
@@ -31,6 +35,22 @@ def on_model(context: Context, said: Said) -> Ruling:
         return Ruling(HELD, held, known={**known, "held": QUARANTINE}, case=case)
     sent = tuple(str(update["kind"]) for update in updates)
     return Ruling(ACCEPTED, updates=updates, known={**known, "sent": sent}, case=case)
+
+
+def _freed(context: Context, said: Said, actor: str) -> Ruling:
+    """Return what becomes of a domain expert's word that ends a person's quarantine."""
+    name = said.stream
+    if said.event is not None or said.event_id is not None:
+        name = str(context.cases.find(said).prediction["stream"])
+    stream = stream_of(context, said, name)
+    check_expert(said)
+    held = held_until(context, said)
+    if held is not None:
+        raise RefusalError(f"{said.actor} must not be quarantined to free others: {held}")
+    if quarantine_of(context.book, actor, said.time_ms, context.limits) is None:
+        raise RefusalError(f"{actor} must be in quarantine on this partition, is not")
+    reason = f"what {actor} says counts again; what was held waits for APPROVE or REJECT as before"
+    return Ruling(COUNTED, reason, known={"stream": stream.name})
 
 
 def steering_updates(

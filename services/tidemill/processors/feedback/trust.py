@@ -1,4 +1,4 @@
-"""Whose word counts, and how much: rates, votes, shares, contradictions."""
+"""Whose word counts, and how much: rates, votes, shares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tidemill.processors.feedback.book import DAY_MS
 from tidemill.processors.feedback.decision import QUARANTINE
-from tidemill.processors.feedback.saying import EXPLANATION, INFERENCE
+from tidemill.processors.feedback.saying import EXPLANATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,10 +31,11 @@ class Limits:
         share: At least this share of the asset's votes on explanations.
         one_actor: Most of the votes against a sensor that may be one person's.
         window, window_ms: So many votes on an asset are looked at, and so old ones.
-        answers, least: Of so many answers of a person, once there are at least so many, at most
-            half may contradict what others had said.
+        answers, contradicted: Of so many last answers of a person so many contradictions are too
+            many, those in which one side only said RIGHT counted half.
         quarantine_ms: How long a person's feedback is held after that.
         keep_ms, per_asset: How long decisions are remembered, and how many of one asset.
+        refused: How many refusals of a partition are.
     """
 
     per_minute: int = 20
@@ -45,10 +46,11 @@ class Limits:
     window: int = 200
     window_ms: int = 30 * DAY_MS
     answers: int = 20
-    least: int = 10
+    contradicted: float = 10.0
     quarantine_ms: int = DAY_MS
     keep_ms: int = 184 * DAY_MS
     per_asset: int = 2_000
+    refused: int = 1_000
 
 
 def is_too_fast(book: Book, said: Said, limits: Limits) -> bool:
@@ -118,51 +120,3 @@ def weight_of(by_actor: Counter[str], limits: Limits) -> float:
     others = sum(by_actor.values()) - largest
     most = others * limits.one_actor / (1.0 - limits.one_actor)
     return others + min(float(largest), most)
-
-
-def differ(one: float | str | None, other: float | str | None) -> bool:
-    """Return whether two answers differ by more than rounding."""
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) > 1e-9 * max(abs(one), abs(other))
-    return one != other
-
-
-def contradicts(book: Book, said: Said, event: int, answer: float | str | None) -> bool:
-    """Return whether others had answered otherwise, and nobody the same."""
-    others = [d for d in answers_on(book, said.asset, event) if d.actor != said.actor]
-    return bool(others) and all(differ(d.answer, answer) for d in others)
-
-
-def answers_on(book: Book, asset: str, event: int) -> list[Decision]:
-    """Return what was answered to an event and not taken back."""
-    return [
-        decision
-        for decision in book.of_any(asset)
-        if decision.event == event
-        and decision.answer is not None
-        and decision.status != "REFUSED"
-        and not book.is_retracted(decision)
-    ]
-
-
-def is_one_too_many(book: Book, said: Said, limits: Limits, *, contradicts_too: bool) -> bool:
-    """Return whether more than half of a person's last answers contradict what others said."""
-    if not contradicts_too:
-        return False
-    said_before = book.of_actor(said.actor)
-    since = max((d.offset for d in said_before if d.quarantines), default=-1)
-    answers = [
-        decision.contradicts
-        for decision in said_before
-        if decision.offset > since and decision.kind in INFERENCE and decision.answer is not None
-        and decision.status != "REFUSED"
-    ]  # fmt: skip
-    last = [*answers, contradicts_too][-limits.answers :]
-    return len(last) >= limits.least and 2 * sum(last) > len(last)
-
-
-def quarantined_until(book: Book, said: Said, limits: Limits) -> int | None:
-    """Return until when a person's feedback is held, in milliseconds; None if it is not."""
-    ends = [d.time_ms + limits.quarantine_ms for d in book.of_actor(said.actor) if d.quarantines]
-    last = max(ends, default=0)
-    return last if said.time_ms < last else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.stream import StreamDefinition  # noqa: TC001 - a type at run time too
+from tidemill.models.vetoing import concerned
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import EXPERT, case_of, held_until
+from tidemill.processors.feedback.context import case_of, held_until
 from tidemill.processors.feedback.decision import QUARANTINE, VETO
-from tidemill.processors.feedback.saying import EXPLANATION
+from tidemill.processors.feedback.saying import EXPERT, EXPLANATION
 from tidemill.processors.feedback.trust import IRRELEVANT, against, is_complete, votes_on
 from tidemill.processors.feedback.writing import (
     ACCEPTED,
-    APPLIED,
     COUNTED,
     HELD,
     Ruling,
@@ -51,8 +51,12 @@ def on_vote(context: Context, said: Said) -> Ruling:
         return Ruling(HELD, held, known={**known, "held": QUARANTINE}, case=case)
     in_force = context.book.vetoes(said.asset, stream.name).get(said.feature)
     if said.kind == IRRELEVANT and in_force is not None:
-        reason = f"{said.feature} is vetoed already, by {in_force.feedback_id}"
-        return Ruling(APPLIED, reason, known=known, case=case)
+        update = _again(context, said, (case, stream, said.feature), in_force)
+        reason = (
+            f"models were told of a veto of {said.feature} before, by {in_force.feedback_id}, and "
+            "are told again; its receipts say what became of it"
+        )
+        return Ruling(COUNTED, reason, updates=(update,), known=known, case=case)
     if not is_first:
         reason = "one vote of a person on an event counts, this is another"
         return Ruling(COUNTED, reason, known=known, case=case)
@@ -67,8 +71,8 @@ def on_vote(context: Context, said: Said) -> Ruling:
 
 def _has_voted(context: Context, said: Said, case: Case) -> bool:
     return any(
-        decision.counts and decision.event == case.event and decision.actor == said.actor
-        for decision in context.book.of_any(said.asset)
+        decision.counts and decision.actor == said.actor
+        for decision in context.book.of_event(case.event)
         if decision.kind in EXPLANATION and not context.book.is_retracted(decision)
     )
 
@@ -111,6 +115,7 @@ def _against(context: Context, said: Said, case: Case, stream: StreamDefinition)
             f"{limits.votes} of {limits.voters} people and {limits.share:.0%}"
         )
         return Ruling(COUNTED, reason)
+    check_leaves_a_sensor(context, said, stream, said.feature)
     has_expert = any(vote.role == EXPERT for vote in mine)
     if stream.feedback.veto_needs == EXPERT and not has_expert:
         waiting = _waiting(context, said, stream.name)
@@ -129,6 +134,30 @@ def _waiting(context: Context, said: Said, stream: str) -> Decision | None:
         if is_it and context.book.is_waiting(decision):
             return decision
     return None
+
+
+def check_leaves_a_sensor(
+    context: Context, said: Said, stream: StreamDefinition, feature: str
+) -> None:
+    """Hold that a veto leaves models something to answer by.
+
+    Raises:
+        RefusalError: Nothing would be left.
+    """
+    vetoed = context.book.vetoes(said.asset, stream.name)
+    gone = {name for each in (*vetoed, feature) for name in concerned(stream.features, each)}
+    if all(each.name in gone for each in stream.features):
+        raise RefusalError(
+            f"a veto must leave stream {stream.name} at least one other sensor, {feature} is the "
+            f"last after {', '.join(sorted(vetoed))}; RETRACT one of them first"
+        )
+
+
+def _again(
+    context: Context, said: Said, vetoed: tuple[Case, StreamDefinition, str], before: Decision
+) -> Record:
+    """Return a veto once more, for models that did not take it or are others now."""
+    return {**veto_of(context, said, vetoed), "origin": before.feedback_id}
 
 
 def veto_of(context: Context, said: Said, vetoed: tuple[Case, StreamDefinition, str]) -> Record:

@@ -36,7 +36,6 @@ REFUSED = "REFUSED"
 ACCEPTED = "ACCEPTED"
 COUNTED = "COUNTED"
 HELD = "HELD_FOR_EXPERT"
-APPLIED = "APPLIED"
 RETRACTED = "RETRACTED"
 
 
@@ -50,7 +49,6 @@ class Ruling:
         others: Receipts of other feedback that it settles or takes back.
         known: What later decisions ask of this one; see `Decision`.
         case: The case it is about.
-        alarm: What people must hear of.
     """
 
     status: str
@@ -59,7 +57,6 @@ class Ruling:
     others: Sequence[Record] = ()
     known: Mapping[str, object] = field(default_factory=dict)
     case: Case | None = None
-    alarm: str = ""
 
 
 def emits_of(said: Said, ruling: Ruling) -> list[Emit]:
