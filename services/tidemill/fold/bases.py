@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
 from tidemill.fold.ledger_log import read_entry
+from tidemill.fold.swapping import Why
 from tidemill.kernel.errors import InvalidRecordError, MeshError
+from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.outline import read_outline
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 class NoBaseError(MeshError):
     """There is no state from which a model can be folded again; says why."""
+
+    def __init__(self, words: str, kind: WhyCompensated = WhyCompensated.NO_BASE) -> None:
+        super().__init__(words)
+        self.why = Why(kind, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ class Bases:
             raise NoBaseError(msg)
         if ask.seen > self._most:
             msg = f"no state within {self._most:,} events before what it concerns is retained"
-            raise NoBaseError(msg)
+            raise NoBaseError(msg, WhyCompensated.ALLOWANCE)
         if not (yield from self._has_all()):
             msg = "no older state of it is retained, nor all records from the beginning"
             raise NoBaseError(msg)

@@ -98,7 +98,7 @@ def cross(fold: Fold, entry: Entry, swaps: Swaps) -> Generator[None, None, list[
         elif action.kind == COMPENSATE:
             done = Compensation.of(action)
             if _stands_before(fold, done, entry.sequence):
-                emits += fold.compensate(done.key, done.offsets, done.reason, entry.sequence)
+                emits += fold.compensate(done.key, done.offsets, done.why.words, entry.sequence)
     return emits
 
 

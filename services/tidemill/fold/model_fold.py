@@ -106,7 +106,7 @@ class ModelFold:
         waiting = {each.offset for each in self.state.decided.pending}
         offsets = tuple(offset for offset in done.offsets if offset in waiting)
         if offsets:
-            self._fold.compensate(self._key, offsets, done.reason, sequence)
+            self._fold.compensate(self._key, offsets, done.why.words, sequence)
 
     def of(
         self, update: Mapping[str, Any], message: Message

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidemill.fold.ledger import Action
+from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.state import ModelKey
 
 SWAP = "swap"
@@ -52,32 +54,40 @@ class Swap:
         return Action(SWAP, detail)
 
 
+class Why(NamedTuple):
+    """Why no re-fold makes a correction: which of the reasons there are, and in words."""
+
+    kind: WhyCompensated
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Compensation:
     """Corrections that no re-fold could make; what is done instead takes effect from here on.
 
     Attributes:
         offsets: Of the updates that asked for them.
-        reason: Why not.
     """
 
     key: ModelKey
     offsets: tuple[int, ...]
-    reason: str
+    why: Why
 
     @classmethod
     def of(cls, action: Action) -> Compensation:
         """Return the compensation that an action notes."""
         detail = action.detail
         key = ModelKey.decode(detail["model"].encode())
-        return cls(key, _offsets(detail["updates"]), detail["reason"])
+        why = Why(WhyCompensated(detail["kind"]), detail["reason"])
+        return cls(key, _offsets(detail["updates"]), why)
 
     def action(self) -> Action:
         """Return the ledger action."""
         detail = {
             "model": self.key.encode().decode(),
             "updates": ",".join(map(str, self.offsets)),
-            "reason": self.reason,
+            "kind": self.why.kind.value,
+            "reason": self.why.words,
         }
         return Action(COMPENSATE, detail)
 

@@ -106,8 +106,13 @@ class RefoldedAgain:
             live=Live(swap.key.asset.encode(), entry.sequence - 1),
             most=MOST_EVENTS,
         )
-        result = yield from refolding.run()
-        return result.states.get(swap.key), result.failed.get(swap.key, "")
+        try:
+            result = yield from refolding.run()
+        except InvariantError as error:
+            # What lies further back than the span is no finding of this audit.
+            return None, str(error)
+        failed = result.failed.get(swap.key)
+        return result.states.get(swap.key), "" if failed is None else failed.words
 
     def _compare(
         self,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.fold.anchors import Anchors
 from tidemill.fold.bases import Ask, Bases
 from tidemill.fold.meanwhile import Live
-from tidemill.fold.refolding import Refolding
-from tidemill.fold.swapping import Compensation, Swap
-from tidemill.kernel.reports import Corrections
+from tidemill.fold.refolding import Refolded, Refolding
+from tidemill.fold.swapping import Compensation, Swap, Why
+from tidemill.kernel.reports import Corrections, WhyCompensated
 from tidemill.models.controls import Pending
 from tidemill.models.state import ModelKey
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tidemill.fold.applying import Fold
     from tidemill.fold.books import Books
     from tidemill.fold.ledger import Action, Entry
-    from tidemill.fold.refolding import Refolded
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.tracked import Tracked
     from tidemill.kernel.processor import Log
@@ -57,14 +57,39 @@ class _Job:
     name: tuple[str, str]
     offsets: dict[ModelKey, tuple[int, ...]]
     live: Live
-    refolding: Refolding
-    steps: Generator[Refolded | None, None, None]
+    refolding: Refolding | None = None
     spent_s: float = 0.0
+    found: Refolded = field(default_factory=Refolded)
+    _steps: Generator[None, None, Refolded] | None = None
 
-    def give_up(self, why: str) -> None:
+    def start(self, refolding: Refolding) -> None:
+        """Begin the re-fold."""
+        self.refolding, self.found = refolding, refolding.result
+        self._steps = refolding.run()
+
+    @property
+    def laps(self) -> int:
+        """How often it set out to read up to the present."""
+        return 0 if self.refolding is None else self.refolding.laps
+
+    def step(self) -> bool:
+        """Take a step; return whether that was the last."""
+        assert self._steps is not None
+        try:
+            next(self._steps)
+        except StopIteration:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Let go of its readers."""
+        if self._steps is not None:
+            self._steps.close()
+
+    def give_up(self, why: Why) -> None:
         """End it: none of its models is folded again."""
-        self.steps.close()
-        self.refolding.result.failed.update(dict.fromkeys(self.offsets, why))
+        self.close()
+        self.found.failed.update(dict.fromkeys(self.offsets, why))
 
 
 class Correcting:
@@ -80,7 +105,7 @@ class Correcting:
 
     Attributes:
         done: Corrections put in force since the task was opened, once per model.
-        compensated: Those that were compensated.
+        compensated: Those that were compensated, by why.
         seconds: Of work.
     """
 
@@ -106,8 +131,9 @@ class Correcting:
         self.find()
         self._job: _Job | None = None
         self.done = 0
-        self.compensated = 0
+        self.compensated: Counter[str] = Counter()
         self.seconds = 0.0
+        self._last_compensated = ""
 
     @property
     def is_busy(self) -> bool:
@@ -117,7 +143,13 @@ class Correcting:
     @property
     def counts(self) -> Corrections:
         """What became of corrections since the task was opened."""
-        return Corrections(self.done, self.compensated, self.seconds, len(self._waiting))
+        return Corrections(
+            self.done,
+            dict(self.compensated),
+            self.seconds,
+            len(self._waiting),
+            self._last_compensated,
+        )
 
     def find(self) -> None:
         """Find all corrections that wait; looks at every model."""
@@ -146,23 +178,22 @@ class Correcting:
 
         A re-fold that fell behind what is applied meanwhile works longer, until it catches up.
         """
-        if self._job is None:
-            self._job = self._begin()
-        job = self._job
+        job = self._job or self._begin()
         if job is None:
             return False
         started = now = self._clock()
-        until = started + budget_s * (1 << min(max(0, job.refolding.laps - LAPS), MOST_DOUBLED))
+        until = started + budget_s * (1 << min(max(0, job.laps - LAPS), MOST_DOUBLED))
         is_done = False
         while not is_done:
-            is_done = next(job.steps, None) is not None
+            is_done = job.step()
             now = self._clock()
             if now >= until:
                 break
         job.spent_s += now - started
         self.seconds += now - started
         if not is_done and job.spent_s > self._allowance.seconds:
-            job.give_up(f"it would take more than {self._allowance.seconds:g} s of work")
+            words = f"it would take more than {self._allowance.seconds:g} s of work"
+            job.give_up(Why(WhyCompensated.ALLOWANCE, words))
             return True
         return is_done
 
@@ -198,6 +229,8 @@ class Correcting:
         fold, tail = self._fold, self._books.tail
         assert tail is not None
         live = Live(name[1].encode(), tail.sequence)
+        offsets = {ask.key: tuple(e.offset for e in ask.asked if is_waiting(e)) for ask in asks}
+        self._job = _Job(name, offsets, live)
         refolding = Refolding(
             self._log,
             fold.partition,
@@ -207,15 +240,15 @@ class Correcting:
             live=live,
             most=self._allowance.events,
         )
-        offsets = {ask.key: tuple(e.offset for e in ask.asked if is_waiting(e)) for ask in asks}
-        return _Job(name, offsets, live, refolding, _steps(refolding))
+        self._job.start(refolding)
+        return self._job
 
     def take_over(self, positions: Mapping[str, int]) -> list[Emit]:
         """Swap the models of a re-fold that has come to an end; return what is to be committed."""
         job, fold, books = self._job, self._fold, self._books
         assert job is not None
         self.let_go()
-        found = job.refolding.result
+        found = job.found
         emits: list[Emit] = []
         actions: list[Action] = []
         swapped: list[Tracked] = []
@@ -224,9 +257,9 @@ class Correcting:
             assert tracked is not None
             if key in found.failed:
                 done = Compensation(key, offsets, found.failed[key])
-                emits += fold.compensate(key, offsets, done.reason, books.sequence)
+                emits += fold.compensate(key, offsets, done.why.words, books.sequence)
                 actions.append(done.action())
-                self.compensated += len(offsets)
+                self._count(done)
                 continue
             state = found.states[key]
             if fold.plans[key.stream].judges:
@@ -243,24 +276,23 @@ class Correcting:
         self.look(fold.fleet.changed)
         return [*emits, *books.seal(positions, kind="ACTION", actions=actions, swapped=swapped)]
 
+    def _count(self, done: Compensation) -> None:
+        kind, words = done.why
+        self.compensated[kind.value] += len(done.offsets)
+        self._last_compensated = f"{done.key.encode().decode()}: {kind.value}: {words}"
+
     def give_up(self, why: str) -> None:
-        """Compensate what is being folded again."""
+        """Compensate what is being folded again: that raised what no re-fold may raise."""
         if self._job is not None:
-            self._job.give_up(why)
+            self._job.give_up(Why(WhyCompensated.ERROR, why))
 
     def let_go(self) -> None:
         """Let go of a re-fold under way, and of its readers."""
         if self._job is not None:
-            self._job.steps.close()
+            self._job.close()
             self._job = None
 
 
 def is_waiting(asked: Pending | Edit) -> bool:
     """Return whether a correction is not in force yet."""
     return isinstance(asked, Pending)
-
-
-def _steps(refolding: Refolding) -> Generator[Refolded | None, None, None]:
-    """Yield None after each step, and at the end what the re-fold leads to."""
-    yield from refolding.run()
-    yield refolding.result
