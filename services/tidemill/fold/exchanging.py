@@ -92,7 +92,8 @@ def _tracked(fold: Fold, key: ModelKey) -> Tracked:
 def _read(fold: Fold, pending: Pending) -> Instruction:
     """Return what a correction asks for; it was understood when it was noted."""
     update = codec("Update").decode(pending.value)
-    found = read_instruction(update, fold.plans, fold.terms.definition.partitions)
+    partitions = fold.terms.definition.partitions
+    found = read_instruction(update, fold.plans, partitions, is_kept=True)
     assert found is not None
     return found
 

@@ -154,6 +154,6 @@ class ModelFold:
     def _restarted(self, tracked: Tracked, veto: Correction) -> ModelState:
         plans: Mapping[str, StreamPlan] = self._fold.plans
         partitions = self._fold.terms.definition.partitions
-        instruction = read_instruction(dict(veto.update), plans, partitions)
+        instruction = read_instruction(dict(veto.update), plans, partitions, is_kept=True)
         assert instruction is not None
         return restarted(tracked, instruction, veto.value)

@@ -83,7 +83,7 @@ class Updating:
             found = read_instruction(update, fold.plans, partitions, size=size)
             return None if found is None else (found, message)
         other = {**self._codec.decode(chosen), "cause": update["cause"], "replaced": None}
-        found = read_instruction(other, fold.plans, partitions)
+        found = read_instruction(other, fold.plans, partitions, is_kept=True)
         return None if found is None else (found, message._replace(value=chosen))
 
     def _obey(self, instruction: Instruction, message: Message, sequence: int) -> list[Emit]:
