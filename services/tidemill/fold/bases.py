@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tidemill.models.state import Blueprint, ModelKey
 
 
+# So many anchors are looked at that are of other definitions, altered, or in a veto's window.
+MOST_REFUSED = 64
+
+
 class NoBaseError(MeshError):
     """There is no state from which a model can be folded again; says why."""
 
@@ -84,6 +88,28 @@ class Need(NamedTuple):
         return is_in_force or self.seen is None or seen < self.seen
 
 
+@dataclass(slots=True)
+class _Bound:
+    """Behind what an anchor cannot be a base.
+
+    Attributes:
+        sequence: The last ledger entry that it may stand after.
+        updates: It stands before this offset of the updates.
+        offset: Of an anchor that was refused.
+    """
+
+    sequence: int
+    updates: int | None = None
+    offset: int | None = None
+
+    def is_beyond(self, anchor: Anchor) -> bool:
+        """Return whether an anchor stands behind it; then all newer ones do."""
+        is_behind = self.offset is not None and anchor.offset >= self.offset
+        position = anchor.positions.get(UPDATES, 0)
+        is_later = self.updates is not None and position > self.updates
+        return is_behind or is_later or anchor.sequence > self.sequence
+
+
 class Bases:
     """Chooses bases on one partition.
 
@@ -125,25 +151,26 @@ class Bases:
     def _anchored(
         self, anchors: Anchors, ask: Ask, needs: Sequence[Need], tail: int
     ) -> Generator[None, None, Base | None]:
-        refused: set[int] = set()
-
-        def is_wanted(anchor: Anchor) -> bool | None:
-            if anchor.version < ask.version - self._most:
+        """Return the newest anchor that is a base; beyond some that are none, there is none."""
+        bound = _Bound(tail)
+        for _ in range(MOST_REFUSED + len(needs)):
+            anchor = yield from anchors.newest(ask.key, bound.is_beyond)
+            if anchor is None or anchor.version < ask.version - self._most:
                 return None
-            is_fit = anchor.state_digest == ask.blueprint.digest and anchor.sequence <= tail
-            is_new = anchor.offset not in refused
-            return is_fit and is_new and all(need.allows(anchor) for need in needs)
-
-        while True:
-            anchor = yield from anchors.newest(ask.key, is_wanted)
-            if anchor is None:
-                return None
+            bound.offset = anchor.offset
+            refusing = [need.first for need in needs if not need.allows(anchor)]
+            if refusing:
+                # None of the older ones is after their corrections were put in force.
+                bound.updates = min(first for first in refusing if first is not None)
+                continue
+            if anchor.state_digest != ask.blueprint.digest:
+                continue
             restored = yield from anchors.load(ask.key, anchor)
             if restored is not None:
                 seen = read_outline(restored.state).seen
                 if all(need.allows_seen(anchor.sequence, seen) for need in needs):
                     return Base(anchor.sequence, restored)
-            refused.add(anchor.offset)
+        return None
 
     def _needs(self, key: ModelKey, editing: Editing) -> Generator[None, None, list[Need]]:
         """Return what the corrections of a model ask of a base.

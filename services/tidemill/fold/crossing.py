@@ -60,11 +60,11 @@ class Anchored:
             msg = f"{where} is in {ANCHORS} and must be verified; give the signing key"
             raise InvariantError(msg)
 
-        def is_wanted(anchor: Anchor) -> bool | None:
-            return None if anchor.sequence < entry.sequence else anchor.sequence == entry.sequence
+        def is_late(anchor: Anchor) -> bool:
+            return anchor.sequence > entry.sequence
 
-        anchor = yield from self._anchors.newest(swap.key, is_wanted)
-        if anchor is None:
+        anchor = yield from self._anchors.newest(swap.key, is_late)
+        if anchor is None or anchor.sequence < entry.sequence:
             msg = f"{where} in {ANCHORS}-{self._partition}: restore the record;"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
         restored = yield from self._anchors.load(swap.key, anchor)

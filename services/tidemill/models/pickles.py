@@ -78,14 +78,7 @@ _METHODS = frozenset(
     }
 )
 
-_UNLOADABLE = (
-    pickle.UnpicklingError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    EOFError,
-    IndexError,
-)
+_UNLOADABLE = (pickle.UnpicklingError, TypeError, ValueError, AttributeError, EOFError, IndexError)
 
 # The parts of River that allowed models consist of.
 _RIVER = frozenset(
@@ -294,8 +287,8 @@ def load_state(data: bytes) -> ModelState:
         measured = None if means is None else Means.load(means)
         controls = None if decided is None else Controls.load(decided)
         metrics = None if sums is None else load_metrics(sums)
-        past = at, Recent.load(recent), Refinement(refined)
-        return ModelState(quicken(pipeline), *rest, *past, measured, controls, metrics)
+        parts = (*rest, at, Recent.load(recent), Refinement(refined), measured, controls, metrics)
+        return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"
         raise InvariantError(msg) from error
