@@ -8,6 +8,7 @@ from tidemill.contracts.topics import ANCHORS
 from tidemill.fold.anchors import Anchors
 from tidemill.fold.swapping import COMPENSATE, SWAP, Compensation, Swap
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.reports import WhyCompensated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -97,6 +98,8 @@ def cross(fold: Fold, entry: Entry, swaps: Swaps) -> Generator[None, None, list[
                 emits += fold.swap(swap.key, state, swap.offsets, entry.sequence)
         elif action.kind == COMPENSATE:
             done = Compensation.of(action)
+            if done.why.kind is WhyCompensated.FULL:
+                continue
             if _stands_before(fold, done, entry.sequence):
                 emits += fold.compensate(done.key, done.offsets, done.why.words, entry.sequence)
     return emits

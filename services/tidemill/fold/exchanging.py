@@ -10,7 +10,7 @@ from tidemill.fold.effects import compensate
 from tidemill.fold.instructions import Instruction, read_instruction
 from tidemill.fold.receipts import ask, effect, receipt
 from tidemill.kernel.errors import InvariantError
-from tidemill.models.controls import Edit
+from tidemill.models.controls import MOST_CORRECTIONS, Edit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -49,10 +49,15 @@ def swap(
 def _waiting(
     refolded: ModelState, living: ModelState, edits: Collection[Edit]
 ) -> tuple[Pending, ...]:
-    """Return what waits on: also what had no effect only because of an update now taken back."""
-    in_force = {each.offset for each in edits}
-    both = (*refolded.decided.pending, *living.decided.pending)
-    waiting = {each.offset: each for each in both if each.offset not in in_force}
+    """Return what waits on: also what had no effect only because of an update now taken back.
+
+    Of that no more than there is room for.
+    """
+    done = {each.offset for each in edits}
+    waiting = {each.offset: each for each in living.decided.pending if each.offset not in done}
+    for each in refolded.decided.pending:
+        if each.offset not in done and len(edits) + len(waiting) < MOST_CORRECTIONS:
+            waiting[each.offset] = each
     return tuple(waiting[offset] for offset in sorted(waiting))
 
 

@@ -14,7 +14,7 @@ from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, la
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.swapping import COMPENSATE, Compensation, Why
+from tidemill.fold.swapping import COMPENSATE, Compensation, Why, full_in
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
@@ -232,9 +232,10 @@ class Refolding:
         if defining and not entry.runs:
             self._adopt(Terms.of(defining[0]), entry.sequence)
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
+        full = {key: full_in(entry, key) for key in self._left}
         for message in (message for run in runs for message in run):
             for fold in folds:
-                fold.take(message, entry.sequence)
+                fold.take(message, entry.sequence, full[fold.key])
             self.result.events += 1
             yield
         if self.result.events > self._most:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from tidemill.fold.effects import FULL
 from tidemill.fold.ledger import Action
 from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.state import ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.fold.ledger import Entry
 
 SWAP = "swap"
 COMPENSATE = "compensate"
@@ -90,6 +96,32 @@ class Compensation:
             "reason": self.why.words,
         }
         return Action(COMPENSATE, detail)
+
+
+def full_actions(full: Mapping[ModelKey, Sequence[int]]) -> list[Action]:
+    """Return what notes the updates that were compensated as they came, for lack of room.
+
+    The fold does that by itself; a re-fold, whose models have more room, must be told.
+    """
+    why = Why(WhyCompensated.FULL, FULL)
+    return [Compensation(key, tuple(offsets), why).action() for key, offsets in full.items()]
+
+
+def notes_full(entry: Entry, full: Mapping[ModelKey, Sequence[int]]) -> bool:
+    """Return whether an entry notes these updates as compensated for lack of room, no others."""
+    noted = [a for a in entry.actions if a.kind == COMPENSATE]
+    return [a for a in noted if a.detail["kind"] == WhyCompensated.FULL] == full_actions(full)
+
+
+def full_in(entry: Entry, key: ModelKey) -> frozenset[int]:
+    """Return the updates that an entry says were compensated for lack of room."""
+    noted = (Compensation.of(action) for action in entry.actions if action.kind == COMPENSATE)
+    return frozenset(
+        offset
+        for done in noted
+        if done.key == key and done.why.kind is WhyCompensated.FULL
+        for offset in done.offsets
+    )
 
 
 def _offsets(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from tidemill.fold.asset_type import learn_example
 from tidemill.fold.editing import is_superseded
 from tidemill.fold.effects import (
     APPLIED,
+    FULL,
     NOT_LEARNED,
     SAME_LABEL,
     SUPERSEDED,
@@ -137,6 +138,8 @@ class Updating:
         else:
             done = take_effect(tracked, instruction, message, sequence)
         self._fold.learned(tracked, sequence)
+        if done.reason == FULL:
+            self._fold.full.setdefault(tracked.key, []).append(message.offset)
         if wants and done.status != "PENDING":
             after = ask(plan, tracked.state, instruction)
             told = receipt(

@@ -10,7 +10,7 @@ from tidemill.fold.anchors import Anchors
 from tidemill.fold.bases import Ask, Bases
 from tidemill.fold.meanwhile import Live
 from tidemill.fold.refolding import Refolded, Refolding
-from tidemill.fold.swapping import Compensation, Swap, Why
+from tidemill.fold.swapping import COMPENSATE, Compensation, Swap, Why
 from tidemill.kernel.reports import Corrections, WhyCompensated
 from tidemill.models.controls import Pending
 from tidemill.models.state import ModelKey
@@ -170,6 +170,8 @@ class Correcting:
 
     def close(self, entry: Entry) -> None:
         """Take the entry of the runs noted."""
+        for done in (Compensation.of(a) for a in entry.actions if a.kind == COMPENSATE):
+            self._count(done)
         if self._job is not None:
             self._job.live.close(entry)
 
