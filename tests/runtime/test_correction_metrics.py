@@ -30,7 +30,7 @@ def test_corrections_count_once_they_are_committed_and_those_that_wait_show() ->
     metrics.restored(0, task, 0.1)
     assert shown(metrics)["tidemill_corrections_waiting", ""] == 2.0
 
-    task.current = Report(corrections=Corrections(3, {"allowance": 1, "error": 2}, 4.5, 0))
+    task.current = Report(corrections=Corrections(3, {"allowance": 1, "error": 2}, 4.5, 0, "", 205))
     metrics.committed(Committed([], [], {0: task}, seconds=0.1, finished=0.0))
     metrics.hindered(0, "something was not there")
     metrics.hindered(0, "it raised", KeyError("nobody expected"))
@@ -42,5 +42,6 @@ def test_corrections_count_once_they_are_committed_and_those_that_wait_show() ->
         (COMPENSATED, "error"): 2.0,
         ("tidemill_corrections_failed_total", ""): 1.0,
         ("tidemill_corrections_waiting", ""): 0.0,
+        ("tidemill_corrections_held", ""): 205.0,
         ("tidemill_correction_seconds_total", ""): 4.5,
     }

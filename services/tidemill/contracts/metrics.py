@@ -203,9 +203,12 @@ CORRECTIONS_FAILED = Metric(
     "attempts at corrections that raised what nobody expected; the log says what",
 )
 CORRECTIONS_WAITING = Metric(
-    "tidemill_corrections_waiting",
+    "tidemill_corrections_waiting", Kind.GAUGE, "assets whose corrections wait for their re-fold"
+)
+CORRECTIONS_HELD = Metric(
+    "tidemill_corrections_held",
     Kind.GAUGE,
-    "assets with corrections that wait for their re-fold",
+    "corrections waiting or in force, of the model that has most; 256 are all there is room for",
 )
 CORRECTION_SECONDS = Metric(
     "tidemill_correction_seconds_total", Kind.COUNTER, "seconds of work for re-folds"
@@ -275,6 +278,7 @@ METRICS: tuple[Metric, ...] = (
     COMPENSATED,
     CORRECTIONS_FAILED,
     CORRECTIONS_WAITING,
+    CORRECTIONS_HELD,
     CORRECTION_SECONDS,
     REFUSED,
     SNAPSHOT_BYTES,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidemill.fold.anchors import Anchor, Anchors
     from tidemill.fold.editing import Correction, Editing
     from tidemill.fold.shelf import Restored
+    from tidemill.fold.tracked import Tracked
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
     from tidemill.models.controls import Edit, Pending
@@ -45,6 +46,7 @@ class Ask:
         asked: Its corrections, pending and in force.
         version: Where it stands now.
         seen: Events in its asset's recent past.
+        floor: The ledger entry before which no base may stand.
         is_heir: Whether it may have begun as others were: then never at nothing.
     """
 
@@ -53,7 +55,22 @@ class Ask:
     asked: tuple[Pending | Edit, ...]
     version: int
     seen: int
+    floor: int = -1
     is_heir: bool = False
+
+    @classmethod
+    def of(cls, tracked: Tracked, pending: Iterable[Pending], *, is_heir: bool) -> Ask:
+        """Return that a model is to be folded again with some of what waits for it."""
+        state = tracked.state
+        return cls(
+            tracked.key,
+            tracked.blueprint,
+            (*state.decided.edits, *pending),
+            state.version,
+            state.recent.count,
+            state.decided.floor,
+            is_heir,
+        )
 
 
 class Base(NamedTuple):
@@ -137,6 +154,9 @@ class Bases:
             base = yield from self._anchored(self._anchors, ask, needs, tail)
             if base is not None:
                 return base
+        if ask.floor >= 0:
+            msg = f"it lies before ledger entry {ask.floor}, whose corrections are no longer kept"
+            raise NoBaseError(msg)
         if ask.is_heir:
             msg = "no older state of it is retained, and it did not begin at nothing"
             raise NoBaseError(msg)
@@ -156,6 +176,8 @@ class Bases:
         for _ in range(MOST_REFUSED + len(needs)):
             anchor = yield from anchors.newest(ask.key, bound.is_beyond)
             if anchor is None or anchor.version < ask.version - self._most:
+                return None
+            if anchor.sequence < ask.floor:
                 return None
             bound.offset = anchor.offset
             refusing = [need.first for need in needs if not need.allows(anchor)]

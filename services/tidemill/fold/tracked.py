@@ -75,9 +75,17 @@ class Tracked:
         diverged = answer.value is None and answer.probabilities is None
         return not self.state.is_frozen and not diverged
 
-    def is_full_for(self, offset: int) -> bool:
-        """Return whether an update finds no room for the correction that it asks for."""
-        return self.state.decided.is_full if self.full is None else offset in self.full
+    def has_room(self, offset: int) -> bool:
+        """Return whether an update finds room for the correction that it asks for.
+
+        If need be, corrections in force are let go that no re-fold can need any more.
+        """
+        if self.full is not None:
+            return offset not in self.full
+        state = self.state
+        if state.decided.is_full:
+            state.controls = state.decided.within_reach(state.recent.count)
+        return not state.decided.is_full
 
     @property
     def structure(self) -> int:

@@ -85,6 +85,8 @@ class Corrections(NamedTuple):
         seconds: Of work.
         waiting: Assets that have some waiting.
         last_compensated: The last model and why, in words.
+        held: How many of them the model has that has most, of those that changed.
+        crowded: That model, in words, if there is hardly room for more.
     """
 
     done: int = 0
@@ -92,6 +94,8 @@ class Corrections(NamedTuple):
     seconds: float = 0.0
     waiting: int = 0
     last_compensated: str = ""
+    held: int = 0
+    crowded: str = ""
 
 
 NO_CORRECTIONS = Corrections()

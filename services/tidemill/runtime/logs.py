@@ -66,6 +66,7 @@ class LoggingObserver:
         self._oversized: dict[int, int] = {}
         self._dead: dict[int, int] = {}
         self._compensated: dict[int, Mapping[str, int]] = {}
+        self._crowded: dict[int, str] = {}
         self._unsaid = 0
         self._silent_until = 0.0
 
@@ -119,6 +120,7 @@ class LoggingObserver:
             self._unsaid += fresh
             last_dead = report.last_dead if fresh else last_dead
             self._say_compensated(partition, report.corrections)
+            self._say_crowded(partition, report.corrections)
         if last_dead and done.finished >= self._silent_until:
             self._log.warning("dead letters", count=self._unsaid, last=last_dead)
             self._unsaid = 0
@@ -138,6 +140,12 @@ class LoggingObserver:
                 count=sum(fresh.values()),
                 last=now.last_compensated,
             )
+
+    def _say_crowded(self, partition: int, now: Corrections) -> None:
+        """Say once of a model that there is hardly room for another correction."""
+        if now.crowded and now.crowded != self._crowded.get(partition):
+            self._log.warning("crowded", partition=partition, model=now.crowded, held=now.held)
+        self._crowded[partition] = now.crowded
 
     def aborted(self, reason: str) -> None:
         """Say that a transaction was aborted."""

@@ -261,6 +261,8 @@ class WorkerMetrics:
         self._gauge(table.MODELS_AT_BUDGET).set(sum(report.at_budget for report in reports))
         waiting = sum(report.corrections.waiting for report in reports)
         self._gauge(table.CORRECTIONS_WAITING).set(waiting)
+        held = max((report.corrections.held for report in reports), default=0)
+        self._gauge(table.CORRECTIONS_HELD).set(held)
 
 
 def _closed_values(metric: Metric) -> Iterator[tuple[str, ...]]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.fold.anchors import Anchors
 from tidemill.fold.bases import Ask, Bases
 from tidemill.fold.meanwhile import Live
-from tidemill.fold.refolding import Refolded, Refolding
+from tidemill.fold.refolding import Refolding
 from tidemill.fold.swapping import COMPENSATE, Compensation, Swap, Why
 from tidemill.kernel.reports import Corrections, WhyCompensated
 from tidemill.models.controls import Pending
 from tidemill.models.state import ModelKey
+from tidemill.processors.learner.job import Job
+from tidemill.processors.learner.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.fold.applying import Fold
     from tidemill.fold.books import Books
@@ -26,70 +27,11 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
     from tidemill.models.controls import Edit
+    from tidemill.processors.learner.job import Allowance
 
 # After so many laps a re-fold works longer at a time, eight slices at most.
 LAPS = 2
 MOST_DOUBLED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How much one correction may cost; beyond it, it is compensated.
-
-    Attributes:
-        events: Records of the asset that are folded again.
-        seconds: Of work.
-    """
-
-    events: int = 100_000
-    seconds: float = 60.0
-
-
-@dataclass(slots=True)
-class _Job:
-    """One re-fold under way, of all models of an asset that have corrections waiting.
-
-    Attributes:
-        offsets: By model, the updates whose corrections it puts in force.
-        spent_s: Seconds of work so far.
-    """
-
-    name: tuple[str, str]
-    offsets: dict[ModelKey, tuple[int, ...]]
-    live: Live
-    refolding: Refolding | None = None
-    spent_s: float = 0.0
-    found: Refolded = field(default_factory=Refolded)
-    _steps: Generator[None, None, Refolded] | None = None
-
-    def start(self, refolding: Refolding) -> None:
-        """Begin the re-fold."""
-        self.refolding, self.found = refolding, refolding.result
-        self._steps = refolding.run()
-
-    @property
-    def laps(self) -> int:
-        """How often it set out to read up to the present."""
-        return 0 if self.refolding is None else self.refolding.laps
-
-    def step(self) -> bool:
-        """Take a step; return whether that was the last."""
-        assert self._steps is not None
-        try:
-            next(self._steps)
-        except StopIteration:
-            return True
-        return False
-
-    def close(self) -> None:
-        """Let go of its readers."""
-        if self._steps is not None:
-            self._steps.close()
-
-    def give_up(self, why: Why) -> None:
-        """End it: none of its models is folded again."""
-        self.close()
-        self.found.failed.update(dict.fromkeys(self.offsets, why))
 
 
 class Correcting:
@@ -129,11 +71,12 @@ class Correcting:
         self._bases = Bases(log, fold.partition, anchors, allowance.events)
         self._waiting: dict[tuple[str, str], None] = {}
         self.find()
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self.done = 0
         self.compensated: Counter[str] = Counter()
         self.seconds = 0.0
         self._last_compensated = ""
+        self._room = Room()
 
     @property
     def is_busy(self) -> bool:
@@ -149,6 +92,8 @@ class Correcting:
             self.seconds,
             len(self._waiting),
             self._last_compensated,
+            self._room.held,
+            self._room.crowded,
         )
 
     def find(self) -> None:
@@ -165,6 +110,7 @@ class Correcting:
         """Find corrections among the models that a transaction changed."""
         for key, tracked in changed.items():
             controls = tracked.state.controls
+            self._room.note(key, controls)
             if controls is not None and controls.pending:
                 self._waiting[key.stream, key.asset] = None
 
@@ -199,7 +145,7 @@ class Correcting:
             return True
         return is_done
 
-    def _begin(self) -> _Job | None:
+    def _begin(self) -> Job | None:
         """Start the next re-fold, if one is due."""
         while self._waiting:
             name = next(iter(self._waiting))
@@ -214,25 +160,19 @@ class Correcting:
         plan = self._fold.plans.get(name[0])
         keys = [ModelKey(*name, each.name) for each in plan.blueprints] if plan else []
         found = [self._fold.fleet.get(key) for key in keys]
+        is_heir = plan is not None and plan.starts_from_type
         return [
-            Ask(
-                key=tracked.key,
-                blueprint=tracked.blueprint,
-                asked=(*tracked.state.decided.edits, *tracked.state.decided.pending),
-                version=tracked.state.version,
-                seen=tracked.state.recent.count,
-                is_heir=plan is not None and plan.starts_from_type,
-            )
+            Ask.of(tracked, tracked.state.decided.pending, is_heir=is_heir)
             for tracked in found
             if tracked is not None and tracked.state.has_pending
         ]
 
-    def _start(self, name: tuple[str, str], asks: Sequence[Ask]) -> _Job:
+    def _start(self, name: tuple[str, str], asks: Sequence[Ask]) -> Job:
         fold, tail = self._fold, self._books.tail
         assert tail is not None
         live = Live(name[1].encode(), tail.sequence)
         offsets = {ask.key: tuple(e.offset for e in ask.asked if is_waiting(e)) for ask in asks}
-        self._job = _Job(name, offsets, live)
+        self._job = Job(name, offsets, live)
         refolding = Refolding(
             self._log,
             fold.partition,
