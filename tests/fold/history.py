@@ -23,7 +23,7 @@ from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.snapshots import SigningKey
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import RetentionError
 from tidemill.kernel.records import Message
 from tidemill.processors.learner.processor import Learner, LearnerFactory
 from tidemill.testing.plants import LINEAR, event_value, sample_terms, update_value
@@ -62,7 +62,7 @@ class ListLog:
         assert partition == self.partition
         if start < self.begins.get(topic, 0):
             msg = f"{topic}-{partition}: {start} must be retained"
-            raise InvariantError(msg)
+            raise RetentionError(msg)
         found = [m for m in self.topics[topic] if start <= m.offset < stop]
         yield []
         for n in range(0, len(found), 3):

@@ -11,16 +11,23 @@ from fold.history import KEY, ListLog
 from fold.plain_order import Plain
 from fold.test_refolding import busy, check_later
 from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
+from tidemill.fold.audit import Span, replay
+from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.crossing import Anchored
 from tidemill.fold.ledger_log import entries_after, last_entry
 from tidemill.fold.recovery import recover
 from tidemill.fold.replica import Replica
+from tidemill.fold.swapping import Swap
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.processors.learner.job import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tidemill.kernel.records import Message
     from tidemill.models.state import ModelKey
 
 CHALLENGED = {"plain": ["linear_model.LinearRegression"]}
@@ -145,3 +152,74 @@ def test_one_entry_holds_the_swap_and_all_that_belongs_to_it() -> None:
             lineages = {f"{m.stream}|{m.asset}|{m.model}": m.lineage.hex() for m in entry.models}
             assert lineages == {a.detail["model"]: a.detail["lineage"] for a in entry.actions}
     assert plant.log.topics[LEDGER][-1].offset
+
+
+class Counted(ListLog):
+    """Topics that count how often one is read."""
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
+        self.reads += 1
+        yield from super().read(topic, partition, start, stop)
+
+    reads = 0
+
+
+def much_later(anchors: int, **more: str) -> Corrected:
+    """Return a partition whose one swap has so many newer anchors of its model, at least."""
+    every = Policy(snapshot_every=1, anchor_every=1, define_every=2)
+    plant = Corrected(terms_of(LINEAR), policy=every)
+    for _ in range(4):
+        plant.apply(plant.events(3))
+    plant.apply([plant.example("wrong", **more)], plant.events(4))
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    for _ in range(anchors):
+        plant.apply(plant.events(1))
+    return plant
+
+
+@pytest.mark.parametrize("later", [64, 1_000])
+def test_a_swap_is_crossed_however_many_anchors_are_newer(later: int) -> None:
+    plant = much_later(later)
+    assert len(plant.log.topics[ANCHORS]) > later
+    (at,) = [n for n, e in enumerate(plant.entries()) if any(a.kind == "swap" for a in e.actions)]
+    entry = plant.entries()[at]
+    log = Counted(plant.log.topics, plant.log.ends)
+    state = drained(Anchored(log, 0, KEY)(plant.learner.fold, Swap.of(entry.actions[0]), entry))
+    assert state.lineage == Swap.of(entry.actions[0]).lineage
+    assert log.reads < 100
+
+    plant.log.forget_before(LEDGER, plant.log.topics[LEDGER][at - 3].offset)
+    report = replay(plant.log, 0, KEY, span=Span(AtSequence(entry.sequence - 1)))
+    assert report.findings == []
+
+
+def test_an_anchor_that_cannot_be_read_hides_no_other() -> None:
+    plant = much_later(20)
+    (entry,) = [e for e in plant.entries() if any(a.kind == "swap" for a in e.actions)]
+    swap = Swap.of(entry.actions[0])
+    for number, message in enumerate(list(plant.log.topics[ANCHORS])):
+        if number % 2 == 0 and message.key == swap.key.encode():
+            before = plant.log.copy()
+            plant.log.put(message._replace(value=b"\0"))
+            try:
+                drained(Anchored(plant.log, 0, KEY)(plant.learner.fold, swap, entry))
+            except DependencyUnavailableError:
+                plant.log = before
+    state = drained(Anchored(plant.log, 0, KEY)(plant.learner.fold, swap, entry))
+    assert state.lineage == swap.lineage
+
+
+def test_a_base_is_found_however_many_anchors_are_newer() -> None:
+    plant = much_later(100, event_id="late")
+    allowed = Allowance(events=130)
+    plant.allowance = allowed
+    plant.log.forget_before(LEDGER, plant.log.topics[LEDGER][1].offset)
+    plant.open(plant.terms)
+    plant.apply([plant.example("other", event_id="other")], plant.events(1))
+    for _ in range(70):
+        plant.apply(plant.events(1, labelled=False))
+    plant.apply([plant.revision("other", 1.0, feedback="c")])
+    plant.correct()
+    assert [each["status"] for each in plant.receipts()][-1] == "APPLIED"
+    assert len(plant.actions("swap")) == 2

@@ -19,7 +19,7 @@ from runtime.learners import (
 )
 from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
-from tidemill.kernel.reports import Refused, Report
+from tidemill.kernel.reports import Corrections, Refused, Report
 from tidemill.runtime.logs import (
     REFUSED_SHOWN,
     LoggingObserver,
@@ -170,6 +170,18 @@ def test_an_oversized_model_is_told_once_and_again_after_a_restore(out: io.Strin
     observer.restored(0, task, 0.1)
     observer.committed(commit(task, 3.0))
     assert names(out) == ["restored", "oversized"] * 2
+
+
+def test_a_model_with_hardly_room_for_corrections_is_named_once(out: io.StringIO) -> None:
+    observer = LoggingObserver("learner", "0")
+    task = ReportingTask(Report())
+    observer.restored(0, task, 0.1)
+    for finished, held in enumerate((1, 204, 205, 206, 100, 210)):
+        crowded = "pump|a|pump/champion" if held >= 205 else ""
+        task.current = Report(corrections=Corrections(held=held, crowded=crowded))
+        observer.committed(commit(task, float(finished)))
+    assert names(out) == ["restored", "crowded", "crowded"]
+    assert [line["held"] for line in lines(out)[1:]] == [205, 210]
 
 
 def test_dead_letters_are_sampled_with_their_number(out: io.StringIO) -> None:

@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, typer.Option(help="Records by which a saved state may lag its partition.")
     ] = 10_000,
     anchor_every: Annotated[
-        int, typer.Option(help="Learning steps between two anchors of a model.")
+        int, typer.Option(help="Learning steps, or events, between two anchors of a model.")
     ] = 10_000,
     live_models: Annotated[
         int, typer.Option(help="Models that stay in memory, though there are more.")

@@ -1,8 +1,8 @@
-"""Anchors of one partition: where those of a model stand, newest first, and their states."""
+"""Anchors of one partition: where those of a model stand, and their states."""
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.codec import codec
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Message
     from tidemill.models.state import ModelKey
 
-# So many anchors of a model are known, the newest.
-MOST_KNOWN = 64
 FIRST_STEP = 64
 # The chunks of one state stand together; an aborted transaction's may stand between.
 FURTHER = 256
@@ -66,28 +64,52 @@ class Anchors:
         self._span: tuple[int, int] | None = None
 
     def newest(
-        self, key: ModelKey, is_wanted: Callable[[Anchor], bool | None]
+        self, key: ModelKey, is_late: Callable[[Anchor], bool]
     ) -> Generator[None, None, Anchor | None]:
-        """Return the newest anchor of a model that is wanted.
+        """Return the newest anchor of a model that is not too late.
+
+        Few are read, however many are later: anchors stand in the order of the ledger.
 
         Args:
-            is_wanted: Asked of each, newest first; None says that no older one is.
+            is_late: Says of an anchor whether it is too late; if so, all newer ones are, too.
         """
         yield from self._look(None)
-        asked: set[int] = set()
+        searched: int | None = None
         while True:
-            for offset in reversed(self._offsets.get(key.encode(), [])):
-                if offset in asked:
-                    continue
-                asked.add(offset)
-                anchor = yield from self._read(offset)
-                answer = False if anchor is None else is_wanted(anchor)
-                if answer is None or len(asked) >= MOST_KNOWN:
-                    return anchor if answer else None
-                if answer:
-                    return anchor
+            known = self._known(key, searched)
+            first = known[0] if known else searched
+            found = yield from self._last_in_time(known, is_late)
+            if found is not None:
+                return found
+            searched = first
             if not (yield from self._look(key)):
                 return None
+
+    def _known(self, key: ModelKey, before: int | None) -> list[int]:
+        """Return the offsets known of a model that are retained, and before one if it is given."""
+        begin, _ = self._log.span(ANCHORS, self._partition)
+        known = self._offsets.setdefault(key.encode(), [])
+        del known[: bisect_left(known, begin)]
+        return known[: None if before is None else bisect_left(known, before)]
+
+    def _last_in_time(
+        self, offsets: list[int], is_late: Callable[[Anchor], bool]
+    ) -> Generator[None, None, Anchor | None]:
+        """Return the last of some anchors that is not too late; what is no anchor is dropped."""
+        found: Anchor | None = None
+        low, high, step = 0, len(offsets), 1
+        while low < high:
+            # First from the end in growing steps, then by halves.
+            middle = (low + high) // 2 if found else max(low, high - step)
+            anchor = yield from self._read(offsets[middle])
+            if anchor is None:
+                del offsets[middle]
+                high -= 1
+            elif is_late(anchor):
+                high, step = middle, step * 2
+            else:
+                found, low = anchor, middle + 1
+        return found
 
     def _look(self, key: ModelKey | None) -> Generator[None, None, bool]:
         """Read what was written since the last look, or older records; return whether there are.
@@ -104,7 +126,7 @@ class Anchors:
             yield from self._note(high, end)
             self._span = (low, end)
             return end > high
-        step, name = FIRST_STEP, key.encode()
+        step, name = max(FIRST_STEP, end - low), key.encode()
         before = len(self._offsets.get(name, ()))
         while low > begin and len(self._offsets.get(name, ())) == before:
             start = max(begin, low - step)
@@ -120,9 +142,9 @@ class Anchors:
                 if chunk:
                     continue
                 known = self._offsets.setdefault(key, [])
-                if message.offset not in known:
-                    insort(known, message.offset)
-                del known[:-MOST_KNOWN]
+                at = bisect_left(known, message.offset)
+                if known[at : at + 1] != [message.offset]:
+                    known.insert(at, message.offset)
             yield
 
     def _read(self, offset: int) -> Generator[None, None, Anchor | None]:

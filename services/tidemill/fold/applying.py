@@ -56,6 +56,7 @@ class Fold:
     Attributes:
         is_replica: Whether it folds what was folded before: later states have an entry already.
             Nothing that is new may be passed over like that.
+        full: By model, the updates of this entry that were compensated at once for lack of room.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class Fold:
         self.fleet = Fleet(self.plans, terms.past, idle)
         self.counts = Counts()
         self.records = 0
-        self._entry = -1
-        self._before = 0
+        self._entry, self._before = -1, 0
+        self.full: dict[ModelKey, list[int]] = {}
         self.is_partial = False
         self.is_replica = False
         self.last_error = ""

@@ -48,7 +48,7 @@ def inherit(tracked: Tracked, of_type: Tracked, floor: Floor) -> None:
     state.lineage, state.recent = lineage, tracked.state.recent
     state.version = max(floor.version, state.version)
     state.structure = max(floor.structure, state.structure)
-    state.anchored = -1
+    state.anchored = None
     tracked.become(state)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.fold.concerning import Concerned
 from tidemill.fold.ledger_log import read_entry
-from tidemill.kernel.errors import InvalidRecordError, MeshError
+from tidemill.fold.swapping import Why
+from tidemill.kernel.errors import MeshError
+from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.outline import read_outline
 
 if TYPE_CHECKING:
@@ -17,14 +19,24 @@ if TYPE_CHECKING:
     from tidemill.fold.anchors import Anchor, Anchors
     from tidemill.fold.editing import Correction, Editing
     from tidemill.fold.shelf import Restored
+    from tidemill.fold.tracked import Tracked
     from tidemill.kernel.processor import Log
-    from tidemill.kernel.records import Message
     from tidemill.models.controls import Edit, Pending
     from tidemill.models.state import Blueprint, ModelKey
 
 
+# So many anchors are looked at that are of other definitions, altered, or in a veto's window.
+MOST_REFUSED = 64
+
+UNKNOWN = -1
+
+
 class NoBaseError(MeshError):
     """There is no state from which a model can be folded again; says why."""
+
+    def __init__(self, words: str, kind: WhyCompensated = WhyCompensated.NO_BASE) -> None:
+        super().__init__(words)
+        self.why = Why(kind, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class Ask:
         asked: Its corrections, pending and in force.
         version: Where it stands now.
         seen: Events in its asset's recent past.
+        floor: The ledger entry before which no base may stand.
         is_heir: Whether it may have begun as others were: then never at nothing.
     """
 
@@ -43,7 +56,22 @@ class Ask:
     asked: tuple[Pending | Edit, ...]
     version: int
     seen: int
+    floor: int = -1
     is_heir: bool = False
+
+    @classmethod
+    def of(cls, tracked: Tracked, pending: Iterable[Pending], *, is_heir: bool) -> Ask:
+        """Return that a model is to be folded again with some of what waits for it."""
+        state = tracked.state
+        return cls(
+            tracked.key,
+            tracked.blueprint,
+            (*state.decided.edits, *pending),
+            state.version,
+            state.recent.count,
+            state.decided.floor,
+            is_heir,
+        )
 
 
 class Base(NamedTuple):
@@ -58,7 +86,8 @@ class Need(NamedTuple):
 
     Attributes:
         swapped: Ledger entry from which on it was in force.
-        first: Offset of the first update it concerns; the base stands before it.
+        first: Offset of the first update it concerns; the base stands before it. `UNKNOWN`: only a
+            state by which it was in force will do.
         seen: The base has seen fewer events.
     """
 
@@ -76,6 +105,29 @@ class Need(NamedTuple):
         """Return whether a base after an entry, with so many events seen, may do."""
         is_in_force = self.swapped is not None and self.swapped <= sequence
         return is_in_force or self.seen is None or seen < self.seen
+
+
+@dataclass(slots=True)
+class _Bound:
+    """Behind what an anchor cannot be a base.
+
+    Attributes:
+        sequence: The last ledger entry that it may stand after.
+        updates: It stands before this offset of the updates.
+        offset: Of an anchor that was refused.
+    """
+
+    sequence: int | None = None
+    updates: int | None = None
+    offset: int | None = None
+
+    def is_beyond(self, anchor: Anchor) -> bool:
+        """Return whether an anchor stands behind it; then all newer ones do."""
+        is_behind = self.offset is not None and anchor.offset >= self.offset
+        position = anchor.positions.get(UPDATES, 0)
+        is_later = self.updates is not None and position > self.updates
+        is_after = self.sequence is not None and anchor.sequence > self.sequence
+        return is_behind or is_later or is_after
 
 
 class Bases:
@@ -100,96 +152,82 @@ class Bases:
         Raises:
             NoBaseError: There is none.
         """
-        needs = yield from self._needs(ask.key, editing)
+        held = [e for e in editing.corrections if e.swapped is not None or e in editing.active]
+        concerned = Concerned(self._log, self._partition, ask.key, held)
+        while self._anchors is not None:
+            unknown = [each for each in held if not concerned.knows(each)]
+            if all(each.swapped is not None for each in unknown):
+                needs = _needs(held, concerned)
+                base = yield from self._anchored(self._anchors, ask, needs, tail)
+                if base is not None:
+                    return base
+            if not unknown or concerned.is_all:
+                break
+            if not (yield from self._may_stand_before(ask, concerned.low)):
+                break
+            yield from concerned.widen()
+        if concerned.is_all and concerned.misses_any:
+            msg = "what it concerns is not among the updates that are retained"
+            raise NoBaseError(msg)
+        yield from self._check_nothing_will_do(ask)
+        return Base(-1, None)
+
+    def _may_stand_before(self, ask: Ask, low: int) -> Generator[None, None, bool]:
+        """Return whether a base may stand before an offset of the updates."""
         if self._anchors is not None:
-            base = yield from self._anchored(self._anchors, ask, needs, tail)
-            if base is not None:
-                return base
+            anchor = yield from self._anchors.newest(ask.key, _Bound(updates=low).is_beyond)
+            if anchor is not None and self._is_near(ask, anchor):
+                return True
+        try:
+            yield from self._check_nothing_will_do(ask)
+        except NoBaseError:
+            return False
+        return True
+
+    def _is_near(self, ask: Ask, anchor: Anchor) -> bool:
+        """Return whether an anchor, and perhaps older ones, are within reach."""
+        return anchor.version >= ask.version - self._most and anchor.sequence >= ask.floor
+
+    def _check_nothing_will_do(self, ask: Ask) -> Generator[None, None, None]:
+        """Refuse to fold a model from nothing where it did not begin so, or records are missing."""
+        if ask.floor >= 0:
+            msg = f"it lies before ledger entry {ask.floor}, whose corrections are no longer kept"
+            raise NoBaseError(msg)
         if ask.is_heir:
             msg = "no older state of it is retained, and it did not begin at nothing"
             raise NoBaseError(msg)
         if ask.seen > self._most:
             msg = f"no state within {self._most:,} events before what it concerns is retained"
-            raise NoBaseError(msg)
+            raise NoBaseError(msg, WhyCompensated.ALLOWANCE)
         if not (yield from self._has_all()):
             msg = "no older state of it is retained, nor all records from the beginning"
             raise NoBaseError(msg)
-        return Base(-1, None)
 
     def _anchored(
         self, anchors: Anchors, ask: Ask, needs: Sequence[Need], tail: int
     ) -> Generator[None, None, Base | None]:
-        refused: set[int] = set()
-
-        def is_wanted(anchor: Anchor) -> bool | None:
-            if anchor.version < ask.version - self._most:
+        """Return the newest anchor that is a base; beyond some that are none, there is none."""
+        bound = _Bound(tail)
+        for _ in range(MOST_REFUSED + len(needs)):
+            anchor = yield from anchors.newest(ask.key, bound.is_beyond)
+            if anchor is None or not self._is_near(ask, anchor):
                 return None
-            is_fit = anchor.state_digest == ask.blueprint.digest and anchor.sequence <= tail
-            is_new = anchor.offset not in refused
-            return is_fit and is_new and all(need.allows(anchor) for need in needs)
-
-        while True:
-            anchor = yield from anchors.newest(ask.key, is_wanted)
-            if anchor is None:
-                return None
+            bound.offset = anchor.offset
+            refusing = [need.first for need in needs if not need.allows(anchor)]
+            if refusing:
+                # None of the older ones is after their corrections were put in force.
+                bound.updates = min(first for first in refusing if first is not None)
+                if bound.updates == UNKNOWN:
+                    return None
+                continue
+            if anchor.state_digest != ask.blueprint.digest:
+                continue
             restored = yield from anchors.load(ask.key, anchor)
             if restored is not None:
                 seen = read_outline(restored.state).seen
                 if all(need.allows_seen(anchor.sequence, seen) for need in needs):
                     return Base(anchor.sequence, restored)
-            refused.add(anchor.offset)
-
-    def _needs(self, key: ModelKey, editing: Editing) -> Generator[None, None, list[Need]]:
-        """Return what the corrections of a model ask of a base.
-
-        Raises:
-            NoBaseError: What one of them concerns may be older than the records that are there.
-        """
-        held = [
-            each
-            for each in editing.corrections
-            if each.swapped is not None or each in editing.active
-        ]
-        concerned = yield from self._concerned(key, held)
-        vetoes = {each.offset: each.start for each in held if each.kind == "VETO"}
-        needs = []
-        for each in held:
-            if each.kind == "VETO":
-                needs.append(Need(each.swapped, None, each.start))
-                continue
-            offsets = concerned[each.offset]
-            starts = [vetoes[offset] for offset in offsets if offset in vetoes]
-            # A label that was never learned before it was corrected is learned where that stands.
-            own = each.offset if each.kind == "EXAMPLE" else None
-            first = min((o for o in offsets if o not in vetoes), default=own)
-            needs.append(Need(each.swapped, first, min(starts, default=None)))
-        return needs
-
-    def _concerned(
-        self, key: ModelKey, corrections: Sequence[Correction]
-    ) -> Generator[None, None, dict[int, list[int]]]:
-        """Return, by correction, the offsets of the updates that it concerns."""
-        found: dict[int, list[int]] = {each.offset: [] for each in corrections}
-        asking = [each for each in corrections if each.kind != "VETO"]
-        if not asking:
-            return found
-        begin, _ = self._log.span(UPDATES, self._partition)
-        stop = max(each.offset for each in asking)
-        needle = key.asset.encode()
-        for messages in self._log.read(UPDATES, self._partition, min(begin, stop), stop):
-            yield
-            for message in _naming(messages, needle):
-                update = _read(message, key)
-                if update is None:
-                    continue
-                for each in asking:
-                    offset = message.offset
-                    if each.takes_back(update, offset) or each.revises(update, offset):
-                        found[each.offset].append(offset)
-        if begin > 0 and any(not found[each.offset] for each in asking if each.swapped is None):
-            msg = "what it concerns is not among the updates that are retained"
-            raise NoBaseError(msg)
-        return found
+        return None
 
     def _has_all(self) -> Generator[None, None, bool]:
         """Return whether ledger and inputs are retained from the beginning."""
@@ -206,15 +244,20 @@ class Bases:
         return False
 
 
-def _naming(messages: Iterable[Message], needle: bytes) -> list[Message]:
-    return [message for message in messages if needle in (message.value or b"")]
-
-
-def _read(message: Message, key: ModelKey) -> dict[str, object] | None:
-    """Return an update to a model; None if it is another's, or none at all."""
-    try:
-        update: dict[str, object] = codec("Update").decode(message.value)
-    except InvalidRecordError:
-        return None
-    is_ours = (update["stream"], update["asset"]) == (key.stream, key.asset)
-    return update if is_ours and update["model"] in {None, key.model} else None
+def _needs(held: Sequence[Correction], concerned: Concerned) -> list[Need]:
+    """Return what the corrections of a model ask of a base."""
+    vetoes = {each.offset: each.start for each in held if each.kind == "VETO"}
+    needs = []
+    for each in held:
+        if each.kind == "VETO":
+            needs.append(Need(each.swapped, None, each.start))
+            continue
+        offsets = concerned.offsets(each)
+        starts = [vetoes[offset] for offset in offsets if offset in vetoes]
+        # A label that was never learned before it was corrected is learned where that stands.
+        own = each.offset if each.kind == "EXAMPLE" else None
+        first = min((o for o in offsets if o not in vetoes), default=own)
+        if not concerned.knows(each):
+            first = UNKNOWN
+        needs.append(Need(each.swapped, first, min(starts, default=None)))
+    return needs

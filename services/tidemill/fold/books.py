@@ -10,10 +10,12 @@ from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
 from tidemill.fold.saving import Saving
+from tidemill.fold.swapping import full_actions
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.records import Emit
 from tidemill.models.pickles import dump_state
+from tidemill.models.state import Anchored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey
 
 BUDGET = "budget"
+# A re-fold walks the ledger from an anchor on: in a crowded partition past the records of others.
+WIDE = 200
+# What an entry costs that walk, in records.
+ENTRY = 10
 SMALLEST_CHUNK_BYTES = 4_096
 
 
@@ -34,7 +40,8 @@ class Policy:
 
     Attributes:
         snapshot_every: A rebuild folds fewer records than this, or else one transaction's.
-        anchor_every: Learning steps of a model between two anchors, at most.
+        anchor_every: Between two anchors of a model, at most: so many learning steps, so many
+            events of its asset, or `WIDE` times as many records of the partition.
         chunk_bytes: Largest part of a snapshot in one record.
         define_every: Entries after which the terms are written again, so that they outlive
             retention.
@@ -120,9 +127,10 @@ class Books:
         fold, sequence = self._fold, self.sequence
         is_all = saves and any(action.kind == TERMS for action in actions)
         due = self._saving.due(is_all, swapped)
-        anchored = self._choose_anchors(due, {tracked.key for tracked in swapped})
+        way = sum(positions.values()) + ENTRY * sequence
+        anchored = self._choose_anchors(due, {tracked.key for tracked in swapped}, way)
         states = {tracked.key: dump_state(tracked.state) for tracked in due}
-        noted = [*actions, *self._enforce_budgets(due, states)]
+        noted = [*actions, *full_actions(fold.full), *self._enforce_budgets(due, states)]
         if self._runs and sequence % self._saving.policy.define_every == 0:
             noted.append(fold.terms.action())
         saved = [
@@ -141,6 +149,7 @@ class Books:
         self.tail = entry
         fold.fleet.rest(states)
         fold.fleet.changed.clear()
+        fold.full.clear()
         self._begin()
         key = f"{PROCESSOR}|{fold.partition}".encode()
         return [Emit(LEDGER, fold.partition, key, entry.encode()), *saved]
@@ -195,18 +204,28 @@ class Books:
         return actions
 
     def _choose_anchors(
-        self, due: Sequence[Tracked], swapped: Collection[ModelKey]
+        self, due: Sequence[Tracked], swapped: Collection[ModelKey], way: int
     ) -> set[ModelKey]:
         """Note and return which of the models to be saved are also due for an anchor."""
         chosen = set()
         for tracked in due:
             state = tracked.state
-            since = state.version - state.anchored
-            is_due = state.anchored < 0 or since >= self._saving.policy.anchor_every
-            if is_due or tracked.key in swapped:
-                state.anchored = state.version
+            now = Anchored(state.version, state.recent.count, way)
+            if self._is_anchor_due(state.anchored, now) or tracked.key in swapped:
+                state.anchored = now
                 chosen.add(tracked.key)
         return chosen
+
+    def _is_anchor_due(self, last: Anchored | None, now: Anchored) -> bool:
+        """Return whether a re-fold from the last anchor would take long by now.
+
+        Labels may be rare: then events are what it takes, of the asset and of all others.
+        """
+        if last is None:
+            return True
+        every = self._saving.policy.anchor_every
+        is_far = max(now.version - last.version, now.seen - last.seen) >= every
+        return is_far or now.way - last.way >= WIDE * every
 
     def _changed(self) -> tuple[Changed, ...]:
         return tuple(

@@ -8,6 +8,7 @@ from tidemill.contracts.topics import ANCHORS
 from tidemill.fold.anchors import Anchors
 from tidemill.fold.swapping import COMPENSATE, SWAP, Compensation, Swap
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.reports import WhyCompensated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -60,11 +61,11 @@ class Anchored:
             msg = f"{where} is in {ANCHORS} and must be verified; give the signing key"
             raise InvariantError(msg)
 
-        def is_wanted(anchor: Anchor) -> bool | None:
-            return None if anchor.sequence < entry.sequence else anchor.sequence == entry.sequence
+        def is_late(anchor: Anchor) -> bool:
+            return anchor.sequence > entry.sequence
 
-        anchor = yield from self._anchors.newest(swap.key, is_wanted)
-        if anchor is None:
+        anchor = yield from self._anchors.newest(swap.key, is_late)
+        if anchor is None or anchor.sequence < entry.sequence:
             msg = f"{where} in {ANCHORS}-{self._partition}: restore the record;"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
         restored = yield from self._anchors.load(swap.key, anchor)
@@ -97,8 +98,10 @@ def cross(fold: Fold, entry: Entry, swaps: Swaps) -> Generator[None, None, list[
                 emits += fold.swap(swap.key, state, swap.offsets, entry.sequence)
         elif action.kind == COMPENSATE:
             done = Compensation.of(action)
+            if done.why.kind is WhyCompensated.FULL:
+                continue
             if _stands_before(fold, done, entry.sequence):
-                emits += fold.compensate(done.key, done.offsets, done.reason, entry.sequence)
+                emits += fold.compensate(done.key, done.offsets, done.why.words, entry.sequence)
     return emits
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.contracts.codec import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tidemill.models.controls import Edit, Pending
 
@@ -82,6 +82,18 @@ def is_superseded(update: Mapping[str, Any], asked: Iterable[Pending | Edit]) ->
         return False
     needle = name.encode()
     return any(needle in each.value and Correction.of(each).supersedes(update) for each in asked)
+
+
+def without_superseded(edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Return corrections in force without the revisions that a newer one stands for."""
+    editing = Editing(edits)
+    newest = [each for each in editing.active if each.kind == "EXAMPLE"]
+    gone = {
+        each.offset
+        for each in editing.corrections
+        if any(other.supersedes(each.update) for other in newest)
+    }
+    return tuple(edit for edit in edits if edit.offset not in gone)
 
 
 class Editing:

@@ -88,7 +88,7 @@ def take_effect(
 def correct(tracked: Tracked, instruction: Instruction, message: Message, sequence: int) -> Done:
     """Note a correction for the next re-fold; beyond the most there may be, compensate at once."""
     assert message.value is not None
-    if tracked.state.decided.is_full:
+    if not tracked.has_room(message.offset):
         compensate(tracked, instruction, message.value)
         return Done("COMPENSATED", FULL)
     note(tracked, message.offset, sequence, message.value)

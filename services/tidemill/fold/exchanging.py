@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
+from tidemill.fold.editing import without_superseded
 from tidemill.fold.effects import compensate
 from tidemill.fold.instructions import Instruction, read_instruction
 from tidemill.fold.receipts import ask, effect, receipt
 from tidemill.kernel.errors import InvariantError
-from tidemill.models.controls import Edit
+from tidemill.models.controls import MOST_CORRECTIONS, Edit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -33,8 +34,11 @@ def swap(
     done = [each for each in decided.pending if each.offset in covered]
     instructions = [_read(fold, each) for each in done]
     before = [ask(each.plan, old, each) for each in instructions]
-    edits = (*decided.edits, *(Edit(p.offset, p.entry, sequence, p.value, p.seen) for p in done))
-    state.controls = replace(state.decided, pending=_waiting(state, old, edits), edits=edits)
+    edits = (*decided.edits, *(in_force(each, sequence) for each in done))
+    settled = {each.offset for each in edits}
+    kept = replace(decided, edits=without_superseded(edits)).within_reach(old.recent.count)
+    waiting = _waiting(state, old, settled, MOST_CORRECTIONS - len(kept.edits))
+    state.controls = replace(state.decided, pending=waiting, edits=kept.edits, floor=kept.floor)
     state.recent, state.applied = old.recent, old.applied
     state.version, state.structure = old.version + 1, tracked.structure + 1
     tracked.become(state)
@@ -46,13 +50,22 @@ def swap(
     return emits
 
 
+def in_force(pending: Pending, sequence: int) -> Edit:
+    """Return a correction that waits no more from a ledger entry on."""
+    return Edit(pending.offset, pending.entry, sequence, pending.value, pending.seen)
+
+
 def _waiting(
-    refolded: ModelState, living: ModelState, edits: Collection[Edit]
+    refolded: ModelState, living: ModelState, done: Collection[int], room: int
 ) -> tuple[Pending, ...]:
-    """Return what waits on: also what had no effect only because of an update now taken back."""
-    in_force = {each.offset for each in edits}
-    both = (*refolded.decided.pending, *living.decided.pending)
-    waiting = {each.offset: each for each in both if each.offset not in in_force}
+    """Return what waits on: also what had no effect only because of an update now taken back.
+
+    Of that no more than there is room for.
+    """
+    waiting = {each.offset: each for each in living.decided.pending if each.offset not in done}
+    for each in refolded.decided.pending:
+        if each.offset not in done and len(waiting) < room:
+            waiting[each.offset] = each
     return tuple(waiting[offset] for offset in sorted(waiting))
 
 
@@ -92,7 +105,8 @@ def _tracked(fold: Fold, key: ModelKey) -> Tracked:
 def _read(fold: Fold, pending: Pending) -> Instruction:
     """Return what a correction asks for; it was understood when it was noted."""
     update = codec("Update").decode(pending.value)
-    found = read_instruction(update, fold.plans, fold.terms.definition.partitions)
+    partitions = fold.terms.definition.partitions
+    found = read_instruction(update, fold.plans, partitions, is_kept=True)
     assert found is not None
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import InvariantError, RetentionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -36,7 +36,8 @@ class Extract:
         """Return the records of a run that may be wanted.
 
         Raises:
-            InvariantError: The run is not all there.
+            RetentionError: The run is no longer retained.
+            InvariantError: It is not all there.
         """
         if self._batches is None or not self._next <= first <= self._next + NEAR:
             self._open(first)
@@ -80,7 +81,7 @@ class Extract:
         begin, end = self._log.span(self._topic, self._partition)
         if first < begin:
             msg = f"{self._topic}-{self._partition}: records from {first} on are no longer retained"
-            raise InvariantError(msg)
+            raise RetentionError(msg)
         self._batches = self._log.read(self._topic, self._partition, first, end)
         self._next, self._stop = first, end
 

@@ -11,7 +11,7 @@ from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.fold.asset_type import follow
 from tidemill.fold.idle import Idle, IdleModels
 from tidemill.fold.past import FIRST_TERMS, GROUND, Floor
-from tidemill.fold.standing import Roll, mark_in
+from tidemill.fold.standing import Roll, mark_of
 from tidemill.fold.tracked import AssetModels, Tracked
 from tidemill.models.outline import read_outline
 from tidemill.models.state import ModelKey, ModelState
@@ -148,7 +148,7 @@ class Fleet:
         # Names shared by all models of a stream: what is kept of an idle one is counted.
         key = ModelKey(self._plans[restored.key.stream].name, restored.key.asset, blueprint.name)
         seen, is_frozen, has_pending = read_outline(restored.state)
-        mark = mark_in(self.past, key, restored.version, restored.lineage, seen=seen)
+        mark = mark_of(key, restored.version, restored.lineage, seen)
         self._roll.replace(key, self._vacate(key), mark)
         since, chunks = restored.sequence, restored.chunks
         idle = Idle(key, blueprint, since, chunks, mark, is_frozen, has_pending)
@@ -215,8 +215,8 @@ class Fleet:
         self.idle.excess(len(self._by_key))
 
     def standing(self) -> Standing:
-        """Return what tells all models that have learned from any others; cheap if few changed."""
-        return self._roll.settle(self.past)
+        """Return what tells all models that were changed from any others; cheap if few were."""
+        return self._roll.settle()
 
     def retired(self, models: Collection[tuple[str, str]]) -> dict[tuple[str, str], Floor]:
         """Return where names go on, should they come back, that are not among these models."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.fold.swapping import Compensation
+from tidemill.fold.swapping import Compensation, Why
+from tidemill.kernel.reports import WhyCompensated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ def give_up(
 
     Args:
         positions: Next offset of every input topic.
-        why: What receipts say.
+        why: What has changed, as receipts say it.
     """
     emits: list[Emit] = []
     actions = []
@@ -32,7 +33,7 @@ def give_up(
             continue
         offsets = tuple(each.offset for each in tracked.state.decided.pending)
         emits += fold.compensate(key, offsets, why, books.sequence)
-        actions.append(Compensation(key, offsets, why).action())
+        actions.append(Compensation(key, offsets, Why(WhyCompensated.CHANGED, why)).action())
     if not actions:
         return []
     books.note_caused(emits)

@@ -55,7 +55,8 @@ class Instruction:
         case: What is to be learned, where something is, or what it is about, where that is known.
         names: Features that it is about, those made of one among them.
         stored: What was predicted of the case, with its region; None where that is not told.
-        is_at_fault: Whether the event predicted was at fault: the case is not learned then.
+        is_at_fault: Whether the event predicted was at fault, or is by the terms of now: the case
+            is not learned then.
     """
 
     update: Mapping[str, Any]  # Any: an Avro record
@@ -110,6 +111,7 @@ def read_instruction(
     partitions: int,
     *,
     size: int = 0,
+    is_kept: bool = False,
 ) -> Instruction | None:
     """Return what an update asks for; None for kinds that are not the learner's business.
 
@@ -118,6 +120,8 @@ def read_instruction(
         plans: What the fold does, by stream.
         partitions: Of every topic: none has a cause beyond them.
         size: Of the update, in bytes.
+        is_kept: Whether it was understood before. What a sensor may say can have changed since: a
+            case that is out of range by now is at fault, like any that was predicted then.
 
     Raises:
         InvalidRecordError: The update cannot be applied; the reason says why.
@@ -129,7 +133,7 @@ def read_instruction(
         raise _domain(f"kind must be one of {', '.join(KINDS)} in this version, was {kind}")
     plan = _plan(update, plans)
     if kind in _LESSONS:
-        found = _lesson(update, plan, partitions)
+        found = _lesson(update, plan, partitions, is_kept=is_kept)
     else:
         names = _names(update, plan) if kind in _VETOES else ()
         cause = _cause(update["cause"], partitions)
@@ -149,10 +153,19 @@ def _check_may_be_kept(update: dict[str, Any], size: int) -> None:  # Any: as ab
         )
 
 
-def _lesson(update: dict[str, Any], plan: StreamPlan, partitions: int) -> Instruction:  # Any: Avro
+def _lesson(
+    update: dict[str, Any],  # Any: as above
+    plan: StreamPlan,
+    partitions: int,
+    *,
+    is_kept: bool,
+) -> Instruction:
     """Return a case that is to be learned, or whose label judges a prediction."""
-    at_fault = is_at_fault(update)
-    x = _read_features(update["features"] or {}, plan, is_at_fault=at_fault)
+    checked = plan.example_gate.check(update["features"] or {})
+    at_fault = is_at_fault(update) or (is_kept and not checked.is_learnable)
+    if not checked.is_learnable and not at_fault:
+        flags = ", ".join(flag.name for flag in checked.quality)
+        raise _domain(f"features must be finite and in range, found {flags}")
     label = plan.task.read_label(update["label"]) if update["label"] is not None else None
     if label is None:
         raise _domain(f"label must be present and finite, was {update['label']!r}")
@@ -168,21 +181,8 @@ def _lesson(update: dict[str, Any], plan: StreamPlan, partitions: int) -> Instru
     cause = _cause(update["cause"], partitions)
     stored = _stored(update["stored"])
     told = None if stored is None else stored._replace(region=NO_REGION)
-    case = Case(x, label, weight, told)
+    case = Case(checked.x, label, weight, told)
     return Instruction(update, plan, update["model"], cause, case, (), stored, at_fault)
-
-
-def _read_features(
-    features: dict[str, Any],  # Any: as above
-    plan: StreamPlan,
-    *,
-    is_at_fault: bool,
-) -> dict[str, Any]:  # Any: as above
-    checked = plan.example_gate.check(features)
-    if not checked.is_learnable and not is_at_fault:
-        flags = ", ".join(flag.name for flag in checked.quality)
-        raise _domain(f"features must be finite and in range, found {flags}")
-    return checked.x
 
 
 def is_at_fault(update: Mapping[str, Any]) -> bool:  # Any: as above

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidemill.contracts.topics import LEDGER
 from tidemill.fold.ledger import Entry
 from tidemill.fold.terms import KIND, Terms
-from tidemill.kernel.errors import InvalidRecordError, InvariantError
+from tidemill.kernel.errors import InvalidRecordError, InvariantError, RetentionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,7 +48,7 @@ def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]
     """Return the newest entry of a partition; None if there never was one.
 
     Raises:
-        InvariantError: Entries were written but none is retained.
+        RetentionError: Entries were written but none is retained.
     """
     begin, end = log.span(LEDGER, partition)
     last = yield from entry_before(log, partition, end)
@@ -57,7 +57,7 @@ def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]
             f"{LEDGER}-{partition}: entries before offset {begin} are no longer retained and "
             "none follows; restore the topic, or start the plant under a new name"
         )
-        raise InvariantError(msg)
+        raise RetentionError(msg)
     return last
 
 
@@ -88,7 +88,8 @@ def entries_after(
     """Yield the entries after `sequence` up to `tail`, chain checked; None is a breath.
 
     Raises:
-        InvariantError: An entry is altered, missing or no longer retained.
+        RetentionError: An entry is no longer retained.
+        InvariantError: One is altered or missing.
     """
     if sequence >= tail.entry.sequence:
         return
@@ -102,7 +103,7 @@ def entries_after(
                 f"{LEDGER}-{partition}: entry {sequence + 1} is needed, "
                 f"the oldest retained is {first}"
             )
-            raise InvariantError(msg)
+            raise RetentionError(msg)
         start, first = max(begin, tail.offset - distance), None
         for messages in log.read(LEDGER, partition, start, tail.offset + 1):
             yield None
@@ -126,7 +127,8 @@ def find_terms(
     """Return the terms with this digest, from the newest entry before an offset that has them.
 
     Raises:
-        InvariantError: No such entry is retained, or one that may be it was altered.
+        RetentionError: No such entry is retained.
+        InvariantError: One that may be it was altered.
     """
     found = yield from retained_terms(log, partition, digest, before)
     if found is None:
@@ -134,9 +136,9 @@ def find_terms(
     return found
 
 
-def terms_missing(partition: int, digest: bytes) -> InvariantError:
+def terms_missing(partition: int, digest: bytes) -> RetentionError:
     """Return the error for terms that are nowhere."""
-    return InvariantError(
+    return RetentionError(
         f"{LEDGER}-{partition}: the definition with digest {digest.hex()} must be retained; "
         "start once with the plant.yaml that was in force"
     )

@@ -42,19 +42,20 @@ class ModelFold:
         editing: Its corrections.
 
     Attributes:
+        key: As given.
         since: The last ledger entry that the base holds.
     """
 
     def __init__(self, terms: Terms, partition: int, key: ModelKey, editing: Editing) -> None:
         self.since = -1
         self._partition = partition
-        self._key = key
+        self.key = key
         self._editing = editing
         self._fold = self._under(terms)
 
     def _under(self, terms: Terms) -> Fold:
         """Return a fold that knows this model alone."""
-        key = self._key
+        key = self.key
         fold = Fold(terms, self._partition, only=(key.stream, key.asset), edits=self)
         plan = fold.plans[key.stream]
         own = tuple(each for each in plan.blueprints if each.name == key.model)
@@ -71,7 +72,7 @@ class ModelFold:
 
     @property
     def _tracked(self) -> Tracked:
-        return self._fold.fleet.of(self._key.stream, self._key.asset).models[0]
+        return self._fold.fleet.of(self.key.stream, self.key.asset).models[0]
 
     def begin(self, base: Base) -> None:
         """Start from a base: its corrections no longer wait, they are applied on the way."""
@@ -82,7 +83,7 @@ class ModelFold:
                 left = tuple(each for each in state.controls.pending if each.offset not in own)
                 state.controls = replace(state.controls, pending=left)
             self.since = base.sequence
-            self._fold.fleet.restore(self._key, state, base.sequence)
+            self._fold.fleet.restore(self.key, state, base.sequence)
         else:
             self._start_anew()
 
@@ -92,10 +93,15 @@ class ModelFold:
             return
         state = self.state
         self._fold = self._under(terms)
-        self._fold.fleet.restore(self._key, state, sequence)
+        self._fold.fleet.restore(self.key, state, sequence)
 
-    def take(self, message: Message, sequence: int) -> None:
-        """Apply one record as part of a ledger entry."""
+    def take(self, message: Message, sequence: int, full: frozenset[int]) -> None:
+        """Apply one record as part of a ledger entry.
+
+        Args:
+            full: The updates that the entry says found no room for another correction.
+        """
+        self._tracked.full = full
         self._fold.apply([message], sequence)
         self._fold.fleet.changed.clear()
         if message.topic == EVENTS:
@@ -106,7 +112,7 @@ class ModelFold:
         waiting = {each.offset for each in self.state.decided.pending}
         offsets = tuple(offset for offset in done.offsets if offset in waiting)
         if offsets:
-            self._fold.compensate(self._key, offsets, done.reason, sequence)
+            self._fold.compensate(self.key, offsets, done.why.words, sequence)
 
     def of(
         self, update: Mapping[str, Any], message: Message
@@ -126,7 +132,7 @@ class ModelFold:
         return UNCHANGED if is_itself else found
 
     def _is_ours(self, update: Mapping[str, Any]) -> bool:  # Any: as above
-        key = self._key
+        key = self.key
         about = (update["stream"], update["asset"])
         return about == (key.stream, key.asset) and update["model"] in {None, key.model}
 
@@ -154,6 +160,6 @@ class ModelFold:
     def _restarted(self, tracked: Tracked, veto: Correction) -> ModelState:
         plans: Mapping[str, StreamPlan] = self._fold.plans
         partitions = self._fold.terms.definition.partitions
-        instruction = read_instruction(dict(veto.update), plans, partitions)
+        instruction = read_instruction(dict(veto.update), plans, partitions, is_kept=True)
         assert instruction is not None
         return restarted(tracked, instruction, veto.value)

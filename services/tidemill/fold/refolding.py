@@ -14,10 +14,11 @@ from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, la
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.swapping import COMPENSATE, Compensation
+from tidemill.fold.swapping import COMPENSATE, Compensation, Why, full_in
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
-from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
+from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Refolded:
     """
 
     states: dict[ModelKey, ModelState] = field(default_factory=dict)
-    failed: dict[ModelKey, str] = field(default_factory=dict)
+    failed: dict[ModelKey, Why] = field(default_factory=dict)
     events: int = 0
     bases: dict[ModelKey, int] = field(default_factory=dict)
 
@@ -96,7 +97,11 @@ class Refolding:
         self._folds: dict[ModelKey, ModelFold] = {}
 
     def run(self) -> Generator[None, None, Refolded]:
-        """Fold, with a breath now and then; return what it leads to at the end of all there is."""
+        """Fold, with a breath now and then; return what it leads to at the end of all there is.
+
+        Raises:
+            InvariantError: What must be read was altered.
+        """
         try:
             yield from self._run()
         finally:
@@ -110,7 +115,10 @@ class Refolding:
             try:
                 base = yield from self._bases.choose(ask, self._editings[key], self._live.start)
             except NoBaseError as error:
-                self._fail(key, str(error))
+                self._fail(key, error.why)
+                continue
+            except RetentionError as error:
+                self._fail(key, _not_retained(error))
                 continue
             chosen[key] = base
             self.result.bases[key] = base.sequence
@@ -118,9 +126,9 @@ class Refolding:
             return
         try:
             yield from self._walk(chosen)
-        except InvariantError as error:
+        except RetentionError as error:
             for key in self._left:
-                self._fail(key, f"it cannot be folded again: {error}")
+                self._fail(key, _not_retained(error))
         for key in self._left:
             self.result.states[key] = self._folds[key].state
 
@@ -128,7 +136,7 @@ class Refolding:
     def _left(self) -> list[ModelKey]:
         return [key for key in self._asks if key not in self.result.failed]
 
-    def _fail(self, key: ModelKey, why: str) -> None:
+    def _fail(self, key: ModelKey, why: Why) -> None:
         self.result.failed[key] = why
 
     def _walk(self, chosen: Mapping[ModelKey, Base]) -> Generator[None, None, None]:
@@ -206,7 +214,8 @@ class Refolding:
             digests = {each.name: each.digest for each in plan.blueprints} if plan else {}
             if digests.get(key.model) != self._asks[key].blueprint.digest:
                 after = f"after ledger entry {since[key]}"
-                self._fail(key, f"{after} it began anew with another definition")
+                words = f"{after} it began anew with another definition"
+                self._fail(key, Why(WhyCompensated.CHANGED, words))
 
     def _step(self, entry: Entry) -> Generator[None, None, None]:
         """Fold one entry of the ledger; one that does not name the asset is not read."""
@@ -223,14 +232,16 @@ class Refolding:
         if defining and not entry.runs:
             self._adopt(Terms.of(defining[0]), entry.sequence)
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
+        full = {key: full_in(entry, key) for key in self._left}
         for message in (message for run in runs for message in run):
             for fold in folds:
-                fold.take(message, entry.sequence)
+                fold.take(message, entry.sequence, full[fold.key])
             self.result.events += 1
             yield
         if self.result.events > self._most:
+            words = f"more than {self._most:,} events would have to be folded again"
             for key in self._left:
-                self._fail(key, f"more than {self._most:,} events would have to be folded again")
+                self._fail(key, Why(WhyCompensated.ALLOWANCE, words))
         self._act(entry)
 
     def _adopt(self, terms: Terms, sequence: int) -> None:
@@ -243,7 +254,7 @@ class Refolding:
         where = f"ledger entry {entry.sequence}"
         if self._name in assets_retired(entry):
             for key in self._left:
-                self._fail(key, f"it began anew after {where}")
+                self._fail(key, Why(WhyCompensated.CHANGED, f"it began anew after {where}"))
         for action in entry.actions:
             if action.kind not in {BUDGET, ROLLBACK, COMPENSATE}:
                 continue
@@ -251,8 +262,13 @@ class Refolding:
             if key not in self._left or self._folds[key].since >= entry.sequence:
                 continue
             if action.kind == ROLLBACK:
-                self._fail(key, f"it fell back to an older state with {where}")
+                words = f"it fell back to an older state with {where}"
+                self._fail(key, Why(WhyCompensated.CHANGED, words))
             elif action.kind == BUDGET:
                 self._folds[key].state.stop_growing()
             else:
                 self._folds[key].compensate(Compensation.of(action), entry.sequence)
+
+
+def _not_retained(error: RetentionError) -> Why:
+    return Why(WhyCompensated.NO_BASE, f"it cannot be folded again: {error}")

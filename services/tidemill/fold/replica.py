@@ -13,6 +13,7 @@ from tidemill.fold.ledger import Digest, InputDigest
 from tidemill.fold.ledger_log import entry_before, find_terms
 from tidemill.fold.retirement import KIND as RETIRE
 from tidemill.fold.retirement import Retirement
+from tidemill.fold.swapping import notes_full
 from tidemill.fold.terms import KIND, Terms
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.state import ModelKey
@@ -200,6 +201,10 @@ class Replica:
         if not fold.is_partial and digest_out.result() != entry.emitted:
             differences.append("the outputs are not those that were emitted")
             doubtful.append(None)
+        if not fold.is_partial and not notes_full(entry, fold.full):
+            differences.append("the updates that found no room for a correction are others")
+            doubtful.append(None)
+        fold.full.clear()
         step = Step(placed, emits, inputs, fold.is_partial, tuple(differences), gone)
         for key in doubtful:
             self.doubts.setdefault(key, step)

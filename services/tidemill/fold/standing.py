@@ -1,4 +1,4 @@
-"""What tells all models of a partition that have learned from any others."""
+"""What tells all models of a partition that anything has changed from any others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from tidemill.fold.past import Past
     from tidemill.fold.tracked import Tracked
     from tidemill.models.state import ModelKey
 
@@ -14,7 +13,7 @@ MODULUS = 1 << 256
 
 
 class Standing(NamedTuple):
-    """Which models have learned what: how many, and the sum of a digest of each."""
+    """Which models stand where: how many, and the sum of a digest of each."""
 
     models: int
     total: int
@@ -34,7 +33,10 @@ NONE_LEARNED = Standing(0, 0)
 
 
 def mark_of(key: ModelKey, version: int, lineage: bytes, seen: int) -> int:
-    """Return what a model counts in `Fleet.standing` once anything has changed it."""
+    """Return what a model counts in `Fleet.standing` once an entry names it: it was changed.
+
+    By anything: a label of a prediction at fault changes neither version nor lineage.
+    """
     text = key.encode() + b"\0" + version.to_bytes(8) + seen.to_bytes(8) + lineage
     return int.from_bytes(hashlib.sha256(text).digest())
 
@@ -55,18 +57,12 @@ class Roll:
         self.changed.pop(key, None)
         self._standing = self._standing.counting(before, after)
 
-    def settle(self, past: Past) -> Standing:
+    def settle(self) -> Standing:
         """Return the standing of now."""
         for key, tracked in self.changed.items():
             state = tracked.state
-            mark = mark_in(past, key, state.version, state.lineage, seen=state.recent.count)
+            mark = mark_of(key, state.version, state.lineage, state.recent.count)
             self._standing = self._standing.counting(tracked.mark, mark)
             tracked.mark = mark
         self.changed.clear()
         return self._standing
-
-
-def mark_in(past: Past, key: ModelKey, version: int, lineage: bytes, *, seen: int) -> int:
-    """Return what a model counts: nothing before anything has changed it."""
-    has_counted = seen > 0 or version > past.floor(*key).version
-    return mark_of(key, version, lineage, seen) if has_counted else 0

@@ -30,6 +30,8 @@ class Tracked:
         mark: What it counts in `Fleet.standing`.
         is_stored: Whether the store of idle models holds this very state.
         explainer: Takes its answers apart, once that was asked for.
+    full: Of a re-fold, the updates that found no room for another correction; None of a fold that
+        lives, where the controls say whether there is.
         is_new: Whether it has learned nothing of its own yet.
         is_heir: Whether it starts from what others had seen: no re-fold may have to start it.
     """
@@ -46,6 +48,7 @@ class Tracked:
     is_new: bool = False
     is_heir: bool = False
     explainer: Explainer | None = None
+    full: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         self.name = text(self.key.model)
@@ -71,6 +74,18 @@ class Tracked:
         """Return whether it may learn: within its budget, and not diverged to no finite number."""
         diverged = answer.value is None and answer.probabilities is None
         return not self.state.is_frozen and not diverged
+
+    def has_room(self, offset: int) -> bool:
+        """Return whether an update finds room for the correction that it asks for.
+
+        If need be, corrections in force are let go that no re-fold can need any more.
+        """
+        if self.full is not None:
+            return offset not in self.full
+        state = self.state
+        if state.decided.is_full:
+            state.controls = state.decided.within_reach(state.recent.count)
+        return not state.decided.is_full
 
     @property
     def structure(self) -> int:

@@ -9,6 +9,7 @@ from tidemill.fold.asset_type import learn_example
 from tidemill.fold.editing import is_superseded
 from tidemill.fold.effects import (
     APPLIED,
+    FULL,
     NOT_LEARNED,
     SAME_LABEL,
     SUPERSEDED,
@@ -83,7 +84,7 @@ class Updating:
             found = read_instruction(update, fold.plans, partitions, size=size)
             return None if found is None else (found, message)
         other = {**self._codec.decode(chosen), "cause": update["cause"], "replaced": None}
-        found = read_instruction(other, fold.plans, partitions)
+        found = read_instruction(other, fold.plans, partitions, is_kept=True)
         return None if found is None else (found, message._replace(value=chosen))
 
     def _obey(self, instruction: Instruction, message: Message, sequence: int) -> list[Emit]:
@@ -137,6 +138,8 @@ class Updating:
         else:
             done = take_effect(tracked, instruction, message, sequence)
         self._fold.learned(tracked, sequence)
+        if done.reason == FULL:
+            self._fold.full.setdefault(tracked.key, []).append(message.offset)
         if wants and done.status != "PENDING":
             after = ask(plan, tracked.state, instruction)
             told = receipt(

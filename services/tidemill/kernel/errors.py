@@ -83,6 +83,13 @@ class InvariantError(MeshError):
     """
 
 
+class RetentionError(InvariantError):
+    """What is asked for was there once and is no longer retained: nothing was altered.
+
+    Operator action: as for any `InvariantError`, unless whoever asked can do without.
+    """
+
+
 class ConfigError(MeshError):
     """The operator is at fault: never started, exit 78, every problem listed.
 

@@ -135,6 +135,7 @@ class Laborious(Protocol):
 
         Raises:
             DependencyUnavailableError: Something cannot be read now; `let_go`, and work later.
+            InvariantError: What must be read was altered.
         """
 
     def take_over(self, positions: Mapping[str, int]) -> list[Emit]:
@@ -148,7 +149,10 @@ class Laborious(Protocol):
         """
 
     def give_up(self, why: str) -> None:
-        """Do without the work under way; what is done instead is to be taken over now."""
+        """Do without the work under way, which raised something unexpected.
+
+        What is done instead is to be taken over now.
+        """
 
     def let_go(self) -> None:
         """Let go of work under way, and of what it reads by; it begins anew when it is due."""
@@ -177,7 +181,7 @@ class Log(Protocol):
         An empty list is a breath: nothing yet, the caller may do something else in between.
 
         Raises:
-            InvariantError: `start` is no longer retained.
+            RetentionError: `start` is no longer retained.
         """
 
 

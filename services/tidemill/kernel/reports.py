@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -58,20 +60,42 @@ class Scores:
         return replace(self)
 
 
+class WhyCompensated(StrEnum):
+    """Why a correction was not made by a re-fold; a closed set, also a metric label.
+
+    `ERROR` is what no re-fold may raise: the others are as documented.
+    """
+
+    ALLOWANCE = "allowance"
+    NO_BASE = "no-base"
+    CHANGED = "changed"
+    FULL = "full"
+    ERROR = "error"
+
+
+NONE_COMPENSATED: Mapping[str, int] = MappingProxyType({})
+
+
 class Corrections(NamedTuple):
     """What became of corrections.
 
     Attributes:
         done: Put in force by re-folds.
-        compensated: Made good otherwise.
+        compensated: Made good otherwise, by why.
         seconds: Of work.
         waiting: Assets that have some waiting.
+        last_compensated: The last model and why, in words.
+        held: How many of them the model has that has most, of those that changed.
+        crowded: That model, in words, if there is hardly room for more.
     """
 
     done: int = 0
-    compensated: int = 0
+    compensated: Mapping[str, int] = NONE_COMPENSATED
     seconds: float = 0.0
     waiting: int = 0
+    last_compensated: str = ""
+    held: int = 0
+    crowded: str = ""
 
 
 NO_CORRECTIONS = Corrections()

@@ -12,6 +12,8 @@ SINCE_EVER_US = -(1 << 62)
 MOST_HOLDS = 16
 # Corrections that wait and corrections in force, together.
 MOST_CORRECTIONS = 256
+# A model is folded again over so many events of its asset, at most.
+REACH = 100_000
 
 
 class Veto(NamedTuple):
@@ -80,6 +82,8 @@ class Controls:
         holds: Spans of event time that it does not learn, oldest first.
         pending: Corrections that wait for their re-fold, oldest first.
         edits: Corrections in force, oldest first.
+        floor: The last ledger entry by which a correction was in force that is no longer kept: no
+            older state may be folded from.
         vetoed: The features that the vetoes name.
     """
 
@@ -88,6 +92,7 @@ class Controls:
     holds: tuple[Hold, ...] = ()
     pending: tuple[Pending, ...] = ()
     edits: tuple[Edit, ...] = ()
+    floor: int = -1
     vetoed: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -95,9 +100,27 @@ class Controls:
         object.__setattr__(self, "vetoed", names)
 
     @property
+    def held(self) -> int:
+        """How many corrections wait or are in force."""
+        return len(self.pending) + len(self.edits)
+
+    @property
     def is_full(self) -> bool:
         """Whether no further correction may wait."""
-        return len(self.pending) + len(self.edits) >= MOST_CORRECTIONS
+        return self.held >= MOST_CORRECTIONS
+
+    def within_reach(self, seen: int) -> Controls:
+        """Return the same without the corrections in force that no re-fold can need any more.
+
+        Args:
+            seen: Events in the asset's recent past by now.
+        """
+        beyond = [each.swapped for each in self.edits if seen - each.seen > REACH]
+        if not beyond:
+            return self
+        floor = max(beyond)
+        edits = tuple(each for each in self.edits if each.swapped > floor)
+        return replace(self, edits=edits, floor=max(floor, self.floor))
 
     def without_vetoed(self, x: dict[str, Any]) -> dict[str, Any]:  # Any: numbers and strings
         """Return what the model may see of a case, in the same order."""
@@ -133,18 +156,20 @@ class Controls:
             tuple(map(tuple, self.vetoes)),
             self.frozen_by,
             *(tuple(map(tuple, part)) for part in parts),
+            self.floor,
         )
 
     @classmethod
     def load(cls, dumped: tuple[Any, ...]) -> Controls:  # Any: as above
         """Return what was dumped."""
-        vetoes, frozen_by, holds, pending, edits = dumped
+        vetoes, frozen_by, holds, pending, edits, floor = dumped
         return cls(
             tuple(Veto(*each) for each in vetoes),
             frozen_by,
             tuple(Hold(*each) for each in holds),
             tuple(Pending(*each) for each in pending),
             tuple(Edit(*each) for each in edits),
+            floor,
         )
 
 

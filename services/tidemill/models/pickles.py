@@ -20,7 +20,7 @@ from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
 from tidemill.models.running_metrics import load_metrics
-from tidemill.models.state import ModelState
+from tidemill.models.state import Anchored, ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,14 +78,7 @@ _METHODS = frozenset(
     }
 )
 
-_UNLOADABLE = (
-    pickle.UnpicklingError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    EOFError,
-    IndexError,
-)
+_UNLOADABLE = (pickle.UnpicklingError, TypeError, ValueError, AttributeError, EOFError, IndexError)
 
 # The parts of River that allowed models consist of.
 _RIVER = frozenset(
@@ -254,7 +247,7 @@ def dump_state(state: ModelState) -> bytes:
         state.structure,
         state.applied,
         state.at_budget,
-        state.anchored,
+        None if state.anchored is None else tuple(state.anchored),
         state.recent.dump(),
         state.refinement.dump(),
         None if state.means is None else state.means.dump(),
@@ -289,11 +282,12 @@ def load_state(data: bytes) -> ModelState:
     try:
         with _without_collector():
             parts = _StateUnpickler(io.BytesIO(data)).load()
-        pipeline, *rest, recent, refined, means, decided, sums = parts
+        pipeline, *rest, anchored, recent, refined, means, decided, sums = parts
+        at = None if anchored is None else Anchored(*anchored)
         measured = None if means is None else Means.load(means)
         controls = None if decided is None else Controls.load(decided)
         metrics = None if sums is None else load_metrics(sums)
-        parts = (*rest, Recent.load(recent), Refinement(refined), measured, controls, metrics)
+        parts = (*rest, at, Recent.load(recent), Refinement(refined), measured, controls, metrics)
         return ModelState(quicken(pipeline), *parts)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"

@@ -102,6 +102,18 @@ def _layout(feature: Feature) -> list[str]:
     return [feature.name, feature.kind, *made]
 
 
+class Anchored(NamedTuple):
+    """Where a model stood at an anchor: its version, what its asset had seen, and the ledger.
+
+    Attributes:
+        way: What it would take to walk there from the beginning of the ledger.
+    """
+
+    version: int
+    seen: int
+    way: int
+
+
 @dataclass(slots=True)
 class ModelState:
     """The running state of one model; everything here and nothing else is its snapshot.
@@ -113,7 +125,7 @@ class ModelState:
         structure: Resets, swaps, vetoes and other breaks so far.
         applied: Per source topic and partition, the last cause applied (offset, index).
         at_budget: The memory budget was met: it learns no more.
-        anchored: Version at the last anchor; -1 before the first.
+        anchored: Where it stood at its last anchor; None before the first.
         recent: What events are judged by; one and the same in all models of an asset.
         refinement: What the model learned of its own answers.
         means: Of what it learned, where explanations measure from there; None where they do not.
@@ -127,7 +139,7 @@ class ModelState:
     structure: int = 0
     applied: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     at_budget: bool = False
-    anchored: int = -1
+    anchored: Anchored | None = None
     recent: Recent = field(default_factory=Recent)
     refinement: Refinement = field(default_factory=Refinement)
     means: Means | None = None

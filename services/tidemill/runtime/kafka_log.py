@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
 from tidemill.kernel.records import Message
 from tidemill.runtime.clients import KafkaError, KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import check_message_error
@@ -102,7 +102,7 @@ class KafkaLog:
         Raises:
             DependencyUnavailableError: The topic ends before `stop`: a leader has lost records,
                 or does not show them yet.
-            InvariantError: `start` is no longer retained.
+            RetentionError: `start` is no longer retained.
         """
         if start >= stop:
             return
@@ -148,7 +148,7 @@ class KafkaLog:
                 f"{raw.topic()}-{raw.partition()}: records from {start} on must be retained, "
                 "they are not (any more)"
             )
-            raise InvariantError(msg)
+            raise RetentionError(msg)
         return check_message_error(error)
 
     def _borrow(self) -> GroupConsumer:

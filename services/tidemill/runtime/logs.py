@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, TextIO
 import structlog
 
 from tidemill.kernel.errors import MeshError
-from tidemill.kernel.reports import report_of
+from tidemill.kernel.reports import NONE_COMPENSATED, WhyCompensated, report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from structlog.typing import FilteringBoundLogger, Processor
 
     from tidemill.kernel.processor import Task
+    from tidemill.kernel.reports import Corrections
     from tidemill.runtime.observer import Committed, Observer
 
 DEAD_LETTERS_EVERY_S = 10.0
@@ -64,6 +65,8 @@ class LoggingObserver:
         )
         self._oversized: dict[int, int] = {}
         self._dead: dict[int, int] = {}
+        self._compensated: dict[int, Mapping[str, int]] = {}
+        self._crowded: dict[int, str] = {}
         self._unsaid = 0
         self._silent_until = 0.0
 
@@ -90,6 +93,7 @@ class LoggingObserver:
         report = report_of(task)
         self._oversized[partition] = 0
         self._dead[partition] = report.dead
+        self._compensated[partition] = report.corrections.compensated
         for position, reason, _ in report.refused[:REFUSED_SHOWN]:
             self._log.warning("snapshot refused", position=position, reason=reason)
         for model in report.replaced:
@@ -115,10 +119,33 @@ class LoggingObserver:
             self._dead[partition] = report.dead
             self._unsaid += fresh
             last_dead = report.last_dead if fresh else last_dead
+            self._say_compensated(partition, report.corrections)
+            self._say_crowded(partition, report.corrections)
         if last_dead and done.finished >= self._silent_until:
             self._log.warning("dead letters", count=self._unsaid, last=last_dead)
             self._unsaid = 0
             self._silent_until = done.finished + DEAD_LETTERS_EVERY_S
+
+    def _say_compensated(self, partition: int, now: Corrections) -> None:
+        """Say once for each transaction which corrections no re-fold has made; errors loudly."""
+        then = self._compensated.get(partition, NONE_COMPENSATED)
+        fresh = {why: n - then.get(why, 0) for why, n in now.compensated.items()}
+        self._compensated[partition] = now.compensated
+        if any(fresh.values()):
+            is_error = fresh.get(WhyCompensated.ERROR, 0) > 0
+            say = self._log.error if is_error else self._log.warning
+            say(
+                "compensated",
+                partition=partition,
+                count=sum(fresh.values()),
+                last=now.last_compensated,
+            )
+
+    def _say_crowded(self, partition: int, now: Corrections) -> None:
+        """Say once of a model that there is hardly room for another correction."""
+        if now.crowded and now.crowded != self._crowded.get(partition):
+            self._log.warning("crowded", partition=partition, model=now.crowded, held=now.held)
+        self._crowded[partition] = now.crowded
 
     def aborted(self, reason: str) -> None:
         """Say that a transaction was aborted."""
@@ -126,6 +153,13 @@ class LoggingObserver:
 
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
         """Say nothing."""
+
+    def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:
+        """Say that a correction cannot be worked on; with the way there if nobody expected it."""
+        if error is None:
+            self._log.warning("corrections wait", partition=partition, why=why)
+        else:
+            self._log.error("correction failed", partition=partition, why=why, exc_info=error)
 
     def away(self, why: str) -> None:
         """Say that the worker waits for the cluster, or for what it says itself that is away."""
@@ -172,6 +206,11 @@ class Observers:
         """Pass on."""
         for observer in self._observers:
             observer.lagging(topic, partition, records=records, position_age_s=position_age_s)
+
+    def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:
+        """Pass on."""
+        for observer in self._observers:
+            observer.hindered(partition, why, error)
 
     def away(self, why: str) -> None:
         """Pass on."""

@@ -176,6 +176,11 @@ class WorkerMetrics:
         if not math.isnan(position_age_s):
             self._gauge(table.LAG_SECONDS).labels(topic, partition).set(position_age_s)
 
+    def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:  # noqa: ARG002 - the logs tell the rest
+        """Count work that raised what nobody expected."""
+        if error is not None:
+            self._counter(table.CORRECTIONS_FAILED).inc()
+
     def away(self, why: str) -> None:
         """Count nothing: the logs tell it."""
 
@@ -236,7 +241,10 @@ class WorkerMetrics:
     def _count_corrections(self, before: Corrections, now: Corrections) -> None:
         total = self._counter(table.CORRECTIONS)
         total.labels("refolded").inc(now.done - before.done)
-        total.labels("compensated").inc(now.compensated - before.compensated)
+        for why, count in now.compensated.items():
+            more = count - before.compensated.get(why, 0)
+            total.labels("compensated").inc(more)
+            self._counter(table.COMPENSATED).labels(why).inc(more)
         self._counter(table.CORRECTION_SECONDS).inc(max(0.0, now.seconds - before.seconds))
 
     def _forget_tasks(self) -> None:
@@ -253,6 +261,8 @@ class WorkerMetrics:
         self._gauge(table.MODELS_AT_BUDGET).set(sum(report.at_budget for report in reports))
         waiting = sum(report.corrections.waiting for report in reports)
         self._gauge(table.CORRECTIONS_WAITING).set(waiting)
+        held = max((report.corrections.held for report in reports), default=0)
+        self._gauge(table.CORRECTIONS_HELD).set(held)
 
 
 def _closed_values(metric: Metric) -> Iterator[tuple[str, ...]]:

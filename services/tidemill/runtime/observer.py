@@ -32,6 +32,12 @@ class Observer(Protocol):
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
         """How far a partition lags behind its end; the age is NaN before the first record."""
 
+    def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:
+        """Work beside the records cannot go on: by what nobody expected, or something is missing.
+
+        It is done without, or tried again; records are applied meanwhile.
+        """
+
     def away(self, why: str) -> None:
         """The cluster has not done for seconds what it was asked; it is asked again and again."""
 
@@ -79,6 +85,9 @@ class Silent:
         """Ignore."""
 
     def lagging(self, topic: str, partition: int, *, records: int, position_age_s: float) -> None:
+        """Ignore."""
+
+    def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:
         """Ignore."""
 
     def away(self, why: str) -> None:

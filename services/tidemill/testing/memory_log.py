@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import RetentionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ class MemoryLog:
         """Yield the committed records with start <= offset < stop; an empty list is a breath.
 
         Raises:
-            InvariantError: `start` is no longer retained.
+            RetentionError: `start` is no longer retained.
         """
         log = self._cluster.log(topic, partition)
         while start < stop:
@@ -43,7 +43,7 @@ class MemoryLog:
                     f"{topic}-{partition}: records from {start} on must be retained, "
                     f"the oldest is {log.begin}"
                 )
-                raise InvariantError(msg)
+                raise RetentionError(msg)
             stable = log.stable_end
             found = list(islice(log.committed(start, stop), self._batch))
             is_all = len(found) < self._batch

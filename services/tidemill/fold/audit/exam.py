@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from tidemill.fold.audit.culprits import altered_inputs, altered_outputs
 from tidemill.fold.audit.findings import Kind
 from tidemill.fold.audit.outputs import Outputs
 from tidemill.fold.entry_marks import MARKED
+from tidemill.fold.swapping import COMPENSATE, Compensation
 from tidemill.fold.terms import KIND as TERMS
+from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.state import ModelKey
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ class Exam:
         self._report = findings
         self._before: dict[ModelKey, bytes] = {}
         self._last: Entry | None = None
+        self._compensated: Counter[WhyCompensated] = Counter()
 
     def examine(self, walked: Walked) -> Examined | None:
         """Return what stands there for the next ledger record; None if the record is altered."""
@@ -114,6 +118,19 @@ class Exam:
             counts["entries_without_inputs"] += 1
         elif not answers.is_retained:
             counts["entries_without_outputs"] += 1
+        for action in entry.actions:
+            if action.kind == COMPENSATE:
+                self._count_compensated(entry, Compensation.of(action))
+
+    def _count_compensated(self, entry: Entry, done: Compensation) -> None:
+        """Count corrections that no re-fold made; why not is what the entry says."""
+        self._report.counts["compensated"] += len(done.offsets)
+        self._compensated[done.why.kind] += len(done.offsets)
+        if done.why.kind is WhyCompensated.ERROR:
+            self._report.note(
+                f"ledger entry {entry.sequence}: corrections of {done.key.encode().decode()} were "
+                f"compensated by an error, which no re-fold may end with: {done.why.words}"
+            )
 
     def judge_inputs(self, examined: Examined, accused: Collection[Position] = ()) -> list[Finding]:
         """Return findings for inputs that do not agree with the entry's digest.
@@ -150,6 +167,11 @@ class Exam:
         positions = {} if self._last is None else self._last.positions or {}
         tail = -1 if self._last is None else self._last.sequence
         findings = [*self._outputs.foreign(positions, tail), *self._saved.missing()]
+        if self._compensated:
+            parts = [f"{count} {why}" for why, count in sorted(self._compensated.items())]
+            self._report.note(
+                f"corrections were compensated: {', '.join(parts)}; the reasons are the ledger's"
+            )
         if self._outputs.has_more:
             self._report.note(NEWER)
         return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import ANCHORS, LEDGER
@@ -10,6 +11,7 @@ from tidemill.fold.audit.findings import Finding, Kind, Place
 from tidemill.fold.audit.judging import is_ours
 from tidemill.fold.bases import Ask, Bases
 from tidemill.fold.crossing import Anchored
+from tidemill.fold.exchanging import in_force
 from tidemill.fold.meanwhile import Live
 from tidemill.fold.refolding import Refolding
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.swapping import Swap
     from tidemill.kernel.processor import Log
-    from tidemill.models.state import ModelState
+    from tidemill.models.controls import Edit
+    from tidemill.models.state import ModelKey, ModelState
 
 # An audit takes what it takes; a live re-fold may not have been allowed so much.
 MOST_EVENTS = 1 << 40
@@ -46,6 +49,7 @@ class RefoldedAgain:
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.made = 0
+        self._known: dict[ModelKey, dict[int, Edit]] = {}
         self._log = log
         self._partition = partition
         anchors = None if signing is None else Anchors(log, partition, signing)
@@ -89,14 +93,14 @@ class RefoldedAgain:
         assert tracked is not None
         decided = tracked.state.decided
         covered = [each for each in decided.pending if each.offset in swap.offsets]
-        ask = Ask(
-            key=swap.key,
-            blueprint=tracked.blueprint,
-            asked=(*decided.edits, *covered),
-            version=tracked.state.version,
-            seen=tracked.state.recent.count,
-            is_heir=fold.plans[swap.key.stream].starts_from_type,
-        )
+        is_heir = fold.plans[swap.key.stream].starts_from_type
+        ask = Ask.of(tracked, covered, is_heir=is_heir)
+        if self._anchored is None:
+            # At nothing, where it has to begin, also those in force count that were let go since.
+            known = self._known.setdefault(swap.key, {})
+            known |= {each.offset: each for each in decided.edits}
+            ask = replace(ask, asked=(*known.values(), *covered), floor=-1)
+            known |= {each.offset: in_force(each, entry.sequence) for each in covered}
         refolding = Refolding(
             self._log,
             self._partition,
@@ -106,8 +110,13 @@ class RefoldedAgain:
             live=Live(swap.key.asset.encode(), entry.sequence - 1),
             most=MOST_EVENTS,
         )
-        result = yield from refolding.run()
-        return result.states.get(swap.key), result.failed.get(swap.key, "")
+        try:
+            result = yield from refolding.run()
+        except InvariantError as error:
+            # What lies further back than the span is no finding of this audit.
+            return None, str(error)
+        failed = result.failed.get(swap.key)
+        return result.states.get(swap.key), "" if failed is None else failed.words
 
     def _compare(
         self,

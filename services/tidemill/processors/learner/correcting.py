@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tidemill.fold.anchors import Anchors
 from tidemill.fold.bases import Ask, Bases
 from tidemill.fold.meanwhile import Live
 from tidemill.fold.refolding import Refolding
-from tidemill.fold.swapping import Compensation, Swap
-from tidemill.kernel.reports import Corrections
+from tidemill.fold.swapping import COMPENSATE, Compensation, Swap, Why
+from tidemill.kernel.reports import Corrections, WhyCompensated
 from tidemill.models.controls import Pending
 from tidemill.models.state import ModelKey
+from tidemill.processors.learner.job import Job
+from tidemill.processors.learner.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.fold.applying import Fold
     from tidemill.fold.books import Books
     from tidemill.fold.ledger import Action, Entry
-    from tidemill.fold.refolding import Refolded
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.tracked import Tracked
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
     from tidemill.models.controls import Edit
+    from tidemill.processors.learner.job import Allowance
 
 # After so many laps a re-fold works longer at a time, eight slices at most.
 LAPS = 2
 MOST_DOUBLED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How much one correction may cost; beyond it, it is compensated.
-
-    Attributes:
-        events: Records of the asset that are folded again.
-        seconds: Of work.
-    """
-
-    events: int = 100_000
-    seconds: float = 60.0
-
-
-@dataclass(slots=True)
-class _Job:
-    """One re-fold under way, of all models of an asset that have corrections waiting.
-
-    Attributes:
-        offsets: By model, the updates whose corrections it puts in force.
-        spent_s: Seconds of work so far.
-    """
-
-    name: tuple[str, str]
-    offsets: dict[ModelKey, tuple[int, ...]]
-    live: Live
-    refolding: Refolding
-    steps: Generator[Refolded | None, None, None]
-    spent_s: float = 0.0
-
-    def give_up(self, why: str) -> None:
-        """End it: none of its models is folded again."""
-        self.steps.close()
-        self.refolding.result.failed.update(dict.fromkeys(self.offsets, why))
 
 
 class Correcting:
@@ -80,7 +47,7 @@ class Correcting:
 
     Attributes:
         done: Corrections put in force since the task was opened, once per model.
-        compensated: Those that were compensated.
+        compensated: Those that were compensated, by why.
         seconds: Of work.
     """
 
@@ -104,10 +71,12 @@ class Correcting:
         self._bases = Bases(log, fold.partition, anchors, allowance.events)
         self._waiting: dict[tuple[str, str], None] = {}
         self.find()
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self.done = 0
-        self.compensated = 0
+        self.compensated: Counter[str] = Counter()
         self.seconds = 0.0
+        self._last_compensated = ""
+        self._room = Room()
 
     @property
     def is_busy(self) -> bool:
@@ -117,7 +86,15 @@ class Correcting:
     @property
     def counts(self) -> Corrections:
         """What became of corrections since the task was opened."""
-        return Corrections(self.done, self.compensated, self.seconds, len(self._waiting))
+        return Corrections(
+            self.done,
+            dict(self.compensated),
+            self.seconds,
+            len(self._waiting),
+            self._last_compensated,
+            self._room.held,
+            self._room.crowded,
+        )
 
     def find(self) -> None:
         """Find all corrections that wait; looks at every model."""
@@ -133,11 +110,14 @@ class Correcting:
         """Find corrections among the models that a transaction changed."""
         for key, tracked in changed.items():
             controls = tracked.state.controls
+            self._room.note(key, controls)
             if controls is not None and controls.pending:
                 self._waiting[key.stream, key.asset] = None
 
     def close(self, entry: Entry) -> None:
         """Take the entry of the runs noted."""
+        for done in (Compensation.of(a) for a in entry.actions if a.kind == COMPENSATE):
+            self._count(done)
         if self._job is not None:
             self._job.live.close(entry)
 
@@ -146,27 +126,26 @@ class Correcting:
 
         A re-fold that fell behind what is applied meanwhile works longer, until it catches up.
         """
-        if self._job is None:
-            self._job = self._begin()
-        job = self._job
+        job = self._job or self._begin()
         if job is None:
             return False
         started = now = self._clock()
-        until = started + budget_s * (1 << min(max(0, job.refolding.laps - LAPS), MOST_DOUBLED))
+        until = started + budget_s * (1 << min(max(0, job.laps - LAPS), MOST_DOUBLED))
         is_done = False
         while not is_done:
-            is_done = next(job.steps, None) is not None
+            is_done = job.step()
             now = self._clock()
             if now >= until:
                 break
         job.spent_s += now - started
         self.seconds += now - started
         if not is_done and job.spent_s > self._allowance.seconds:
-            job.give_up(f"it would take more than {self._allowance.seconds:g} s of work")
+            words = f"it would take more than {self._allowance.seconds:g} s of work"
+            job.give_up(Why(WhyCompensated.ALLOWANCE, words))
             return True
         return is_done
 
-    def _begin(self) -> _Job | None:
+    def _begin(self) -> Job | None:
         """Start the next re-fold, if one is due."""
         while self._waiting:
             name = next(iter(self._waiting))
@@ -181,23 +160,19 @@ class Correcting:
         plan = self._fold.plans.get(name[0])
         keys = [ModelKey(*name, each.name) for each in plan.blueprints] if plan else []
         found = [self._fold.fleet.get(key) for key in keys]
+        is_heir = plan is not None and plan.starts_from_type
         return [
-            Ask(
-                key=tracked.key,
-                blueprint=tracked.blueprint,
-                asked=(*tracked.state.decided.edits, *tracked.state.decided.pending),
-                version=tracked.state.version,
-                seen=tracked.state.recent.count,
-                is_heir=plan is not None and plan.starts_from_type,
-            )
+            Ask.of(tracked, tracked.state.decided.pending, is_heir=is_heir)
             for tracked in found
             if tracked is not None and tracked.state.has_pending
         ]
 
-    def _start(self, name: tuple[str, str], asks: Sequence[Ask]) -> _Job:
+    def _start(self, name: tuple[str, str], asks: Sequence[Ask]) -> Job:
         fold, tail = self._fold, self._books.tail
         assert tail is not None
         live = Live(name[1].encode(), tail.sequence)
+        offsets = {ask.key: tuple(e.offset for e in ask.asked if is_waiting(e)) for ask in asks}
+        self._job = Job(name, offsets, live)
         refolding = Refolding(
             self._log,
             fold.partition,
@@ -207,15 +182,15 @@ class Correcting:
             live=live,
             most=self._allowance.events,
         )
-        offsets = {ask.key: tuple(e.offset for e in ask.asked if is_waiting(e)) for ask in asks}
-        return _Job(name, offsets, live, refolding, _steps(refolding))
+        self._job.start(refolding)
+        return self._job
 
     def take_over(self, positions: Mapping[str, int]) -> list[Emit]:
         """Swap the models of a re-fold that has come to an end; return what is to be committed."""
         job, fold, books = self._job, self._fold, self._books
         assert job is not None
         self.let_go()
-        found = job.refolding.result
+        found = job.found
         emits: list[Emit] = []
         actions: list[Action] = []
         swapped: list[Tracked] = []
@@ -224,9 +199,9 @@ class Correcting:
             assert tracked is not None
             if key in found.failed:
                 done = Compensation(key, offsets, found.failed[key])
-                emits += fold.compensate(key, offsets, done.reason, books.sequence)
+                emits += fold.compensate(key, offsets, done.why.words, books.sequence)
                 actions.append(done.action())
-                self.compensated += len(offsets)
+                self._count(done)
                 continue
             state = found.states[key]
             if fold.plans[key.stream].judges:
@@ -243,24 +218,23 @@ class Correcting:
         self.look(fold.fleet.changed)
         return [*emits, *books.seal(positions, kind="ACTION", actions=actions, swapped=swapped)]
 
+    def _count(self, done: Compensation) -> None:
+        kind, words = done.why
+        self.compensated[kind.value] += len(done.offsets)
+        self._last_compensated = f"{done.key.encode().decode()}: {kind.value}: {words}"
+
     def give_up(self, why: str) -> None:
-        """Compensate what is being folded again."""
+        """Compensate what is being folded again: that raised what no re-fold may raise."""
         if self._job is not None:
-            self._job.give_up(why)
+            self._job.give_up(Why(WhyCompensated.ERROR, why))
 
     def let_go(self) -> None:
         """Let go of a re-fold under way, and of its readers."""
         if self._job is not None:
-            self._job.steps.close()
+            self._job.close()
             self._job = None
 
 
 def is_waiting(asked: Pending | Edit) -> bool:
     """Return whether a correction is not in force yet."""
     return isinstance(asked, Pending)
-
-
-def _steps(refolding: Refolding) -> Generator[Refolded | None, None, None]:
-    """Yield None after each step, and at the end what the re-fold leads to."""
-    yield from refolding.run()
-    yield refolding.result

@@ -34,7 +34,7 @@ class Settings:
         batch: Records per transaction, at most.
         wait_ms: Longest wait for a batch to fill.
         snapshot_every: Records by which a saved state may lag its partition.
-        anchor_every: Learning steps between two anchors of a model.
+        anchor_every: Learning steps, or events, between two anchors of a model.
         live_models: Models that stay in memory, though there are more.
         idle_folder: Where the states of the others are kept; None is with temporary files.
     """

@@ -1,0 +1,118 @@
+"""What corrections concern, found among the updates: read backwards, no further than is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import UPDATES
+from tidemill.kernel.errors import InvalidRecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from tidemill.fold.editing import Correction
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelKey
+
+FIRST_STEP = 256
+# What one feedback causes stands together; a label may come so long after its revision.
+TOGETHER = 256
+
+
+class Concerned:
+    """Finds the updates that corrections of one model concern.
+
+    Args:
+        log: The topics.
+        partition: The partition number.
+        key: The model.
+        corrections: Those that a base must heed.
+
+    Attributes:
+        low: The offset from which on the updates were read.
+    """
+
+    def __init__(
+        self, log: Log, partition: int, key: ModelKey, corrections: Sequence[Correction]
+    ) -> None:
+        self._log = log
+        self._partition = partition
+        self._key = key
+        self._needle = key.asset.encode()
+        self._found: dict[int, list[int]] = {each.offset: [] for each in corrections}
+        self._whole: set[int] = set()
+        self._asking = [each for each in corrections if each.kind != "VETO"]
+        self._begin, _ = log.span(UPDATES, partition)
+        self._top = max((each.offset for each in self._asking), default=0)
+        self.low = self._top
+        self._step = FIRST_STEP
+
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no more to be read."""
+        return not self._asking or self.low <= self._begin
+
+    @property
+    def misses_any(self) -> bool:
+        """Whether nothing is known of what one that is not in force yet concerns."""
+        waiting = [each for each in self._asking if each.swapped is None]
+        return self._begin > 0 and any(not self.knows(each) for each in waiting)
+
+    def offsets(self, correction: Correction) -> Sequence[int]:
+        """Return the updates found that a correction concerns."""
+        return self._found[correction.offset]
+
+    def knows(self, correction: Correction) -> bool:
+        """Return whether all that a correction concerns was found, or read past."""
+        offset, found = correction.offset, self._found[correction.offset]
+        is_from_first = self.is_all and self._begin == 0
+        if correction.kind == "VETO" or is_from_first:
+            return True
+        if correction.kind == "EXAMPLE":
+            return offset in self._whole
+        if self.is_all:
+            return bool(found)
+        return correction.kind == "RETRACT" and self.low <= min(found, default=-1) - TOGETHER
+
+    def widen(self) -> Generator[None, None, None]:
+        """Read on, twice as far as before."""
+        if self.low == self._top:
+            _, end = self._log.span(UPDATES, self._partition)
+            yield from self._read(self._top, min(end, self._top + TOGETHER))
+        low = max(self._begin, self.low - self._step)
+        yield from self._read(low, self.low)
+        self.low, self._step = low, self._step * 2
+
+    def _read(self, start: int, stop: int) -> Generator[None, None, None]:
+        for messages in self._log.read(UPDATES, self._partition, start, stop):
+            yield
+            for message in _naming(messages, self._needle):
+                update = _update(message, self._key)
+                if update is not None:
+                    self._note(update, message.offset)
+
+    def _note(self, update: Mapping[str, Any], offset: int) -> None:  # Any: an Avro record
+        for each in self._asking:
+            revises = each.revises(update, offset)
+            if revises or each.takes_back(update, offset):
+                self._found[each.offset].append(offset)
+            is_first = update["kind"] == "EXAMPLE" and update["replaced"] is None
+            if is_first and (revises or each.supersedes(update)):
+                self._whole.add(each.offset)
+
+
+def _naming(messages: Iterable[Message], needle: bytes) -> list[Message]:
+    return [message for message in messages if needle in (message.value or b"")]
+
+
+def _update(message: Message, key: ModelKey) -> dict[str, Any] | None:  # Any: an Avro record
+    """Return an update to a model; None if it is another's, or none at all."""
+    try:
+        update: dict[str, Any] = codec("Update").decode(message.value)
+    except InvalidRecordError:
+        return None
+    is_ours = (update["stream"], update["asset"]) == (key.stream, key.asset)
+    return update if is_ours and update["model"] in {None, key.model} else None
