@@ -120,14 +120,10 @@ class Editing:
         self._offsets = frozenset(each.offset for each in found)
         self._takers = [each for each in self.active if each.kind in {"RETRACT", "UNVETO"}]
         self._vetoes = [each for each in self.active if each.kind == "VETO"]
-        self._revised: dict[str, Correction] = {}
+        self._labels: dict[str, list[Correction]] = {}
         for each in self.active:
-            if each.kind == "EXAMPLE":
-                name = each.update["event_id"]
-                other = self._revised.get(name)
-                is_newer = other is None or other.update["revision"] <= each.update["revision"]
-                if name is not None and is_newer:
-                    self._revised[name] = each
+            if each.kind == "EXAMPLE" and each.update["event_id"] is not None:
+                self._labels.setdefault(each.update["event_id"], []).append(each)
         self._placed: set[int] = set()
         self._started = -1
 
@@ -139,12 +135,16 @@ class Editing:
         """Return the update to apply at a place in the recorded order; None: none."""
         if any(taker.takes_back(update, offset) for taker in self._takers):
             return None
-        revision = self._revised.get(update["event_id"]) if update["kind"] == "EXAMPLE" else None
-        if revision and (offset <= revision.offset or revision.supersedes(update)):
-            # A revision of what was never learned is learned where it stands.
-            is_first = revision.offset not in self._placed
-            self._placed.add(revision.offset)
-            return revision.value if is_first else None
+        labels = self._labels.get(update["event_id"]) if update["kind"] == "EXAMPLE" else None
+        if labels:
+            last = _in_force(labels)
+            if offset <= last.offset:
+                # A label of what was never learned is learned where it stands.
+                is_first = last.offset not in self._placed
+                self._placed.add(last.offset)
+                return last.value if is_first else None
+            if any(each.supersedes(update) for each in labels):
+                return None
         return None if self.has(offset) else value
 
     def starts_at(self, seen: int) -> tuple[Correction, ...]:
@@ -153,3 +153,12 @@ class Editing:
             return ()
         self._started = seen
         return tuple(veto for veto in self._vetoes if veto.start <= seen)
+
+
+def _in_force(labels: Sequence[Correction]) -> Correction:
+    """Return the last label of an event that is no lower revision of another one."""
+    return next(
+        label
+        for label in reversed(labels)
+        if not any(other.supersedes(label.update) for other in labels)
+    )

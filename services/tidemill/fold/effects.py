@@ -28,6 +28,8 @@ UNCHANGED = b""
 FULL = f"at most {MOST_CORRECTIONS} corrections of a model may wait or be in force"
 IN_FORCE = "the sensor is left out already"
 NOT_VETOED = "the sensor is not left out"
+AT_FAULT = "what was predicted at fault is not learned: some of its inputs were made up"
+TOO_LARGE = "what waits for a re-fold may have at most 65,536 bytes"
 NOT_LEARNED = "the model learns nothing while it is frozen, held, or has no finite answer"
 SAME_LABEL = "the label is the same"
 SUPERSEDED = "a later revision of the label is known already"
@@ -215,15 +217,15 @@ def _decide(state: ModelState, instruction: Instruction) -> Done:
 def _anew(tracked: Tracked, controls: Controls) -> ModelState:
     """Return a model that has learned nothing, in the place of another and under its controls.
 
-    It is built without the sensors that are vetoed. What it saw, which causes were applied, and how
-    its answers were judged goes on; its version never goes back.
+    It is built without the sensors that are vetoed. What it saw, which causes were applied, which
+    labels came, and how its answers were judged goes on; its version never goes back.
     """
     old, blueprint = tracked.state, tracked.blueprint
     kept = tuple(f for f in blueprint.features if f.name not in controls.vetoed)
     state = ModelState.fresh(tracked.key, replace(blueprint, features=kept))
     state.lineage, state.version, state.structure = old.lineage, old.version, tracked.structure + 1
     state.recent, state.applied, state.metrics = old.recent, old.applied, old.metrics
-    state.controls = controls
+    state.controls, state.labels = controls, old.labels
     return state
 
 

@@ -9,6 +9,8 @@ from tidemill.contracts.codec import codec
 from tidemill.fold.editing import without_superseded
 from tidemill.fold.effects import compensate
 from tidemill.fold.instructions import Instruction, read_instruction
+from tidemill.fold.labelled import REPLACED, displaced, is_in_force
+from tidemill.fold.outcomes import outcomes_of
 from tidemill.fold.receipts import ask, effect, receipt
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.controls import MOST_CORRECTIONS, Edit
@@ -40,14 +42,16 @@ def swap(
     waiting = _waiting(state, old, settled, MOST_CORRECTIONS - len(kept.edits))
     state.controls = replace(state.decided, pending=waiting, edits=kept.edits, floor=kept.floor)
     state.recent, state.applied = old.recent, old.applied
+    state.labels = None if old.labels is None else old.labels.learned_as(state.labels)
     state.version, state.structure = old.version + 1, tracked.structure + 1
     tracked.become(state)
     fold.learned(tracked, sequence)
     emits: list[Emit] = []
     for instruction, asked in zip(instructions, before, strict=True):
-        status = "RETRACTED" if instruction.kind == "RETRACT" else "APPLIED"
-        emits += _tell(fold, tracked, instruction, asked, status=status)
-    return emits
+        reason = None if is_in_force(instruction, state) else REPLACED
+        status = "RETRACTED" if reason or instruction.kind == "RETRACT" else "APPLIED"
+        emits += _tell(fold, tracked, instruction, asked, status=status, reason=reason)
+    return emits + displaced(tracked, old.labels, instructions, partition=fold.partition)
 
 
 def in_force(pending: Pending, sequence: int) -> Edit:
@@ -83,9 +87,8 @@ def make_good(
             continue
         instruction = _read(fold, pending)
         asked = ask(instruction.plan, tracked.state, instruction)
-        if instruction.is_revision:
-            fold.updating.learn_once(instruction, tracked)
-            tracked.state.advance(pending.value)
+        if instruction.kind == "EXAMPLE":
+            fold.updating.learn_late(instruction, tracked, pending.value)
         else:
             compensate(tracked, instruction, pending.value)
         told = _tell(fold, tracked, instruction, asked, status="COMPENSATED", reason=reason)
@@ -121,9 +124,10 @@ def _tell(
     reason: str | None = None,
 ) -> Sequence[Emit]:
     """Return the outcome that a revised label leads to, and the receipt, where one is due."""
-    model, emits = tracked.key.model, []
-    if instruction.is_revision:
-        emits = fold.updating.judge(instruction, tracked)
+    model = tracked.key.model
+    emits: list[Emit] = []
+    if instruction.kind == "EXAMPLE":
+        emits = outcomes_of(instruction, tracked, partition=fold.partition, least=1)
     if instruction.is_from_feedback and model == (instruction.model or instruction.plan.champion):
         changed = effect(before, ask(instruction.plan, tracked.state, instruction))
         told = receipt(

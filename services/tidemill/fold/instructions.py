@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.fold.plans import StreamPlan
+    from tidemill.models.outputs import Label
 
 # Answers to a drift: other processors' business.
 NOT_OURS = frozenset({"FAULT", "PROCESS_CHANGE"})
+# Who asks for what a label of the plant teaches.
+OF_LABELS = "label"
 LARGEST_WEIGHT = 1e6
 # Of smaller ones River makes sums that vanish, and divides by them.
 LEAST_WEIGHT = 1e-6
@@ -57,6 +60,7 @@ class Instruction:
         stored: What was predicted of the case, with its region; None where that is not told.
         is_at_fault: Whether the event predicted was at fault, or is by the terms of now: the case
             is not learned then.
+        replaced: The label that an example is to replace; None where that is none, or was none.
     """
 
     update: Mapping[str, Any]  # Any: an Avro record
@@ -67,6 +71,7 @@ class Instruction:
     names: tuple[str, ...] = ()
     stored: Stored | None = None
     is_at_fault: bool = False
+    replaced: Label | None = None
 
     @property
     def kind(self) -> str:
@@ -92,8 +97,8 @@ class Instruction:
     @property
     def is_revision(self) -> bool:
         """Whether it puts another label in the place of one that was learned."""
-        update = self.update
-        return self.kind == "EXAMPLE" and update["revision"] > 0 and update["replaced"] is not None
+        is_later = self.kind == "EXAMPLE" and self.update["revision"] > 0
+        return is_later and self.replaced is not None
 
     @property
     def is_from_feedback(self) -> bool:
@@ -176,13 +181,22 @@ def _lesson(
         raise _domain(f"{rule}, was {weight!r}")
     if update["revision"] < 0:
         raise _domain(f"revision must be from 0, was {update['revision']}")
-    if update["revision"] and update["replaced"] is not None and update["event_id"] is None:
+    replaced = _replaced(update, plan)
+    if update["revision"] and replaced is not None and update["event_id"] is None:
         raise _domain("event_id must name whose label is revised, was null")
     cause = _cause(update["cause"], partitions)
     stored = _stored(update["stored"])
     told = None if stored is None else stored._replace(region=NO_REGION)
     case = Case(checked.x, label, weight, told)
-    return Instruction(update, plan, update["model"], cause, case, (), stored, at_fault)
+    return Instruction(update, plan, update["model"], cause, case, (), stored, at_fault, replaced)
+
+
+def _replaced(update: dict[str, Any], plan: StreamPlan) -> Label | None:  # Any: as above
+    """Return the label that an example replaces; what no model can have learned is none."""
+    try:
+        return None if update["replaced"] is None else plan.task.read_label(update["replaced"])
+    except InvalidRecordError:
+        return None
 
 
 def is_at_fault(update: Mapping[str, Any]) -> bool:  # Any: as above

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidemill.contracts.codec import codec
 from tidemill.contracts.prediction import Late
 from tidemill.contracts.topics import OUTCOMES
+from tidemill.fold.labelled import next_revision
 from tidemill.kernel.records import Emit
 from tidemill.models.running_metrics import ClassMetrics, NumberMetrics, log_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tidemill.fold.instructions import Instruction
     from tidemill.fold.seen import Seen
     from tidemill.fold.senses import Case
     from tidemill.fold.tracked import Tracked
@@ -124,6 +126,46 @@ def judge(
         partition = seen.message.partition
         emits.append(outcome(state, judged, about=champion.key, partition=partition))
     return emits
+
+
+def is_judged(instruction: Instruction, tracked: Tracked) -> bool:
+    """Return whether an example tells what became of a prediction that this champion made."""
+    model = tracked.key.model
+    is_its_own = model == instruction.stored_model == instruction.plan.champion
+    return is_its_own and instruction.update["event_id"] is not None
+
+
+def judged_of(instruction: Instruction, revision: int = 0) -> Judged:
+    """Return the stored prediction of an example and its label."""
+    update, case, stored = instruction.update, instruction.case, instruction.stored
+    assert case is not None
+    assert stored is not None
+    return Judged(
+        update["event_id"] or "",
+        update["time"],
+        update["stored"]["version"],
+        stored,
+        instruction.plan.task.key(case.y),
+        update["label_time"],
+        revision,
+    )
+
+
+def outcomes_of(
+    instruction: Instruction, tracked: Tracked, *, partition: int, least: int = 0
+) -> list[Emit]:
+    """Return the outcome of the prediction that an example is about, if the model made it.
+
+    Args:
+        partition: Of the asset.
+        least: The lowest revision that it may be.
+    """
+    if not is_judged(instruction, tracked):
+        return []
+    revision = next_revision(instruction, tracked.state, least=least)
+    about = (instruction.plan.name, instruction.asset, tracked.key.model)
+    judged = judged_of(instruction, revision)
+    return [outcome(tracked.state, judged, about=about, partition=partition)]
 
 
 def _delay_s(judged: Judged) -> float:

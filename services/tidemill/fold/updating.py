@@ -9,18 +9,21 @@ from tidemill.fold.asset_type import learn_example
 from tidemill.fold.editing import is_superseded
 from tidemill.fold.effects import (
     APPLIED,
+    AT_FAULT,
     FULL,
     NOT_LEARNED,
     SAME_LABEL,
     SUPERSEDED,
+    TOO_LARGE,
     UNCHANGED,
     Done,
     correct,
     take_effect,
     waiting_vetoes,
 )
-from tidemill.fold.instructions import read_instruction
-from tidemill.fold.outcomes import Judged, count, outcome
+from tidemill.fold.instructions import LARGEST_KEPT_BYTES, read_instruction
+from tidemill.fold.labelled import hear, is_outrun, is_said_already, word_of
+from tidemill.fold.outcomes import count, is_judged, judged_of, outcomes_of
 from tidemill.fold.receipts import ask, effect, receipt, refusals
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from tidemill.fold.instructions import Instruction
     from tidemill.fold.tracked import AssetModels, Tracked
     from tidemill.kernel.records import Emit, Message
+    from tidemill.models.state import ModelState
 
 
 class Updating:
@@ -156,28 +160,49 @@ class Updating:
     def _learn(
         self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
     ) -> tuple[Done, list[Emit]]:
-        """Let one model learn an example; a revised label waits for a re-fold."""
+        """Let one model learn an example; another label of an event waits for a re-fold."""
         assert instruction.case is not None
         assert message.value is not None
-        controls = tracked.state.controls
-        if controls and is_superseded(instruction.update, (*controls.pending, *controls.edits)):
+        state = tracked.state
+        if is_outrun(instruction, state) or _is_superseded(instruction, state):
             return Done("APPLIED", SUPERSEDED), []
-        if instruction.is_revision:
-            replaced = instruction.plan.task.read_label(instruction.update["replaced"])
-            if replaced == instruction.case.y:
-                return Done("APPLIED", SAME_LABEL), []
-            done = correct(tracked, instruction, message, sequence)
-            if done.status == "COMPENSATED":
-                self.learn_once(instruction, tracked)
-                tracked.state.advance(message.value)
-                return done, self.judge(instruction, tracked)
-            return done, []
+        if instruction.is_at_fault:
+            hear(instruction, state, message.value, is_learned=False)
+            return Done("APPLIED", AT_FAULT), self._judge(instruction, tracked)
+        if word_of(instruction, state) is not None or instruction.is_revision:
+            return self._learn_again(instruction, tracked, message, sequence)
         done = APPLIED if self.learn_once(instruction, tracked) else Done("APPLIED", NOT_LEARNED)
-        if not instruction.is_at_fault:
-            tracked.state.advance(message.value)
-            if is_judged(instruction, tracked):
-                count(tracked.state, judged_of(instruction))
-        return done, self.judge(instruction, tracked)
+        hear(instruction, state, message.value)
+        state.advance(message.value)
+        return done, self._count(instruction, tracked)
+
+    def _learn_again(
+        self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
+    ) -> tuple[Done, list[Emit]]:
+        """Let another label of an event wait for a re-fold, or be learned once if none can be."""
+        assert instruction.case is not None
+        assert message.value is not None
+        state = tracked.state
+        word = word_of(instruction, state)
+        is_same = word is not None and is_said_already(instruction, state)
+        hear(instruction, state, message.value, is_learned=False)
+        if is_same or (word is None and instruction.replaced == instruction.case.y):
+            is_told = word is None or word.revision >= 0
+            return Done("APPLIED", SAME_LABEL), [] if is_told else self._count(instruction, tracked)
+        if len(message.value) > LARGEST_KEPT_BYTES:
+            done = Done("COMPENSATED", TOO_LARGE)
+        else:
+            done = correct(tracked, instruction, message, sequence)
+        if done.status == "COMPENSATED":
+            self.learn_late(instruction, tracked, message.value)
+            return done, self._judge(instruction, tracked)
+        return done, []
+
+    def learn_late(self, instruction: Instruction, tracked: Tracked, value: bytes) -> None:
+        """Let a model learn a label beside the one that it was to replace."""
+        self.learn_once(instruction, tracked)
+        hear(instruction, tracked.state, value)
+        tracked.state.advance(value)
 
     def learn_once(self, instruction: Instruction, tracked: Tracked) -> bool:
         """Let a model learn an example if it may; return whether it has."""
@@ -193,13 +218,22 @@ class Updating:
         self._fold.counts.examples += 1
         return True
 
-    def judge(self, instruction: Instruction, tracked: Tracked) -> list[Emit]:
-        """Return the outcome of the prediction that an example is about, if the model made it."""
-        if not is_judged(instruction, tracked):
-            return []
-        about = (instruction.plan.name, instruction.asset, tracked.key.model)
-        judged, partition = judged_of(instruction), self._fold.partition
-        return [outcome(tracked.state, judged, about=about, partition=partition)]
+    def _count(self, instruction: Instruction, tracked: Tracked) -> list[Emit]:
+        """Count the prediction that an example is about, if the model made it; tell of it."""
+        if is_judged(instruction, tracked):
+            count(tracked.state, judged_of(instruction))
+        return self._judge(instruction, tracked)
+
+    def _judge(self, instruction: Instruction, tracked: Tracked) -> list[Emit]:
+        return outcomes_of(instruction, tracked, partition=self._fold.partition)
+
+
+def _is_superseded(instruction: Instruction, state: ModelState) -> bool:
+    """Return whether a correction that the model keeps is a higher revision of an example."""
+    decided = state.controls
+    if decided is None:
+        return False
+    return is_superseded(instruction.update, (*decided.pending, *decided.edits))
 
 
 def _teaches_type(instruction: Instruction, tracked: Tracked, done: Done) -> bool:
@@ -211,29 +245,6 @@ def _teaches_type(instruction: Instruction, tracked: Tracked, done: Done) -> boo
         and done.reason in {None, NOT_LEARNED}
         and done.status == "APPLIED"
         and not tracked.state.is_held(instruction.update["time"])
-    )
-
-
-def is_judged(instruction: Instruction, tracked: Tracked) -> bool:
-    """Return whether an example tells what became of a prediction that this champion made."""
-    model = tracked.key.model
-    is_its_own = model == instruction.stored_model == instruction.plan.champion
-    return is_its_own and instruction.update["event_id"] is not None
-
-
-def judged_of(instruction: Instruction) -> Judged:
-    """Return the stored prediction of an example and its label."""
-    update, case, stored = instruction.update, instruction.case, instruction.stored
-    assert case is not None
-    assert stored is not None
-    return Judged(
-        update["event_id"] or "",
-        update["time"],
-        update["stored"]["version"],
-        stored,
-        instruction.plan.task.key(case.y),
-        update["label_time"],
-        update["revision"],
     )
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import copyreg
-import gc
 import io
 import pickle
-from contextlib import contextmanager
 from functools import cache
 from random import Random
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidemill.kernel.errors import InvariantError
+from tidemill.models.collecting import without_collector
 from tidemill.models.compiled import quicken, slow
 from tidemill.models.controls import Controls
+from tidemill.models.labels import Labels
 from tidemill.models.means import Means
 from tidemill.models.outline import outline_of
 from tidemill.models.recent import Recent
 from tidemill.models.refining import Refinement
 from tidemill.models.running_metrics import load_metrics
 from tidemill.models.state import Anchored, ModelState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CODEC = 3
 
@@ -253,24 +250,13 @@ def dump_state(state: ModelState) -> bytes:
         None if state.means is None else state.means.dump(),
         None if state.controls is None else state.controls.dump(),
         None if state.metrics is None else state.metrics.dump(),
+        None if state.labels is None else state.labels.dump(),
     )
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=5)
     pickler.dispatch_table = _reducers()
     pickler.dump(parts)
     return written.getvalue() + outline_of(state)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep Python from looking for garbage among objects just made: loading takes a seventh."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def load_state(data: bytes) -> ModelState:
@@ -280,15 +266,17 @@ def load_state(data: bytes) -> ModelState:
         InvariantError: Not a state of ours.
     """
     try:
-        with _without_collector():
+        with without_collector():
             parts = _StateUnpickler(io.BytesIO(data)).load()
-        pipeline, *rest, anchored, recent, refined, means, decided, sums = parts
-        at = None if anchored is None else Anchored(*anchored)
-        measured = None if means is None else Means.load(means)
-        controls = None if decided is None else Controls.load(decided)
-        metrics = None if sums is None else load_metrics(sums)
-        parts = (*rest, at, Recent.load(recent), Refinement(refined), measured, controls, metrics)
-        return ModelState(quicken(pipeline), *parts)
+        pipeline, *rest, anchored, recent, refined, means, decided, sums, said = parts
+        state = ModelState(quicken(pipeline), *rest)
+        state.anchored = None if anchored is None else Anchored(*anchored)
+        state.recent, state.refinement = Recent.load(recent), Refinement(refined)
+        state.means = None if means is None else Means.load(means)
+        state.controls = None if decided is None else Controls.load(decided)
+        state.metrics = None if sums is None else load_metrics(sums)
+        state.labels = None if said is None else Labels.load(said)
     except _UNLOADABLE as error:
         msg = f"a verified snapshot must hold a model's state, found {error}"
         raise InvariantError(msg) from error
+    return state

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidemill.contracts.stream import Feature, Step
+    from tidemill.models.labels import Labels
     from tidemill.models.refining import RegionKind
     from tidemill.models.running_metrics import RunningMetrics
 
@@ -131,6 +132,8 @@ class ModelState:
         means: Of what it learned, where explanations measure from there; None where they do not.
         controls: What people decided of it; None where nobody has.
         metrics: Of its answers, where their labels come apart from the events; None until one has.
+        labels: Which events it was given labels of, where these come apart from the events; None
+            until one has.
     """
 
     pipeline: Any  # Any: River carries no types
@@ -145,6 +148,7 @@ class ModelState:
     means: Means | None = None
     controls: Controls | None = None
     metrics: RunningMetrics | None = None
+    labels: Labels | None = None
 
     @classmethod
     def fresh(cls, key: ModelKey, blueprint: Blueprint) -> ModelState:
