@@ -34,7 +34,7 @@ from tidemill.processors.feedback.processor import Feedback
 from tidemill.processors.feedback.trust import Limits
 from tidemill.processors.labeller.streams import label_streams
 from tidemill.processors.labeller.task import Labeller
-from tidemill.processors.labeller.trail import Chunk, Starts, Trail
+from tidemill.processors.labeller.trail import Starts, Trail
 from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
@@ -189,13 +189,30 @@ class _Cases:
         return True
 
 
+class _Ends:
+    """Where topics end that nobody else writes to: everything is read."""
+
+    def written(self) -> tuple[int, int]:
+        """Return where updates and dead letters end."""
+        return 0, 0
+
+    def labels(self) -> int:
+        """Return the offset behind the last label."""
+        return 0
+
+    def events(self) -> int:
+        """Return the offset behind the last event."""
+        return 0
+
+
 def _labeller(definition: PlantDefinition) -> Labeller | None:
     streams = label_streams(definition)
     if not streams:
         return None
-    store = MemoryPending(1, sorted(streams))
+    store = MemoryPending(1, {name: stream.ttl_us for name, stream in streams.items()})
     store.remembered = 0
     generation = store.generation()
     store.finish(generation, 0, 0, 0)
-    trail = Trail([Chunk(Starts(0, 0, 0, 0))])
-    return Labeller(store, (generation, 0), streams, trail=trail, ends=lambda: (0, 0))
+    trail = Trail([Starts(0, 0, 0, 0)])
+    place = (generation, 0)
+    return Labeller(store, place, streams, trail=trail, ends=_Ends(), room=READINGS)

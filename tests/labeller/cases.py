@@ -12,6 +12,7 @@ from tidemill.contracts.topics import LABELS, PREDICTIONS, TOPICS, UPDATES
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.records import Position
 from tidemill.processors.labeller.processor import LabellerFactory
+from tidemill.processors.labeller.streams import label_streams
 from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.driver import Driver
 from tidemill.testing.memory_pending import MemoryPending
@@ -71,6 +72,7 @@ class Bench:
     partitions: int = PARTITIONS
     definition: Any = DEFINITION
     batch: int = 20
+    room: int = 1_000_000
     cluster: MemoryCluster = field(init=False)
     store: MemoryPending = field(init=False)
     driver: Driver = field(init=False)
@@ -78,19 +80,30 @@ class Bench:
     def __post_init__(self) -> None:
         topics = {topic.name: self.partitions for topic in TOPICS}
         self.cluster = MemoryCluster(topics)
-        self.store = MemoryPending(self.partitions, [s.name for s in self.definition.streams])
+        streams = label_streams(self.definition)
+        ttls_us = {name: stream.ttl_us for name, stream in streams.items()}
+        self.store = MemoryPending(self.partitions, ttls_us)
         self.driver = Driver(self.cluster, self.factory, batch=self.batch)
 
     def factory(self) -> LabellerFactory:
         return LabellerFactory(
-            self.definition, self.store, lambda topic, n: self.cluster.log(topic, n).end
+            self.definition,
+            self.store,
+            lambda topic, n: self.cluster.log(topic, n).end,
+            room=self.room,
         )
 
-    def predict(self, number: int, partition: int = 0, **other: Any) -> Position:
+    def predict(
+        self, number: int, partition: int = 0, *, made_s: float | None = None, **other: Any
+    ) -> Position:
+        """Write a prediction, made now, or so many seconds after the plant began."""
         record = prediction(number, **other)
         value = codec("Prediction").encode(record)
         key = record["asset"].encode()
-        return self.driver.send(PREDICTIONS, partition, value, key=key)
+        if made_s is None:
+            return self.driver.send(PREDICTIONS, partition, value, key=key)
+        log, made_ms = self.cluster.log(PREDICTIONS, partition), second(made_s) // 1000
+        return Position(PREDICTIONS, partition, log.append(key, value, (), timestamp_ms=made_ms))
 
     def label(self, number: int, value: object = 1.0, partition: int = 0, **other: Any) -> Position:
         record = label(number, value, **other)

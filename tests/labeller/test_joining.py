@@ -158,58 +158,6 @@ def test_labels_of_events_long_past_are_not_late_when_all_is_read_at_once(bench:
     assert bench.dead() == []
 
 
-def test_a_label_without_an_event_is_given_up_when_events_have_passed_it(bench: Bench) -> None:
-    where = bench.label(404, at_s=10, partition=1)
-    bench.run("w0", "w1")
-    for number in range(2):
-        for partition in range(2):
-            bench.predict(number + 10 * partition, partition, at_s=120 + number)
-    bench.run("w0", "w1")
-    bench.rest()
-    assert bench.dead() == [("unknown-event", where)]
-    bench.rest()
-    assert bench.dead() == [("unknown-event", where)]
-
-
-def test_a_silent_partition_of_predictions_keeps_no_label_waiting_for_ever(bench: Bench) -> None:
-    where = bench.label(404, at_s=10)
-    bench.run()
-    for number in range(2):
-        bench.predict(number, at_s=150 + number)
-    bench.run()
-    bench.rest()
-    assert bench.dead() == [], "the other partition may be behind"
-    for number in range(2, 4):
-        bench.predict(number, at_s=220 + number)
-    bench.run()
-    bench.rest()
-    assert bench.dead() == [("unknown-event", where)]
-
-
-def test_silent_laboratories_do_not_fill_the_store(bench: Bench) -> None:
-    sizes = []
-    bench.driver.start("w0")
-    for number in range(600):
-        bench.predict(number, number % 2, at_s=number * 10)
-        if number % 100 == 99:
-            bench.run("w0")
-            bench.rest()
-            sizes.append(bench.store.size)
-    assert max(sizes) < 60
-    assert bench.updates() == []
-
-
-def test_an_unread_backlog_of_labels_keeps_what_it_is_of(bench: Bench) -> None:
-    bench.driver.start("w0")
-    for number in range(300):
-        bench.predict(number, number % 2, at_s=number * 10)
-        bench.label(number, at_s=number * 10 + 90, partition=(number // 2) % 2)
-    bench.run("w0")
-    bench.rest()
-    assert len(bench.updates()) == 300
-    assert bench.store.size < 60
-
-
 def test_streams_join_by_time_where_events_have_no_id() -> None:
     target = {"name": "wear", "kind": "regression", "ttl": "100s", "join": ["asset", "time"]}
     stream = {"id": None, "target": {"label": target}}
@@ -251,7 +199,7 @@ def test_a_lab_that_gives_all_labels_one_id_fills_nothing(bench: Bench) -> None:
     assert len(bench.dead()) == 90 - MOST_WAITING
     bench.store.wipe()
     for number in range(4):
-        bench.predict(number, number % 2, at_s=120 + number)
+        bench.predict(number, number % 2, at_s=120 + number, made_s=150 * number)
     bench.run("w0", "w1")
     bench.rest()
     assert len(bench.dead()) == 90, "once each"

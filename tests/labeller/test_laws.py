@@ -15,7 +15,7 @@ from tidemill.contracts.topics import LABELS, PREDICTIONS
 from tidemill.kernel.records import Message
 from tidemill.processors.labeller.streams import label_streams
 from tidemill.processors.labeller.task import Labeller
-from tidemill.processors.labeller.trail import Chunk, Starts, Trail
+from tidemill.processors.labeller.trail import Starts, Trail
 from tidemill.testing.laws import check_processor
 from tidemill.testing.memory_pending import MemoryPending
 
@@ -27,20 +27,35 @@ if TYPE_CHECKING:
 NO_STARTS = Starts(0, 0, 0, 0)
 
 
+class NoEnds:
+    """Topics in which there is nothing."""
+
+    def written(self) -> tuple[int, int]:
+        return 0, 0
+
+    def labels(self) -> int:
+        return 0
+
+    def events(self) -> int:
+        return 0
+
+
 class Alone:
     """A labeller of one partition that has a store for itself; the store's state is its own."""
 
     def __init__(self) -> None:
-        self.store = MemoryPending(PARTITIONS, ["pump"])
+        streams = label_streams(DEFINITION)
+        self.store = MemoryPending(PARTITIONS, {n: each.ttl_us for n, each in streams.items()})
         generation = self.store.generation()
         for partition in range(PARTITIONS):
             self.store.finish(generation, partition, 0, 0)
         self.task = Labeller(
             self.store,
             (generation, 0),
-            label_streams(DEFINITION),
-            trail=Trail([Chunk(NO_STARTS)]),
-            ends=lambda: (0, 0),
+            streams,
+            trail=Trail([NO_STARTS]),
+            ends=NoEnds(),
+            room=1000,
         )
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:

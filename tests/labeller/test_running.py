@@ -108,7 +108,7 @@ def test_a_redis_that_throws_away_is_refused(tmp_path: Path) -> None:
     evicting = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}
     with redis_running(tmp_path, settings=evicting) as redis:
         assert redis.url is not None
-        store = RedisPending(redis.url, "p", 1, ["s"])
+        store = RedisPending(redis.url, "p", 1, {"s": 1})
         with closing(store), pytest.raises(ConfigError, match=r"noeviction.*was allkeys-lru"):
             store.check()
 
@@ -119,14 +119,14 @@ def test_a_redis_that_throws_away_is_refused(tmp_path: Path) -> None:
 def test_a_redis_that_does_not_is_taken(tmp_path: Path, settings: dict[str, str]) -> None:
     with redis_running(tmp_path, settings=settings) as redis:
         assert redis.url is not None
-        with closing(RedisPending(redis.url, "p", 1, ["s"])) as store:
+        with closing(RedisPending(redis.url, "p", 1, {"s": 1})) as store:
             store.check()
 
 
 def test_every_setting_out_of_range_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        Settings(tmp_path, NOWHERE, None, "a b", batch=0, wait_ms=0, probe_port=-1)
-    assert len(refused.value.problems) == 4
+        Settings(tmp_path, NOWHERE, None, "a b", batch=0, wait_ms=0, room=0, probe_port=-1)
+    assert len(refused.value.problems) == 5
 
 
 def test_metrics_say_what_came_of_labels_and_what_waits() -> None:

@@ -28,47 +28,39 @@ from tidemill.runtime.pending_redis import RedisPending
 from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tidemill.contracts.pending import Met, PendingStore, Tidied
     from tidemill.local.redis import EmbeddedRedis
 
 PARTITIONS = 2
 TTL_US = 100 * MICROS
+ONE = {"pump": TTL_US}
+TWO = {"pump": TTL_US, "fan": 50 * MICROS + 1}
+EQUAL = {"pump": TTL_US, "fan": TTL_US}
 Made = tuple[str, tuple[Any, ...]]  # Any: arguments of a call
 
 
-def kept(case: int, offset: int, *, time: int = 0, stream: str = "pump") -> Kept:
+def kept(case: int, offset: int, *, time: int = 0, made: int = 0, stream: str = "pump") -> Kept:
     name = case_of("a", f"e{case}")
-    return Kept(name, stream, offset, time * MICROS + TTL_US, b"half\n\x00%d" % offset)
+    return Kept(name, stream, offset, time * MICROS, made * MICROS, b"half\n\x00%d" % offset)
 
 
 def held(case: int, offset: int, *, time: int = 0, revision: int = 0, text: str = "1.0") -> Held:
     name, at = case_of("a", f"e{case}"), time * MICROS
-    return Held(name, revision, offset, at, at + TTL_US, text, b"letter\n\x00%d" % offset)
+    return Held(name, revision, offset, at, text, b"letter\n\x00%d" % offset)
 
 
 def progress(predictions: int, labels: int, **other: Any) -> Progress:
-    given = {
-        "predicted_us": None,
-        "labelled_us": None,
-        "predictions_ended": False,
-        "labels_ended": False,
-        "ttl_us": TTL_US,
-        "given_up": 0,
-    }
+    given = {"through": None, "is_caught_up": False, "given_up": 0, "room": 1_000_000}
     return Progress(predictions, labels, **{**given, **other})
 
 
-def seconds(value: int) -> int:
-    return value * MICROS
-
-
 @pytest.fixture
-def redis_store(redis_url: str) -> Iterator[Callable[[Sequence[str]], RedisPending]]:
+def redis_store(redis_url: str) -> Iterator[Callable[[Mapping[str, int]], RedisPending]]:
     stores = []
 
-    def make(streams: Sequence[str]) -> RedisPending:
+    def make(streams: Mapping[str, int]) -> RedisPending:
         stores.append(RedisPending(redis_url, f"test-{uuid.uuid4()}", PARTITIONS, streams))
         return stores[-1]
 
@@ -80,8 +72,8 @@ def redis_store(redis_url: str) -> Iterator[Callable[[Sequence[str]], RedisPendi
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> PendingStore:
     if request.param == "memory":
-        return MemoryPending(PARTITIONS, ["pump"])
-    made: PendingStore = request.getfixturevalue("redis_store")(["pump"])
+        return MemoryPending(PARTITIONS, ONE)
+    made: PendingStore = request.getfixturevalue("redis_store")(ONE)
     return made
 
 
@@ -146,9 +138,9 @@ def test_a_label_is_late_by_one_microsecond(
     now = recovered(store)
     far = 200_000_000_000  # seconds: beyond what a double holds to the microsecond
     name, event_us = case_of("a", "far"), far * MICROS + 1
-    store.keep(now, 0, [Kept(name, "pump", 1, event_us + TTL_US, b"half")], 2)
+    store.keep(now, 0, [Kept(name, "pump", 1, event_us, 0, b"half")], 2)
     at = event_us + TTL_US + late_by
-    label = Held(name, 0, 1, at, at + TTL_US, "1.0", b"letter")
+    label = Held(name, 0, 1, at, "1.0", b"letter")
     assert brief(store.hold(now, 0, [label], 2)) == [(0, verdict, "")]
 
 
@@ -201,52 +193,83 @@ def test_the_second_prediction_of_an_event_is_not_kept(store: PendingStore) -> N
     assert store.hold(now, 0, [held(1, 0)], 1)[0].other == first.half
 
 
-def test_what_was_joined_is_freed_when_it_is_committed_and_all_have_passed(
+def test_what_was_joined_is_freed_when_it_is_committed_and_its_asset_has_passed(
     store: PendingStore,
 ) -> None:
     now = recovered(store)
-    store.keep(now, 0, [kept(1, 0)], 1)
-    store.hold(now, 1, [held(1, 5)], 6)
-    far = {"predicted_us": seconds(300), "labelled_us": seconds(300)}
+    store.keep(now, 0, [kept(1, 0), kept(2, 1, time=201, made=101)], 2)
+    store.hold(now, 1, [held(1, 5), held(2, 6, time=201)], 7)
 
-    assert store.tidy(now, 0, progress(1, 0, **far)).predictions == 1, "labels of 1 may come"
-    store.tidy(now, 1, progress(0, 5, **far))
-    assert store.tidy(now, 0, progress(1, 0, **far)).predictions == 1, "not committed"
-    store.tidy(now, 1, progress(0, 6, **far))
-    assert store.tidy(now, 0, progress(1, 0, **far)) == ([], None, 0, 0)
-    assert brief(store.hold(now, 1, [held(1, 6)], 7)) == [(0, "waiting", "")]
+    first = store.tidy(now, 0, progress(2, 0))
+    assert (first.predictions, first.oldest) == (2, (0, None)), "labels may be written by now"
+    assert store.tidy(now, 0, progress(2, 0, through=first.turn)).predictions == 2, "in 1 too"
+    store.tidy(now, 1, progress(0, 5, through=first.turn))
+    assert store.tidy(now, 0, progress(2, 0)).predictions == 2, "not committed"
+    store.tidy(now, 1, progress(0, 7))
+    left = store.tidy(now, 0, progress(2, 0))
+    assert (left.given_up, left.oldest, left.predictions, left.labels) == ([], (1, None), 1, 0)
+    assert left.dropped == 0
+    assert brief(store.hold(now, 1, [held(1, 7)], 8)) == [(0, "waiting", "")]
 
 
-def test_inputs_read_to_their_end_count_as_passed_a_ttl_before_the_newest_event(
-    store: PendingStore,
+@pytest.mark.parametrize("after", [kept(2, 1, time=200, made=101), kept(2, 1, time=201, made=100)])
+def test_nothing_is_freed_before_two_ttls_of_events_and_one_since_it_was_made(
+    store: PendingStore, after: Kept
 ) -> None:
     now = recovered(store)
-    store.keep(now, 0, [kept(1, 0)], 1)
-    ended = {"labels_ended": True}
-    store.tidy(now, 0, progress(1, 0, predicted_us=seconds(150), **ended))
-    store.tidy(now, 1, progress(0, 0, **ended))
-    left = store.tidy(now, 0, progress(1, 0, predicted_us=seconds(150), **ended))
-    assert (left.predictions, left.oldest_us) == (1, seconds(100)), "100 s of event, 100 of grace"
-    store.tidy(now, 0, progress(1, 0, predicted_us=seconds(202), **ended))
-    store.tidy(now, 1, progress(0, 0, **ended))
-    assert store.tidy(now, 0, progress(1, 0, **ended)).predictions == 0
+    store.keep(now, 0, [kept(1, 0), after], 2)
+    store.hold(now, 1, [held(1, 5), held(2, 6, time=201)], 7)
+    for _ in range(2):
+        store.tidy(now, 1, progress(0, 7, through=9))
+        assert store.tidy(now, 0, progress(2, 0, through=9)).predictions == 2
+
+
+def test_what_lies_too_far_back_is_freed_once_events_have_passed_it(store: PendingStore) -> None:
+    now = recovered(store)
+    first = [kept(1, 0), kept(2, 1), kept(3, 2, time=200, made=100)]
+    store.keep(now, 0, first, 3)
+    store.hold(now, 1, [held(9, 0), held(2, 1, time=50)], 2)
+    assert store.tidy(now, 0, progress(3, 0, room=1)).predictions == 3, "neither clock has passed"
+    store.keep(now, 0, [kept(4, 3, time=201, made=101)], 4)
+    left = store.tidy(now, 0, progress(4, 0, room=3))
+    assert (left.oldest, left.predictions, left.dropped) == ((1, None), 3, 1)
+    left = store.tidy(now, 0, progress(4, 0, room=1))
+    assert (left.predictions, left.dropped) == (3, 0), "its label is not committed"
+    assert store.tidy(now, 1, progress(0, 2, room=2)).given_up == []
+    left = store.tidy(now, 0, progress(4, 0, room=1))
+    assert (left.predictions, left.dropped) == (2, 1), "labels have come to 50 s"
+    assert store.tidy(now, 1, progress(0, 2, room=1)).given_up == [], "it has waited for 1 s"
+    store.keep(now, 0, [kept(5, 4, time=201, made=201)], 5)
+    assert store.tidy(now, 1, progress(0, 2, room=1)).given_up == [b"letter\n\x000"]
 
 
 def test_a_label_without_its_event_is_given_up_once_and_what_was_not_committed_again(
     store: PendingStore,
 ) -> None:
     now = recovered(store)
+    store.keep(now, 0, [kept(9, 0)], 1)
     store.hold(now, 0, [held(1, 0), held(2, 1)], 2)
-    passed = {"predicted_us": seconds(102)}
-    assert store.tidy(now, 0, progress(0, 2, **passed)).given_up == []
-    store.tidy(now, 1, progress(0, 0, **passed))
+    store.keep(now, 0, [kept(10, 1, time=101, made=100)], 2)
+    assert store.tidy(now, 0, progress(2, 1)).given_up == [], "they wait for a ttl"
+    store.keep(now, 0, [kept(11, 2, time=101, made=101)], 3)
 
-    assert store.tidy(now, 0, progress(0, 1)).given_up == [b"letter\n\x000"], "1 may come again"
+    assert store.tidy(now, 0, progress(3, 1)).given_up == [b"letter\n\x000"], "1 may come again"
     both = [b"letter\n\x000", b"letter\n\x001"]
-    assert sorted(store.tidy(now, 0, progress(0, 2)).given_up) == both
+    assert sorted(store.tidy(now, 0, progress(3, 2)).given_up) == both
     assert store.keep(now, 1, [kept(1, 0)], 1) == [], "given up is given up"
-    left = store.tidy(now, 0, progress(0, 2, given_up=1))
+    left = store.tidy(now, 0, progress(3, 2, given_up=1))
     assert (left.given_up, left.labels) == ([], 0)
+
+
+def test_a_label_of_an_asset_without_events_waits_for_all_partitions(store: PendingStore) -> None:
+    now = recovered(store)
+    other = case_of("b", "e1")
+    store.keep(now, 0, [Kept(other, "pump", 0, 0, 0, b"half")], 1)
+    store.hold(now, 0, [held(1, 0)], 1)
+    ahead = Kept(case_of("b", "e2"), "pump", 1, 900 * MICROS, 101 * MICROS, b"half")
+    store.keep(now, 0, [ahead], 2)
+    store.tidy(now, 1, progress(0, 0, is_caught_up=True))
+    assert store.tidy(now, 0, progress(2, 1)).given_up == [b"letter\n\x000"]
 
 
 def test_recovered_joins_are_not_made_again_and_waiting_labels_meet_later_predictions(
@@ -254,10 +277,10 @@ def test_recovered_joins_are_not_made_again_and_waiting_labels_meet_later_predic
 ) -> None:
     generation = store.generation()
     assert store.unrecovered(generation) == [0, 1]
-    done = Done(kept(1, 0).case, "pump", 0, Source("L", 0, 0), TTL_US, "", "1.0")
-    store.restore_done(generation, 0, [done])
+    done = Done(kept(1, 0).case, "pump", 0, Source("L", 0, 0), 0, "", "1.0")
+    store.restore_done(generation, 0, [done], 0)
     store.restore_held(generation, 0, [held(1, 0), held(2, 1), held(3, 2)])
-    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, TTL_US)], 3)
+    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0)], 3)
     store.restore_kept(generation, 0, [kept(1, 0), kept(2, 1)])
     store.finish(generation, 0, 2, 3)
     with pytest.raises(ServiceAwayError):
@@ -277,7 +300,7 @@ def test_a_label_set_aside_by_another_worker_stays_so_when_it_comes_again(
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, seconds(100))], 5)
+    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0)], 5)
     for partition in range(PARTITIONS):
         store.finish(generation, partition, 0, 5)
     store.keep(generation, 0, [kept(1, 0)], 1)
@@ -288,8 +311,8 @@ def test_a_label_that_was_replaced_before_it_was_committed_is_joined_after_all(
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    done = Done(kept(1, 0).case, "pump", 1, Source("L", 1, 0), TTL_US, "1.0", "2.0")
-    store.restore_done(generation, 0, [done])
+    done = Done(kept(1, 0).case, "pump", 1, Source("L", 1, 0), 0, "1.0", "2.0")
+    store.restore_done(generation, 0, [done], 0)
     store.restore_kept(generation, 0, [kept(1, 0)])
     for partition in range(PARTITIONS):
         store.finish(generation, partition, 1, 0)
@@ -305,8 +328,8 @@ def test_a_waiting_label_that_was_replaced_before_it_was_committed_is_joined_aft
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    done = Done(kept(1, 0).case, "pump", 2, Source("L", 1, 0), TTL_US, "1.0", "2.0")
-    store.restore_done(generation, 0, [done])
+    done = Done(kept(1, 0).case, "pump", 2, Source("L", 1, 0), 0, "1.0", "2.0")
+    store.restore_done(generation, 0, [done], 0)
     store.restore_held(
         generation,
         0,
@@ -320,9 +343,9 @@ def test_a_waiting_label_that_was_replaced_before_it_was_committed_is_joined_aft
 
 
 def test_two_streams_with_one_event_both_have_the_label(
-    redis_store: Callable[[Sequence[str]], RedisPending],
+    redis_store: Callable[[Mapping[str, int]], RedisPending],
 ) -> None:
-    for store in (MemoryPending(PARTITIONS, ["fan", "pump"]), redis_store(["fan", "pump"])):
+    for store in (MemoryPending(PARTITIONS, EQUAL), redis_store(EQUAL)):
         now = recovered(store)
         store.keep(now, 0, [kept(1, 0)], 1)
         assert [m.stream for m in store.hold(now, 1, [held(1, 0)], 1)] == ["pump"]
@@ -330,14 +353,18 @@ def test_two_streams_with_one_event_both_have_the_label(
         assert (met.stream, met.verdict, met.other) == ("fan", Verdict.JOINED, b"letter\n\x000")
         again = store.hold(now, 1, [held(1, 0)], 1)
         assert [(m.stream, m.verdict.value) for m in again] == [
-            ("fan", "waiting"),
             ("pump", "joined"),
+            ("fan", "waiting"),
         ]
-        passed = {"predicted_us": seconds(300), "labelled_us": seconds(300)}
-        store.tidy(now, 1, progress(0, 1, **passed))
-        left = store.tidy(now, 0, progress(2, 0, **passed))
-        assert (left.given_up, left.predictions) == ([], 0)
-        assert store.tidy(now, 1, progress(0, 1, **passed)) == ([], None, 0, 0)
+        store.keep(now, 0, [kept(2, 2, time=300, made=300)], 3)
+        store.hold(now, 1, [held(2, 1, time=300)], 2)
+        for _ in range(2):
+            left = [
+                store.tidy(now, 1, progress(0, 2, through=9)),
+                store.tidy(now, 0, progress(3, 0, through=9)),
+            ]
+        assert (left[1].given_up, left[1].predictions) == ([], 1)
+        assert (left[0].given_up, left[0].labels) == ([], 1)
 
 
 def test_labels_of_one_event_do_not_pile_up(store: PendingStore) -> None:
@@ -376,31 +403,34 @@ _case, _offset, _time = (
 )
 _partition = st.integers(0, PARTITIONS - 1)
 _kept = st.builds(
-    lambda case, offset, time, stream: kept(case, offset, time=time, stream=stream),
-    _case, _offset, _time, st.sampled_from(["pump", "fan"]),
+    lambda case, offset, time, made, stream: kept(
+        case, offset, time=time, made=made, stream=stream
+    ),
+    _case, _offset, _time, _time, st.sampled_from(["pump", "fan"]),
 )  # fmt: skip
 _held = st.builds(
     lambda case, offset, time, rest: held(case, offset, time=time, revision=rest[0], text=rest[1]),
     _case, _offset, _time, st.tuples(st.integers(0, 2), st.sampled_from(["1.0", "2.0"])),
 )  # fmt: skip
-_maybe = st.one_of(st.none(), st.sampled_from([0, 120, 240, 400]).map(seconds))
 _progress = st.builds(
-    Progress, _offset, _offset, _maybe, _maybe, st.booleans(), st.booleans(), st.just(TTL_US),
-    st.integers(0, 2),
+    Progress, _offset, _offset, st.one_of(st.none(), st.integers(0, 9)), st.booleans(),
+    st.integers(0, 2), st.integers(1, 12),
 )  # fmt: skip
 _done = st.builds(
     Done, _case.map(lambda n: case_of("a", f"e{n}")), st.sampled_from(["pump", "fan"]),
     st.integers(0, 2), st.builds(Source, st.sampled_from("LP"), _partition, _offset),
-    st.just(TTL_US), st.sampled_from(["", "1.0", "2.0"]), st.sampled_from(["1.0", "2.0"]),
+    _time.map(lambda time: time * MICROS), st.sampled_from(["", "1.0", "2.0"]),
+    st.sampled_from(["1.0", "2.0"]),
 )  # fmt: skip
 _buried = st.builds(
-    Buried, _case.map(lambda n: case_of("a", f"e{n}")), _offset, _time.map(seconds)
+    Buried, _case.map(lambda n: case_of("a", f"e{n}")), _offset,
+    _time.map(lambda time: time * MICROS),
 )  # fmt: skip
 _calls = st.one_of(
     st.tuples(st.just("keep"), st.tuples(_partition, st.lists(_kept, max_size=3), _offset)),
     st.tuples(st.just("hold"), st.tuples(_partition, st.lists(_held, max_size=3), _offset)),
     st.tuples(st.just("tidy"), st.tuples(_partition, _progress)),
-    st.tuples(st.just("restore_done"), st.tuples(_partition, st.lists(_done, max_size=2))),
+    st.tuples(st.just("restore_done"), st.tuples(_partition, st.lists(_done, max_size=2), _offset)),
     st.tuples(
         st.just("restore_buried"), st.tuples(_partition, st.lists(_buried, max_size=2), _offset)
     ),
@@ -421,15 +451,14 @@ def answered(store: PendingStore, generation: str, made: Made) -> object:
 
 
 @settings(max_examples=150)
-@given(calls=st.lists(_calls, min_size=5, max_size=40), streams=st.sampled_from([1, 2]))
+@given(calls=st.lists(_calls, min_size=5, max_size=40), streams=st.sampled_from([EQUAL, TWO]))
 def test_any_calls_are_answered_alike(
-    redis: EmbeddedRedis, calls: list[Made], streams: int
+    redis: EmbeddedRedis, calls: list[Made], streams: dict[str, int]
 ) -> None:
-    names = ["pump", "fan"][:streams]
     assert redis.url is not None
-    real = RedisPending(redis.url, f"test-{uuid.uuid4()}", PARTITIONS, names)
+    real = RedisPending(redis.url, f"test-{uuid.uuid4()}", PARTITIONS, streams)
     with closing(real):
-        memory = MemoryPending(PARTITIONS, names)
+        memory = MemoryPending(PARTITIONS, streams)
         generations = recovered(memory), recovered(real)
         for number, made in enumerate(calls):
             wanted = answered(memory, generations[0], made)

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.kernel.errors import InvariantError
-from tidemill.processors.labeller.passing import Passing
-from tidemill.processors.labeller.trail import MOST_CHUNKS, Chunk, Starts, Trail
+from tidemill.processors.labeller.trail import MOST_STRETCHES, Starts, Trail
 
 LONGEST_MARK = 4_096  # a broker's own limit
 _reads = st.lists(st.integers(0, 60), max_size=5)
@@ -22,12 +21,12 @@ def at(offset: int) -> Starts:
 def test_nothing_that_waits_lies_before_the_lowest_offset(
     turns: list[tuple[list[int], int, bool]],
 ) -> None:
-    trail = Trail([Chunk(at(0))], size=2)
+    trail = Trail([at(0)], size=2)
     waiting: list[tuple[int, int]] = []
     offset = 0
     for reads, now, is_started_anew in turns:
         for deadline in reads:
-            trail.note(deadline)
+            trail.note()
             waiting.append((deadline, offset))
             offset += 1
         if is_started_anew:
@@ -35,32 +34,59 @@ def test_nothing_that_waits_lies_before_the_lowest_offset(
         if trail.is_due:
             trail.begin(at(offset))
         waiting = [each for each in waiting if each[0] >= now]
-        trail.drop(min((deadline for deadline, _ in waiting), default=None))
+        oldest = min((o for _, o in waiting), default=None)
+        trail.drop(oldest, None if oldest is None else oldest + 1)
         assert trail.lows.predictions <= min((o for _, o in waiting), default=offset)
-        assert len(trail.chunks) <= MOST_CHUNKS
+        assert len(trail.starts) <= MOST_STRETCHES
 
 
 def test_what_is_over_is_passed() -> None:
-    trail = Trail([Chunk(at(0))], size=10)
+    trail = Trail([at(0)], size=10)
     for number in range(200):
-        trail.note(number)
+        trail.note()
         if trail.is_due:
             trail.begin(at(number + 1))
-        trail.drop(number - 20)
+        trail.drop(number - 20, None)
     assert trail.lows.predictions > 140
-    trail.drop(None)
-    trail.note(300)
+    trail.drop(None, 7)
+    assert trail.lows.labels <= 190, "the newest stretch stays"
+    trail.drop(None, None)
+    trail.note()
     assert trail.is_due
     trail.begin(at(201))
-    trail.drop(None)
+    trail.drop(None, None)
     assert trail.lows == at(201)
+
+
+@pytest.mark.parametrize("oldest", [(5, None), (None, 5), (5, 900), (900, 5)])
+def test_the_oldest_of_either_input_holds_its_stretch(oldest: tuple[int | None, ...]) -> None:
+    trail = Trail([at(0), at(10), at(20)])
+    trail.drop(*oldest)
+    assert trail.lows == at(0)
+    trail.drop(10, 10)
+    assert trail.lows == at(10)
+
+
+def test_stretches_are_short_again_after_a_burst() -> None:
+    trail = Trail([at(0)], size=1_000)
+    for number in range(100_000):
+        trail.note()
+        if trail.is_due:
+            trail.begin(at(number))
+    assert trail.size > 10_000
+    for number in range(100_000, 300_000, 1_000):
+        trail.count += 1_000
+        if trail.is_due:
+            trail.begin(at(number))
+        trail.drop(number - 1_000, None)
+    assert trail.size <= 2_000
 
 
 def test_a_mark_comes_back_and_fits_into_the_metadata_of_an_offset() -> None:
     far = 1 << 60
-    trail = Trail([Chunk(Starts(far, far, far, far), far)], size=1, given_up=far)
+    trail = Trail([Starts(far, far, far, far)], size=1, given_up=far)
     for _ in range(10_000):
-        trail.note(far)
+        trail.note()
         if trail.is_due:
             trail.begin(Starts(far, far, far, far))
     mark = trail.encode()
@@ -72,12 +98,3 @@ def test_a_mark_comes_back_and_fits_into_the_metadata_of_an_offset() -> None:
 def test_another_s_mark_halts(mark: str) -> None:
     with pytest.raises(InvariantError, match="the mark of a labeller's offsets must"):
         Trail.decode(mark)
-
-
-@given(st.lists(st.integers(-5, 5)))
-def test_the_second_latest_time_has_passed(times: list[int]) -> None:
-    passing = Passing()
-    for time in times:
-        passing.see(time)
-    ordered = sorted(times)
-    assert passing.second_us == (ordered[-2] if len(ordered) > 1 else None)

@@ -72,6 +72,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
         int, typer.Option(help="Feedback of one person that is taken in a minute.")
     ] = 20,
     wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
+    room: Annotated[
+        int, typer.Option(help="Predictions kept for a plant's silent or late labels, at most.")
+    ] = 1_000_000,
     snapshot_every: Annotated[
         int, typer.Option(help="Records by which a saved state may lag its partition.")
     ] = 10_000,
@@ -110,7 +113,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         _feed_back(per_minute=per_minute, **shared)
         return
     if name == "labeller":
-        own = {"batch": batch, "from_end": from_end, "wait_ms": wait_ms}
+        own = {"batch": batch, "from_end": from_end, "wait_ms": wait_ms, "room": room}
         _label(redis_url=redis_of(redis, directory), **own, **shared)
         return
     shared |= {

@@ -145,8 +145,9 @@ KEPT = Metric(
     "tidemill_predictions_kept_total",
     Kind.COUNTER,
     "predictions of streams with a target label: kept until the label comes, of an event that had "
-    "been predicted before, or made by a release whose predictions cannot be learned from",
-    (Label("result", ("kept", Verdict.REPEATED.value, "without_features")),),
+    "been predicted before, made by a release whose predictions cannot be learned from, or dropped "
+    "for want of room while a label in time may still come",
+    (Label("result", ("kept", Verdict.REPEATED.value, "without_features", "dropped")),),
 )
 WAITING = Metric(
     "tidemill_waiting",

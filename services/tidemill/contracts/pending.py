@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from tidemill.contracts.events import EARLIEST_US
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MICROS = 1_000_000
 DIGITS = 18
@@ -43,14 +43,16 @@ class Kept(NamedTuple):
     Attributes:
         case: See `case_of`.
         offset: Of the prediction.
-        deadline_us: Event time and ttl: a label of later time is late.
+        time_us: Of the event.
+        made_us: When it was predicted, by Kafka's own timestamp.
         half: What an instruction needs of it.
     """
 
     case: bytes
     stream: str
     offset: int
-    deadline_us: int
+    time_us: int
+    made_us: int
     half: bytes
 
 
@@ -60,7 +62,6 @@ class Held(NamedTuple):
     Attributes:
         case: See `case_of`.
         offset: Of the label.
-        expiry_us: When no prediction of it is waited for any more.
         text: Its value, equal texts for equal values, without a line break.
         letter: The record as it came.
     """
@@ -69,7 +70,6 @@ class Held(NamedTuple):
     revision: int
     offset: int
     time_us: int
-    expiry_us: int
     text: str
     letter: bytes
 
@@ -111,17 +111,17 @@ class Done(NamedTuple):
     stream: str
     revision: int
     cause: Source
-    deadline_us: int
+    time_us: int
     replaced: str
     text: str
 
 
 class Buried(NamedTuple):
-    """A label that was set aside; `expiry_us` is when no prediction of it can come any more."""
+    """A label that was set aside."""
 
     case: bytes
     offset: int
-    expiry_us: int
+    time_us: int
 
 
 class Standing(NamedTuple):
@@ -142,20 +142,21 @@ class Progress(NamedTuple):
 
     Attributes:
         predictions, labels: Next offset of each.
-        predicted_us, labelled_us: Event times that have passed in them; None before there were two.
-        predictions_ended, labels_ended: Whether each was read to its end.
-        ttl_us: The longest of any stream.
+        through: The last turn after whose answer it was found that all labels which the partition
+            had by then are committed; None before there was one. Turns are counted by `tidy`.
+        is_caught_up: Whether all events of the partition are predicted, and those predictions read.
         given_up: How many times labels were given up.
+        room: Further back than so many records, a prediction is kept no longer whatever labels do,
+            once events of its asset or partition have come two ttls beyond it and it has stood one;
+            and a label no longer that has waited for one.
     """
 
     predictions: int
     labels: int
-    predicted_us: int | None
-    labelled_us: int | None
-    predictions_ended: bool
-    labels_ended: bool
-    ttl_us: int
+    through: int | None
+    is_caught_up: bool
     given_up: int
+    room: int
 
 
 class Tidied(NamedTuple):
@@ -163,18 +164,30 @@ class Tidied(NamedTuple):
 
     Attributes:
         given_up: Labels whose prediction will not come, as they came.
-        oldest_us: The earliest deadline of all that is left, to the second; None if nothing is.
+        oldest: The lowest offset of a prediction and of a label that is left; None where none is.
         predictions, labels: How many are left.
+        turn: The number of this call.
+        dropped: Predictions freed for want of room although a label in time may still come.
     """
 
     given_up: list[bytes]
-    oldest_us: int | None
+    oldest: tuple[int | None, int | None]
     predictions: int
     labels: int
+    turn: int
+    dropped: int
 
 
 class PendingStore(Protocol):
     """Where cases wait. Each call is atomic; the same call again changes nothing more.
+
+    What is over is known by two clocks of one asset alone: a prediction is freed when both the
+    events and the labels of its asset have come two ttls beyond it, when it has stood a ttl by the
+    timestamps of its partition, and when all labels of all partitions were read that were
+    there by then. A label is given up when the events of its asset have come a ttl beyond it and it
+    has waited a ttl likewise; of an asset of which nothing is kept, when each partition has come
+    so far, by event times no later than the timestamps of their predictions, or has predicted all
+    its events since. Time that goes back by more than a ttl begins anew.
 
     A generation names all that the store has known without forgetting any of it. Every call but
     the first raises `DependencyUnavailableError` where the generation is another by now, those
@@ -214,8 +227,10 @@ class PendingStore(Protocol):
     def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
         """Free what can meet nothing any more, once all that decided of it is committed."""
 
-    def restore_done(self, generation: str, partition: int, dones: Sequence[Done]) -> None:
-        """Know joins again that were committed."""
+    def restore_done(
+        self, generation: str, partition: int, dones: Sequence[Done], low: int
+    ) -> None:
+        """Know joins again that were committed; predictions are read again from `low` on."""
 
     def restore_buried(
         self, generation: str, partition: int, buried: Sequence[Buried], labels: int
@@ -244,6 +259,16 @@ def case_of(asset: str, event_id: str, time_us: int | None = None) -> bytes:
     return b"t%d:%b%d" % (len(name), name, time_us)
 
 
+def asset_of(case: bytes) -> str:
+    """Return the asset of a case.
+
+    >>> asset_of(b"i3:a/be7")
+    'a/b'
+    """
+    length, _, rest = case[1:].partition(b":")
+    return rest[: int(length)].decode()
+
+
 def tick(time_us: int) -> str:
     """Return a time as digits that sort as times do, exactly."""
     return f"{min(max(time_us - EARLIEST_US, 0), LATEST_TICK):0{DIGITS}d}"
@@ -254,11 +279,11 @@ def second(time_us: int) -> int:
     return (time_us - EARLIEST_US) // MICROS
 
 
-def expiry(time_us: int) -> int:
-    """Return the first second at whose beginning a time has passed."""
-    return second(time_us) + 1
+def ticks(duration_us: int) -> str:
+    """Return a duration as digits that may be added to those of a time."""
+    return f"{min(duration_us, LATEST_TICK):0{DIGITS}d}"
 
 
-def micros(seconds: int) -> int:
-    """Return the time at which a second of `second` begins."""
-    return seconds * MICROS + EARLIEST_US
+def longest_s(durations_us: Iterable[int]) -> int:
+    """Return the longest of some durations in whole seconds, rounded up."""
+    return max((-(-each // MICROS) for each in durations_us), default=0)

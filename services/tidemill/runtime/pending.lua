@@ -1,21 +1,39 @@
 -- Cases that wait, all in one script so that each call is atomic; see contracts/pending.py.
 --
--- KEYS[1] is the prefix of all keys. ARGV: what to do, generation, partition, then its own.
+-- KEYS[1] is the prefix of all keys. ARGV: what to do, generation, partition, the longest ttl in
+-- seconds, then its own.
 -- Keys behind the prefix:
 --   token, ready         names of the generation, and the one that is recovered
 --   recovered, applied   by partition: generation; by input partition: next offset
---   at, marks            by input partition: committed offset; second that has passed, H of events
---   p:<stream>\n<case>   deadline, partition and offset of a prediction, then its half
+--   at                   by input partition: committed offset
+--   turn, through        how often was tidied; by partition: up to which of these labels are read
+--   made                 by partition: newest second at which a prediction was made
+--   past                 likewise of an event that lies no later than its prediction was made
+--   caught               by partition: how far `made` was when all events were found predicted
+--   p:<stream>\n<case>   event time, partition, offset and second of a prediction, then its half
 --   h:<case>             fields of a case
---     l<place>           a label that came before a prediction: revision, time, text, letter
+--     l<place>           a label that came before a prediction: revision, time, `made` when it came,
+--                        text, letter
 --     d<stream>\n<rev>   a join: who made it, which label, text replaced, text; ! if committed
 --     s<stream>          the newest revision that only said again what was joined
 --     z<stream>\n<place> who decided of a waiting label; r is recovery
 --     g<place>, x<place> how often it was given up; that it was set aside
---   exp:<p>, wait:<p>    predictions and labels of a partition, by the second of their deadline
+--   exp:<p>, wait:<p>    predictions and labels of a partition, by offset
+--   gone:<p>             labels that were given up, until that is committed
+--   c:<p>\n<asset>       predictions of an asset, by the second of their event
+--   w:<p>\n<asset>       waiting labels of an asset, by their second
+--   a:<asset>            fields of an asset
+--     H<p>, L<p>         newest second of its events, and of its labels, by their partition
+--     B<p>               events up to a second are over, as soon as all labels are read up to a turn
+--     W<p>               that labels of it wait
+--   look:<p>             assets of which something may be over
 local PRE, WHAT, GENERATION, PARTITION = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local LONGEST = tonumber(ARGV[4])
 -- As contracts/pending.py has them.
 local MOST_WAITING, MOST_JOINED = 64, 256
+local LATEST = string.rep('9', 18)
+-- Assets looked at in one call.
+local MOST_ASSETS = 1000
 local FORGOTTEN = {'forgotten'}
 local call = redis.call
 local answers = {}
@@ -50,15 +68,109 @@ end
 
 local function case_key(case) return PRE .. 'h:' .. case end
 local function kept_key(stream, case) return PRE .. 'p:' .. stream .. '\n' .. case end
+local function asset_key(asset) return PRE .. 'a:' .. asset end
+local function cases_key(asset) return PRE .. 'c:' .. PARTITION .. '\n' .. asset end
+local function labels_key(asset) return PRE .. 'w:' .. PARTITION .. '\n' .. asset end
+
+local function asset_of(case)
+  local length, at = string.match(case, '^%a(%d+):()')
+  return string.sub(case, at, at + length - 1)
+end
+
+-- A time is 18 digits of microseconds: more than a number holds.
+local function second_of(time) return tonumber(string.sub(time, 1, 12)) end
+
+local function plus(time, ttl)
+  local low = tonumber(string.sub(time, 10)) + tonumber(string.sub(ttl, 10))
+  local high = tonumber(string.sub(time, 1, 9)) + tonumber(string.sub(ttl, 1, 9))
+  if low >= 1e9 then low, high = low - 1e9, high + 1 end
+  if high >= 1e9 then return LATEST end
+  return string.format('%09.0f%09.0f', high, low)
+end
 
 local function kept_of(stream, case)
   local value = call('GET', kept_key(stream, case))
   if not value then return nil end
-  local deadline, partition, offset, at = string.match(value, '^(%d+) (%d+) (%d+)\n()')
-  return {deadline = deadline, partition = partition, offset = offset, half = string.sub(value, at)}
+  local time, partition, offset, made, at = string.match(value, '^(%d+) (%d+) (%d+) (%d+)\n()')
+  return {
+    time = time, partition = partition, offset = offset, made = tonumber(made),
+    half = string.sub(value, at),
+  }
 end
 
 local function starts(text, prefix) return string.sub(text, 1, #prefix) == prefix end
+
+-- By the letter that fields of an asset begin with: what follows it, and the value.
+local function each_of(seen, letter)
+  local found = {}
+  for field, value in pairs(seen) do
+    if starts(field, letter) then found[string.sub(field, 2)] = value end
+  end
+  return found
+end
+
+local function newest_label(seen)
+  local newest
+  for _, at in pairs(each_of(seen, 'L')) do newest = math.max(newest or 0, tonumber(at)) end
+  return newest
+end
+
+local function newest_made()
+  local newest = 0
+  for _, made in ipairs(call('HVALS', PRE .. 'made')) do
+    newest = math.max(newest, tonumber(made))
+  end
+  return newest
+end
+
+-- An asset's events have come to a second; or it began anew, more than a ttl before the newest.
+local function came(asset, at)
+  local key = asset_key(asset)
+  local seen = table_of(key)
+  local newest = tonumber(seen['H' .. PARTITION])
+  if not newest or at > newest then
+    call('HSET', key, 'H' .. PARTITION, at)
+    call('SADD', PRE .. 'look:' .. PARTITION, asset)
+    for partition in pairs(each_of(seen, 'W')) do call('SADD', PRE .. 'look:' .. partition, asset) end
+  elseif at + LONGEST < newest then
+    call('HSET', key, 'H' .. PARTITION, at)
+    call('HDEL', key, 'B' .. PARTITION)
+    for partition, label in pairs(each_of(seen, 'L')) do
+      if tonumber(label) > at then call('HSET', key, 'L' .. partition, at) end
+    end
+  end
+end
+
+-- Likewise its labels; of an asset that is not known yet nothing is noted.
+local function was_labelled(asset, at)
+  local key = asset_key(asset)
+  local seen = table_of(key)
+  local newest = tonumber(seen['L' .. PARTITION])
+  if next(seen) == nil then return end
+  if not newest or at > newest then
+    call('HSET', key, 'L' .. PARTITION, at)
+    for partition in pairs(each_of(seen, 'H')) do call('SADD', PRE .. 'look:' .. partition, asset) end
+  elseif at + LONGEST < newest then
+    call('HSET', key, 'L' .. PARTITION, at)
+    for partition in pairs(each_of(seen, 'B')) do call('HDEL', key, 'B' .. partition) end
+  end
+end
+
+local function rise(key, field, value)
+  local known = tonumber(call('HGET', PRE .. key, field) or -1)
+  if tonumber(value) > known then call('HSET', PRE .. key, field, value) end
+end
+
+local function store(case, stream, offset, time, made, half)
+  local value = time .. ' ' .. PARTITION .. ' ' .. offset .. ' ' .. made .. '\n' .. half
+  local member, asset = stream .. '\n' .. case, asset_of(case)
+  call('SET', kept_key(stream, case), value)
+  call('ZADD', PRE .. 'exp:' .. PARTITION, offset, member)
+  call('ZADD', cases_key(asset), second_of(time), member)
+  rise('made', PARTITION, made)
+  rise('past', PARTITION, string.format('%.0f', math.min(second_of(time), tonumber(made))))
+  came(asset, second_of(time))
+end
 
 local function dones_of(fields, stream)
   local found, prefix = {}, 'd' .. stream .. '\n'
@@ -73,8 +185,11 @@ local function dones_of(fields, stream)
 end
 
 local function label_of(value)
-  local revision, time, text, at = string.match(value, '^(%d+)\n(%d+)\n(.-)\n()')
-  return {revision = tonumber(revision), time = time, text = text, letter = string.sub(value, at)}
+  local revision, time, made, text, at = string.match(value, '^(%d+)\n(%d+)\n(%d+)\n(.-)\n()')
+  return {
+    revision = tonumber(revision), time = time, made = tonumber(made), text = text,
+    letter = string.sub(value, at),
+  }
 end
 
 -- The newest revision that only said again what was joined last, told or waiting.
@@ -144,22 +259,28 @@ local function made_by(found, me)
   end
 end
 
-local function wait_for_it(case, place, expiry, value)
-  call('HSETNX', case_key(case), 'l' .. place, value)
-  call('ZADD', PRE .. 'wait:' .. PARTITION, expiry, place .. '\n' .. case)
+local function list(case, offset, time)
+  local asset, member = asset_of(case), 'L' .. PARTITION .. ':' .. offset .. '\n' .. case
+  call('ZADD', PRE .. 'wait:' .. PARTITION, offset, member)
+  call('ZADD', labels_key(asset), second_of(time), member)
+  call('HSET', asset_key(asset), 'W' .. PARTITION, 1)
+  call('SADD', PRE .. 'look:' .. PARTITION, asset)
 end
 
-local function keep_one(number, case, stream, offset, deadline, expiry, half)
-  local me = 'P' .. PARTITION .. ':' .. offset
+local function wait_for_it(case, offset, revision, time, text, letter)
+  local place, made = 'L' .. PARTITION .. ':' .. offset, string.format('%.0f', newest_made())
+  local value = table.concat({revision, time, made, text, letter}, '\n')
+  call('HSETNX', case_key(case), 'l' .. place, value)
+  list(case, offset, time)
+end
+
+local function keep_one(number, ttls, case, stream, offset, time, made, half)
+  local me, deadline = 'P' .. PARTITION .. ':' .. offset, plus(time, ttls[stream])
   local kept = kept_of(stream, case)
   if kept and (kept.partition ~= PARTITION or kept.offset ~= offset) then
     return answer(number, 'repeated', stream)
   end
-  if not kept then
-    local value = deadline .. ' ' .. PARTITION .. ' ' .. offset .. '\n' .. half
-    call('SET', kept_key(stream, case), value)
-    call('ZADD', PRE .. 'exp:' .. PARTITION, expiry, stream .. '\n' .. case)
-  end
+  if not kept then store(case, stream, offset, time, made, half) end
   local fields = table_of(case_key(case))
   if next(fields) == nil then return end
   local found, labels = dones_of(fields, stream), {}
@@ -204,7 +325,7 @@ local function keep_one(number, case, stream, offset, deadline, expiry, half)
   end
 end
 
-local function hold_one(number, streams, case, revision, offset, time, expiry, text, letter)
+local function hold_one(number, streams, ttls, case, revision, offset, time, text, letter)
   local me = 'L' .. PARTITION .. ':' .. offset
   local fields = table_of(case_key(case))
   if fields['x' .. me] then return answer(number, 'duplicate') end
@@ -214,16 +335,16 @@ local function hold_one(number, streams, case, revision, offset, time, expiry, t
     if kept then
       handled[#handled + 1] = stream
       local found, by = dones_of(fields, stream), fields['z' .. stream .. '\n' .. me]
-      local mine = made_by(found, me)
+      local mine, deadline = made_by(found, me), plus(kept.time, ttls[stream])
       if mine then
         answer(number, 'joined', stream, kept.partition, kept.half, mine.replaced)
       elseif by and by ~= me and by ~= 'r' then
         answer(number, 'waiting', stream)
-      elseif time > kept.deadline then
+      elseif time > deadline then
         answer(number, 'late', stream)
       else
         local verdict, replaced =
-          decide(case, fields, stream, kept.deadline, tonumber(revision), text)
+          decide(case, fields, stream, deadline, tonumber(revision), text)
         if verdict == 'joined' then
           join(case, stream, revision, me, me, replaced, text)
           answer(number, verdict, stream, kept.partition, kept.half, replaced)
@@ -235,19 +356,23 @@ local function hold_one(number, streams, case, revision, offset, time, expiry, t
   end
   if #handled == 0 and is_crowded(fields, me) then return answer(number, 'crowded') end
   if #handled < #streams and not is_crowded(fields, me) then
-    local value = revision .. '\n' .. time .. '\n' .. text .. '\n' .. letter
-    wait_for_it(case, me, expiry, value)
+    wait_for_it(case, offset, revision, time, text, letter)
     for _, stream in ipairs(handled) do
       call('HSET', case_key(case), 'z' .. stream .. '\n' .. me, me)
     end
   end
   if #handled == 0 then answer(number, 'waiting') end
+  was_labelled(asset_of(case), second_of(time))
 end
 
+-- Names of streams, their ttls, and where ARGV goes on.
 local function streams_at(first)
-  local streams, count = {}, tonumber(ARGV[first])
-  for i = 1, count do streams[i] = ARGV[first + i] end
-  return streams, first + count + 1
+  local streams, ttls, count = {}, {}, tonumber(ARGV[first])
+  for i = 1, count do
+    streams[i] = ARGV[first + 2 * i - 1]
+    ttls[streams[i]] = ARGV[first + 2 * i]
+  end
+  return streams, ttls, first + 2 * count + 1
 end
 
 -- Whether nothing that these made can be taken back.
@@ -259,27 +384,12 @@ local function committed_in(at)
   end
 end
 
-local function publish(marks, name, value)
-  if marks[name] == nil or tonumber(marks[name]) < value then
-    marks[name] = tostring(value)
-    call('HSET', PRE .. 'marks', name, string.format('%.0f', value))
+-- Nothing is known of an asset when nothing of it is left.
+local function leave(asset)
+  local seen = table_of(asset_key(asset))
+  if next(each_of(seen, 'H')) == nil and next(each_of(seen, 'W')) == nil then
+    call('DEL', asset_key(asset))
   end
-end
-
-local function passed_all(marks, kind, partitions)
-  local least = nil
-  for number = 0, partitions - 1 do
-    local mark = tonumber(marks[kind .. number])
-    if not mark then return nil end
-    if not least or mark < least then least = mark end
-  end
-  return least
-end
-
-local function expired(key, bound, limit)
-  if not bound then return {} end
-  local before = '(' .. string.format('%.0f', bound)
-  return call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, limit)
 end
 
 local function free(member, is_committed)
@@ -291,10 +401,27 @@ local function free(member, is_committed)
       mine[#mine + 1] = field
     end
   end
+  local asset = asset_of(case)
   call('DEL', kept_key(stream, case))
   call('HDEL', case_key(case), unpack(mine))
   call('ZREM', PRE .. 'exp:' .. PARTITION, member)
+  call('ZREM', cases_key(asset), member)
+  if call('EXISTS', cases_key(asset)) == 0 then
+    call('HDEL', asset_key(asset), 'H' .. PARTITION, 'B' .. PARTITION)
+    leave(asset)
+  end
   return 1
+end
+
+-- Take a label out of its lines.
+local function unlist(place, case)
+  local asset, member = asset_of(case), place .. '\n' .. case
+  call('ZREM', PRE .. 'wait:' .. PARTITION, member)
+  call('ZREM', labels_key(asset), member)
+  if call('EXISTS', labels_key(asset)) == 0 then
+    call('HDEL', asset_key(asset), 'W' .. PARTITION)
+    leave(asset)
+  end
 end
 
 local function forget(place, case, fields)
@@ -305,45 +432,174 @@ local function forget(place, case, fields)
     end
   end
   call('HDEL', case_key(case), unpack(mine))
-  call('ZREM', PRE .. 'wait:' .. PARTITION, place .. '\n' .. case)
+  call('ZREM', PRE .. 'gone:' .. PARTITION, place .. '\n' .. case)
+  unlist(place, case)
 end
 
-local function give_up(member, is_committed, streams, given, letters)
+-- Give a label up, or forget one of which all is known; return whether either was done.
+local function give_up(member, tidying)
   local place, case = string.match(member, '^(.-)\n(.*)$')
   local fields = table_of(case_key(case))
   local value = fields['l' .. place]
-  if not value then
-    if not is_committed(place) then return 0 end
-    forget(place, case, fields)
-    return 1
-  end
+  if not tidying.is_committed(place) then return 0 end
+  if not value then forget(place, case, fields) return 1 end
   local is_known = false
   for field, by in pairs(fields) do
     if starts(field, 'z') and string.match(field, '\n(.*)$') == place then
-      if not is_committed(by) then return 0 end
+      if not tidying.is_committed(by) then return 0 end
       is_known = true
     end
   end
-  local number = tonumber(fields['g' .. place])
-  if number then
-    is_known = number <= given
-  elseif not is_committed(place) then
-    return 0
-  else
-    for _, stream in ipairs(streams) do
-      is_known = is_known or call('EXISTS', kept_key(stream, case)) == 1
-    end
+  for _, stream in ipairs(tidying.streams) do
+    is_known = is_known or call('EXISTS', kept_key(stream, case)) == 1
   end
   if is_known then forget(place, case, fields) return 1 end
-  call('HSET', case_key(case), 'g' .. place, given + 1)
-  letters[#letters + 1] = label_of(value).letter
-  return 0
+  if tidying.most_given_up == 0 then return 0 end
+  tidying.most_given_up = tidying.most_given_up - 1
+  call('HSET', case_key(case), 'g' .. place, tidying.given_up + 1)
+  call('ZADD', PRE .. 'gone:' .. PARTITION, string.match(place, '%d+$'), member)
+  unlist(place, case)
+  tidying.letters[#tidying.letters + 1] = label_of(value).letter
+  return 1
+end
+
+-- Forget what was given up, or say it again where that was not committed.
+local function settle_given_up(tidying)
+  for _, member in ipairs(call('ZRANGE', PRE .. 'gone:' .. PARTITION, 0, -1)) do
+    local place, case = string.match(member, '^(.-)\n(.*)$')
+    local fields = table_of(case_key(case))
+    if tonumber(fields['g' .. place] or 0) <= tidying.given_up then
+      forget(place, case, fields)
+    else
+      call('HSET', case_key(case), 'g' .. place, tidying.given_up + 1)
+      tidying.letters[#tidying.letters + 1] = label_of(fields['l' .. place]).letter
+    end
+  end
+end
+
+-- Free predictions of an asset that are over; return whether to look again.
+local function free_of(asset, tidying)
+  local key, cases = asset_key(asset), cases_key(asset)
+  local seen, is_left = table_of(key), false
+  local bound, turn = string.match(seen['B' .. PARTITION] or '', '^(%S+) (%S+)$')
+  if bound and tidying.through and tonumber(turn) <= tidying.through then
+    local limit = tidying.limit
+    local over = call('ZRANGEBYSCORE', cases, '-inf', bound, 'LIMIT', 0, limit)
+    is_left = #over == limit
+    for _, member in ipairs(over) do
+      local kept = kept_of(string.match(member, '^(.-)\n(.*)$'))
+      if kept and kept.made + LONGEST >= tidying.made then is_left = true break end
+      local gone = free(member, tidying.is_committed)
+      tidying.limit = tidying.limit - gone
+      is_left = is_left or gone == 0
+    end
+    if is_left then return true end
+    call('HDEL', key, 'B' .. PARTITION)
+    bound = nil
+  end
+  local newest, label = tonumber(seen['H' .. PARTITION]), newest_label(seen)
+  if not bound and newest and label then
+    bound = math.min(newest, label) - 2 * LONGEST - 1
+    local first = call('ZRANGE', cases, 0, 0, 'WITHSCORES')[2]
+    if not first or tonumber(first) > bound then return false end
+    call('HSET', key, 'B' .. PARTITION, string.format('%.0f %.0f', bound, tidying.turn))
+  end
+  return bound ~= nil
+end
+
+local function has_waited(label, tidying)
+  return not label or label.made + LONGEST < tidying.made_anywhere
+end
+
+local function waiting_label(member)
+  local place, case = string.match(member, '^(.-)\n(.*)$')
+  local value = call('HGET', case_key(case), 'l' .. place)
+  return value and label_of(value)
+end
+
+-- Whether each partition has come a ttl beyond a label, or has predicted all its events since.
+local function is_passed_everywhere(label, tidying)
+  local at = second_of(label.time)
+  for number = 0, tidying.partitions - 1 do
+    local place = tostring(number)
+    local caught, past = tonumber(tidying.caught[place] or -1), tonumber(tidying.past[place] or 0)
+    if caught <= label.made + LONGEST and past <= at + LONGEST then return false end
+  end
+  return true
+end
+
+-- Give up labels of an asset that its events have passed; return whether to look again.
+local function give_up_of(asset, tidying)
+  local passed
+  for _, at in pairs(each_of(table_of(asset_key(asset)), 'H')) do
+    passed = math.min(passed or math.huge, tonumber(at))
+  end
+  local limit, gone = tidying.most_given_up, 0
+  if limit == 0 then return true end
+  local bound = passed and string.format('%.0f', passed - LONGEST - 1) or '+inf'
+  local members = call('ZRANGEBYSCORE', labels_key(asset), '-inf', bound, 'LIMIT', 0, limit)
+  for _, member in ipairs(members) do
+    local label = waiting_label(member)
+    local is_passed = passed or not label or is_passed_everywhere(label, tidying)
+    if is_passed and has_waited(label, tidying) then
+      gone = gone + give_up(member, tidying)
+    end
+  end
+  return gone < #members or #members == limit
+end
+
+-- Whether events of an asset, or of its partition, have come two ttls beyond one.
+local function has_stood(kept, newest, tidying)
+  local come = math.max(newest, tonumber(tidying.past[PARTITION] or 0))
+  local at = math.min(second_of(kept.time), kept.made)
+  return kept.made + LONGEST < tidying.made and at + 2 * LONGEST < come
+end
+
+-- Free what lies too far back and has stood long enough; return of how many labels might come.
+local function free_oldest(tidying)
+  local before = '(' .. string.format('%.0f', tidying.predictions - tidying.room)
+  local key, dropped = PRE .. 'exp:' .. PARTITION, 0
+  for _, member in ipairs(call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, tidying.limit)) do
+    local stream, case = string.match(member, '^(.-)\n(.*)$')
+    local kept, seen = kept_of(stream, case), table_of(asset_key(asset_of(case)))
+    local newest, label = tonumber(seen['H' .. PARTITION] or 0), newest_label(seen)
+    if not kept or has_stood(kept, newest, tidying) then
+      local gone = free(member, tidying.is_committed)
+      tidying.limit = tidying.limit - gone
+      if kept then
+        local over = second_of(kept.time) + 1 + 2 * LONGEST
+        local is_over = newest >= over and (not label or label >= over)
+        if not is_over then dropped = dropped + gone end
+      end
+    end
+  end
+  return dropped
+end
+
+-- Give up the labels that lie too far back.
+local function give_up_oldest(tidying)
+  local before = '(' .. string.format('%.0f', tidying.labels - tidying.room)
+  local key, limit = PRE .. 'wait:' .. PARTITION, tidying.most_given_up
+  for _, member in ipairs(call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', 0, limit)) do
+    if has_waited(waiting_label(member), tidying) then give_up(member, tidying) end
+  end
+end
+
+-- The turn up to which labels of all partitions are read and committed.
+local function all_through(partitions)
+  local through, least = table_of(PRE .. 'through'), math.huge
+  for number = 0, partitions - 1 do
+    local turn = tonumber(through[tostring(number)])
+    if not turn then return nil end
+    least = math.min(least, turn)
+  end
+  return least
 end
 
 local actions = {}
 
 function actions.generation()
-  call('SET', PRE .. 'token', ARGV[4], 'NX')
+  call('SET', PRE .. 'token', ARGV[5], 'NX')
   return run_id() .. ':' .. call('GET', PRE .. 'token')
 end
 
@@ -359,7 +615,7 @@ end
 function actions.unrecovered()
   if not is_present() then return FORGOTTEN end
   local recovered, missing = table_of(PRE .. 'recovered'), {}
-  for number = 0, tonumber(ARGV[4]) - 1 do
+  for number = 0, tonumber(ARGV[5]) - 1 do
     if recovered[tostring(number)] ~= GENERATION then missing[#missing + 1] = number end
   end
   return missing
@@ -367,20 +623,21 @@ end
 
 function actions.keep()
   if not is_ready() then return FORGOTTEN end
-  for i = 5, #ARGV, 6 do
-    keep_one((i - 5) / 6, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  local _, ttls, first = streams_at(6)
+  for i = first, #ARGV, 6 do
+    keep_one((i - first) / 6, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'P' .. PARTITION, ARGV[4])
+  call('HSET', PRE .. 'applied', 'P' .. PARTITION, ARGV[5])
   return answers
 end
 
 function actions.hold()
   if not is_ready() then return FORGOTTEN end
-  local streams, first = streams_at(5)
-  for i = first, #ARGV, 7 do
-    hold_one((i - first) / 7, streams, unpack(ARGV, i, i + 6))
+  local streams, ttls, first = streams_at(6)
+  for i = first, #ARGV, 6 do
+    hold_one((i - first) / 6, streams, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'L' .. PARTITION, ARGV[4])
+  call('HSET', PRE .. 'applied', 'L' .. PARTITION, ARGV[5])
   return answers
 end
 
@@ -389,63 +646,80 @@ function actions.confirm()
   return {}
 end
 
--- ARGV: partitions, most predictions to free, committed P and L, seconds of P and L, ended P and L,
--- ttl, given up, most labels to look at, streams.
-function actions.tidy()
-  if not is_ready() then return FORGOTTEN end
-  local partitions, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
-  local streams = streams_at(15)
-  call('HSET', PRE .. 'at', 'P' .. PARTITION, ARGV[6], 'L' .. PARTITION, ARGV[7])
-  local marks = table_of(PRE .. 'marks')
-  if ARGV[8] ~= '' then
-    publish(marks, 'P' .. PARTITION, tonumber(ARGV[8]))
-    publish(marks, 'H', tonumber(ARGV[8]))
-  end
-  if ARGV[9] ~= '' then publish(marks, 'L' .. PARTITION, tonumber(ARGV[9])) end
-  if marks.H then
-    local before = tonumber(marks.H) - tonumber(ARGV[12])
-    if ARGV[10] == '1' then publish(marks, 'P' .. PARTITION, before) end
-    if ARGV[11] == '1' then publish(marks, 'L' .. PARTITION, before) end
-  end
-  local is_committed = committed_in(table_of(PRE .. 'at'))
-  local events = tonumber(marks['P' .. PARTITION])
-  local labels = passed_all(marks, 'L', partitions)
-  local bound = events and labels and math.min(events, labels)
-  local freed, letters = 0, {}
-  for _, member in ipairs(expired(PRE .. 'exp:' .. PARTITION, bound, limit)) do
-    freed = freed + free(member, is_committed)
-  end
-  bound = passed_all(marks, 'P', partitions)
-  for _, member in ipairs(expired(PRE .. 'wait:' .. PARTITION, bound, ARGV[14])) do
-    freed = freed + give_up(member, is_committed, streams, tonumber(ARGV[13]), letters)
-  end
-  local left, oldest = {}, ''
-  for _, name in ipairs({'exp:', 'wait:'}) do
-    local first = call('ZRANGE', PRE .. name .. PARTITION, 0, 0, 'WITHSCORES')[2]
-    if first and (oldest == '' or tonumber(first) < tonumber(oldest)) then oldest = first end
-    left[#left + 1] = call('ZCARD', PRE .. name .. PARTITION)
-  end
-  return {freed, oldest, left[1], left[2], unpack(letters)}
+-- The lowest offset in a line, if any.
+local function lowest(line)
+  return tonumber(call('ZRANGE', PRE .. line .. PARTITION, 0, 0, 'WITHSCORES')[2])
 end
 
+local function length_of(line) return call('ZCARD', PRE .. line .. PARTITION) end
+
+-- ARGV: partitions, most predictions to free, committed P and L, turn up to which labels were read,
+-- given up, most labels to give up, whether those that were given up are said again, room, whether
+-- all events are predicted, streams.
+function actions.tidy()
+  if not is_ready() then return FORGOTTEN end
+  rise('at', 'P' .. PARTITION, ARGV[7])
+  rise('at', 'L' .. PARTITION, ARGV[8])
+  if ARGV[9] ~= '' then call('HSET', PRE .. 'through', PARTITION, ARGV[9]) end
+  if ARGV[14] == '1' then
+    call('HSET', PRE .. 'caught', PARTITION, string.format('%.0f', newest_made()))
+  end
+  local most, most_given_up = tonumber(ARGV[6]), tonumber(ARGV[11])
+  local tidying = {
+    limit = most, predictions = tonumber(ARGV[7]), labels = tonumber(ARGV[8]),
+    given_up = tonumber(ARGV[10]), most_given_up = most_given_up, room = tonumber(ARGV[13]),
+    streams = streams_at(15), letters = {}, turn = call('INCR', PRE .. 'turn'),
+    partitions = tonumber(ARGV[5]), past = table_of(PRE .. 'past'),
+    caught = table_of(PRE .. 'caught'), through = all_through(tonumber(ARGV[5])),
+    made = tonumber(call('HGET', PRE .. 'made', PARTITION) or 0), made_anywhere = newest_made(),
+    is_committed = committed_in(table_of(PRE .. 'at')),
+  }
+  if ARGV[12] == '1' then settle_given_up(tidying) end
+  local dropped = free_oldest(tidying)
+  give_up_oldest(tidying)
+  local look = PRE .. 'look:' .. PARTITION
+  for _, asset in ipairs(call('SPOP', look, MOST_ASSETS)) do
+    local is_left = tidying.limit == 0 or free_of(asset, tidying)
+    local is_waited_for = give_up_of(asset, tidying)
+    if is_left or is_waited_for then call('SADD', look, asset) end
+  end
+  local is_full = tidying.limit == 0 or (most_given_up > 0 and tidying.most_given_up == 0)
+  local waiting, gone = lowest('wait:'), lowest('gone:')
+  if gone then waiting = math.min(waiting or gone, gone) end
+  local found = {
+    is_full and 1 or 0, dropped, tidying.turn, lowest('exp:') or '', length_of('exp:'),
+    waiting or '', length_of('wait:') + length_of('gone:'),
+  }
+  for i = 4, 6, 2 do
+    if found[i] ~= '' then found[i] = string.format('%.0f', found[i]) end
+  end
+  for _, letter in ipairs(tidying.letters) do found[#found + 1] = letter end
+  return found
+end
+
+-- ARGV: from where on predictions are read again, joins.
 function actions.restore_done()
   if not is_present() then return FORGOTTEN end
-  for i = 4, #ARGV, 7 do
-    local case, stream = ARGV[i], ARGV[i + 1]
+  for i = 6, #ARGV, 7 do
+    local case, stream, time = ARGV[i], ARGV[i + 1], ARGV[i + 4]
+    local member = stream .. '\n' .. case
     join(case, stream, ARGV[i + 2], '!' .. ARGV[i + 3], '', ARGV[i + 5], ARGV[i + 6])
-    call('ZADD', PRE .. 'exp:' .. PARTITION, ARGV[i + 4], stream .. '\n' .. case)
+    call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', ARGV[5], member)
+    call('ZADD', cases_key(asset_of(case)), second_of(time), member)
+    call('SADD', PRE .. 'look:' .. PARTITION, asset_of(case))
   end
   return {}
 end
 
 function actions.restore_buried()
   if not is_present() then return FORGOTTEN end
-  for i = 5, #ARGV, 3 do
-    local case, place = ARGV[i], 'L' .. PARTITION .. ':' .. ARGV[i + 1]
+  for i = 6, #ARGV, 3 do
+    local case, offset = ARGV[i], ARGV[i + 1]
+    local place = 'L' .. PARTITION .. ':' .. offset
     forget(place, case, table_of(case_key(case)))
-    if tonumber(ARGV[i + 1]) >= tonumber(ARGV[4]) then
+    if tonumber(offset) >= tonumber(ARGV[5]) then
       call('HSET', case_key(case), 'x' .. place, 1)
-      call('ZADD', PRE .. 'wait:' .. PARTITION, ARGV[i + 2], place .. '\n' .. case)
+      list(case, offset, ARGV[i + 2])
     end
   end
   return {}
@@ -453,11 +727,10 @@ end
 
 function actions.restore_kept()
   if not is_present() then return FORGOTTEN end
-  for i = 4, #ARGV, 6 do
-    local case, stream, offset = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    local value = ARGV[i + 3] .. ' ' .. PARTITION .. ' ' .. offset .. '\n' .. ARGV[i + 5]
-    if call('SETNX', kept_key(stream, case), value) == 1 then
-      call('ZADD', PRE .. 'exp:' .. PARTITION, ARGV[i + 4], stream .. '\n' .. case)
+  for i = 5, #ARGV, 6 do
+    local case, stream = ARGV[i], ARGV[i + 1]
+    if call('EXISTS', kept_key(stream, case)) == 0 then
+      store(unpack(ARGV, i, i + 5))
       for field in pairs(table_of(case_key(case))) do
         if starts(field, 'l') then
           call('HSETNX', case_key(case), 'z' .. stream .. '\n' .. string.sub(field, 2), 'r')
@@ -470,21 +743,21 @@ end
 
 function actions.restore_held()
   if not is_present() then return FORGOTTEN end
-  local streams, first = streams_at(4)
-  for i = first, #ARGV, 7 do
-    local case, place = ARGV[i], 'L' .. PARTITION .. ':' .. ARGV[i + 2]
-    local handled = {}
+  local streams, _, first = streams_at(5)
+  for i = first, #ARGV, 6 do
+    local case, revision, offset, time, text, letter = unpack(ARGV, i, i + 5)
+    local place, handled = 'L' .. PARTITION .. ':' .. offset, {}
     for _, stream in ipairs(streams) do
       if call('EXISTS', kept_key(stream, case)) == 1 then handled[#handled + 1] = stream end
     end
     -- A revision may have said again what was joined, of which nothing else tells.
-    if #handled < #streams or tonumber(ARGV[i + 1]) > 0 then
-      local value = ARGV[i + 1] .. '\n' .. ARGV[i + 3] .. '\n' .. ARGV[i + 5] .. '\n' .. ARGV[i + 6]
-      wait_for_it(case, place, ARGV[i + 4], value)
+    if #handled < #streams or tonumber(revision) > 0 then
+      wait_for_it(case, offset, revision, time, text, letter)
       for _, stream in ipairs(handled) do
         call('HSETNX', case_key(case), 'z' .. stream .. '\n' .. place, 'r')
       end
     end
+    was_labelled(asset_of(case), second_of(time))
   end
   return {}
 end
@@ -492,10 +765,14 @@ end
 -- ARGV: next offset of P and L, partitions.
 function actions.finish()
   if not is_present() then return FORGOTTEN end
-  call('HSET', PRE .. 'applied', 'P' .. PARTITION, ARGV[4], 'L' .. PARTITION, ARGV[5])
+  for _, key in ipairs({'applied', 'at'}) do
+    call('HSET', PRE .. key, 'P' .. PARTITION, ARGV[5], 'L' .. PARTITION, ARGV[6])
+  end
+  call('HDEL', PRE .. 'through', PARTITION)
+  call('HDEL', PRE .. 'caught', PARTITION)
   call('HSET', PRE .. 'recovered', PARTITION, GENERATION)
   local recovered = table_of(PRE .. 'recovered')
-  for number = 0, tonumber(ARGV[6]) - 1 do
+  for number = 0, tonumber(ARGV[7]) - 1 do
     if recovered[tostring(number)] ~= GENERATION then return {} end
   end
   call('SET', PRE .. 'ready', GENERATION)

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from tidemill.contracts.pending import (
-    MICROS,
     Met,
     Standing,
     Tidied,
     Verdict,
-    expiry,
-    micros,
+    longest_s,
     second,
     tick,
+    ticks,
 )
 from tidemill.kernel.errors import ConfigError, ServiceAwayError
 from tidemill.runtime.redis_client import RETRY_AFTER_S, RedisClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What is written in another form is written under another number.
-FORM = 1
+FORM = 2
 TOKEN_BYTES = 8
 # So much at once, and others wait no longer than for a batch.
 MOST_FREED = 2_000
-MOST_GIVEN_UP = 500
+MOST_GIVEN_UP = 10_000
 MOST_TURNS = 25
 MOST_RESTORED = 1_000
 _FORGOTTEN = [b"forgotten"]
@@ -50,14 +49,18 @@ class RedisPending:
 
     Args:
         url: As `RedisClient` takes it.
-        streams: Those whose labels come apart from their events.
+        streams: The ttl in microseconds of those whose labels come apart from their events.
     """
 
-    def __init__(self, url: str, plant: str, partitions: int, streams: Sequence[str]) -> None:
+    def __init__(self, url: str, plant: str, partitions: int, streams: Mapping[str, int]) -> None:
         self._client = RedisClient(url)
         self._prefix = f"tidemill:{plant}:labeller:{FORM}:"
         self._partitions = partitions
-        self._streams = (len(streams), *streams)
+        self._streams: tuple[int | str, ...] = (
+            len(streams),
+            *(part for name, ttl_us in streams.items() for part in (name, ticks(ttl_us))),
+        )
+        self._longest_s = longest_s(streams.values())
 
     def check(self) -> None:
         """Hold that Redis is there, takes us and throws nothing away; for before the start.
@@ -100,7 +103,7 @@ class RedisPending:
     ) -> list[Met]:
         """Keep predictions; see `PendingStore`."""
         given = [part for kept in predictions for part in _kept(kept)]
-        return _met(self._call("keep", generation, partition, following, *given))
+        return _met(self._call("keep", generation, partition, following, *self._streams, *given))
 
     def hold(
         self, generation: str, partition: int, labels: Sequence[Held], following: int
@@ -116,9 +119,9 @@ class RedisPending:
     def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
         """Free what can meet nothing any more."""
         letters: list[bytes] = []
-        most_given_up = MOST_GIVEN_UP
-        for _ in range(MOST_TURNS):
-            freed, oldest, predictions, labels, *more = self._call(
+        dropped = 0
+        for number in range(MOST_TURNS):
+            is_full, lost, turn, *left = self._call(
                 "tidy",
                 generation,
                 partition,
@@ -126,34 +129,36 @@ class RedisPending:
                 MOST_FREED,
                 progress.predictions,
                 progress.labels,
-                _second(progress.predicted_us),
-                _second(progress.labelled_us),
-                int(progress.predictions_ended),
-                int(progress.labels_ended),
-                -(-progress.ttl_us // MICROS),
+                "" if progress.through is None else progress.through,
                 progress.given_up,
-                most_given_up,
+                max(0, min(MOST_FREED, MOST_GIVEN_UP - len(letters))),
+                int(number == 0),
+                progress.room,
+                int(progress.is_caught_up),
                 *self._streams,
             )
+            prediction, predictions, label, labels, *more = left
             letters += more
-            most_given_up = 0
-            if freed < MOST_FREED:
+            dropped += lost
+            if not is_full or len(letters) >= MOST_GIVEN_UP:
                 break
-        oldest_us = None if oldest == b"" else micros(int(float(oldest)) - 1)
-        return Tidied(letters, oldest_us, predictions, labels)
+        oldest = _whole(prediction), _whole(label)
+        return Tidied(letters, oldest, predictions, labels, turn, dropped)
 
-    def restore_done(self, generation: str, partition: int, dones: Sequence[Done]) -> None:
+    def restore_done(
+        self, generation: str, partition: int, dones: Sequence[Done], low: int
+    ) -> None:
         """Know joins again that were committed."""
         for some in _parts(dones):
             given = [part for done in some for part in _done(done)]
-            self._call("restore_done", generation, partition, *given)
+            self._call("restore_done", generation, partition, low, *given)
 
     def restore_buried(
         self, generation: str, partition: int, buried: Sequence[Buried], labels: int
     ) -> None:
         """Forget labels that were set aside."""
         for some in _parts(buried):
-            given = [part for b in some for part in (b.case, b.offset, expiry(b.expiry_us))]
+            given = [part for b in some for part in (b.case, b.offset, tick(b.time_us))]
             self._call("restore_buried", generation, partition, labels, *given)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
@@ -172,8 +177,11 @@ class RedisPending:
         """Note that a partition is recovered."""
         self._call("finish", generation, partition, predictions, labels, self._partitions)
 
-    def _call(self, *arguments: Any) -> Any:  # Any: what redis-py sends and returns
-        answer = self._client.run(lambda redis: self._evaluate(redis, arguments))
+    def _call(
+        self, what: str, generation: str, partition: int, *arguments: Any
+    ) -> Any:  # Any: what redis-py sends and returns
+        given = (what, generation, partition, self._longest_s, *arguments)
+        answer = self._client.run(lambda redis: self._evaluate(redis, given))
         if answer == _FORGOTTEN:
             msg = f"Redis at {self._client.address}: what waits for its label"
             raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
@@ -198,32 +206,18 @@ def _digest() -> str:
 
 
 def _kept(kept: Kept) -> tuple[Any, ...]:  # Any: what redis-py sends
-    deadline = kept.deadline_us
-    return (kept.case, kept.stream, kept.offset, tick(deadline), expiry(deadline), kept.half)
+    time, made = tick(kept.time_us), second(kept.made_us)
+    return (kept.case, kept.stream, kept.offset, time, made, kept.half)
 
 
 def _held(held: Held) -> tuple[Any, ...]:  # Any: as above
-    return (
-        held.case,
-        held.revision,
-        held.offset,
-        tick(held.time_us),
-        expiry(held.expiry_us),
-        held.text,
-        held.letter,
-    )
+    time = tick(held.time_us)
+    return (held.case, held.revision, held.offset, time, held.text, held.letter)
 
 
 def _done(done: Done) -> tuple[Any, ...]:  # Any: as above
-    return (
-        done.case,
-        done.stream,
-        done.revision,
-        str(done.cause),
-        expiry(done.deadline_us),
-        done.replaced,
-        done.text,
-    )
+    cause, time = str(done.cause), tick(done.time_us)
+    return (done.case, done.stream, done.revision, cause, time, done.replaced, done.text)
 
 
 def _met(answer: Sequence[Any]) -> list[Met]:  # Any: what redis-py returns
@@ -247,7 +241,3 @@ def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _whole(answer: bytes) -> int | None:
     return int(answer) if answer else None
-
-
-def _second(time_us: int | None) -> int | str:
-    return "" if time_us is None else second(time_us)

@@ -5,23 +5,32 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.pending import Source, Standing, Tidied, expiry, micros
+from tidemill.contracts.pending import Source, Standing, Tidied, second
 from tidemill.kernel.errors import ServiceAwayError
+from tidemill.testing.freed_cases import (
+    Tidying,
+    forget,
+    free_oldest,
+    free_over,
+    give_up_oldest,
+    give_up_passed,
+    settle_given_up,
+)
 from tidemill.testing.waiting_cases import (
     RECOVERY,
     Join,
+    Listed,
     State,
-    free,
-    give_up,
     hold,
     keep,
-    publish,
+    place_in_line,
     store,
     wait,
+    was_labelled,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidemill.contracts.pending import Buried, Done, Held, Kept, Met, Progress
 
@@ -32,20 +41,23 @@ REMEMBERED = 40
 class MemoryPending:
     """See `tidemill.contracts.pending.PendingStore`; held to the same tests as Redis.
 
+    Args:
+        streams: The ttl in microseconds of those whose labels come apart from their events.
+
     Attributes:
         is_away: Whether every call fails.
         broken: Called before each call, with its name; may raise.
         remembered: How many calls that wrote can be lost.
     """
 
-    def __init__(self, partitions: int, streams: Sequence[str]) -> None:
+    def __init__(self, partitions: int, streams: Mapping[str, int]) -> None:
         self.is_away = False
         self.broken: Callable[[str], None] = lambda _: None
         self.remembered = REMEMBERED
         self._partitions = partitions
         self._run = 0
         self._tokens = 0
-        self._state = State(tuple(streams))
+        self._state = State(dict(streams))
         self._past: list[State] = []
 
     def wipe(self) -> None:
@@ -126,39 +138,50 @@ class MemoryPending:
     def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
         """Free what can meet nothing any more."""
         state = self._writing(generation, "tidy", is_served=True)
-        publish(state, partition, progress)
-        events, labels = state.marks.get(("P", partition)), state.passed("L", self._partitions)
-        if events is not None and labels is not None:
-            free(state, partition, min(events, labels))
-        predictions = state.passed("P", self._partitions)
-        given_up = give_up(state, partition, predictions, progress.given_up)
-        kept = [score for (p, _, _), score in state.expiring.items() if p == partition]
-        held = [score for (place, _), score in state.waiting.items() if place[1] == partition]
-        oldest = min([*kept, *held], default=None)
-        return Tidied(
-            given_up, None if oldest is None else micros(oldest - 1), len(kept), len(held)
-        )
+        for kind, offset in (("P", progress.predictions), ("L", progress.labels)):
+            state.at[kind, partition] = max(state.at.get((kind, partition), -1), offset)
+        if progress.through is not None:
+            state.through[partition] = progress.through
+        state.turn += 1
+        turns = [state.through.get(number) for number in range(self._partitions)]
+        known = [turn for turn in turns if turn is not None]
+        through = min(known) if len(known) == self._partitions else None
+        if progress.is_caught_up:
+            state.caught_up[partition] = state.newest_made
+        tidying = Tidying(partition, progress, through, self._partitions)
+        letters = settle_given_up(state, tidying)
+        dropped = free_oldest(state, tidying)
+        letters |= give_up_oldest(state, tidying)
+        free_over(state, tidying)
+        letters |= give_up_passed(state, tidying)
+        kept = [each.offset for (p, _, _), each in state.predictions.items() if p == partition]
+        held = [each.offset for (place, _), each in state.waiting.items() if place[1] == partition]
+        oldest = min(kept, default=None), min(held, default=None)
+        return Tidied(list(letters.values()), oldest, len(kept), len(held), state.turn, dropped)
 
-    def restore_done(self, generation: str, partition: int, dones: Sequence[Done]) -> None:
+    def restore_done(
+        self, generation: str, partition: int, dones: Sequence[Done], low: int
+    ) -> None:
         """Know joins again that were committed."""
         state = self._writing(generation, "restore_done")
         for done in dones:
             join = Join(done.cause, None, done.replaced, done.text, is_committed=True)
             state.case(done.case).joins[done.stream, done.revision] = join
-            state.expiring[partition, done.stream, done.case] = expiry(done.deadline_us)
+            key = partition, done.stream, done.case
+            offset = state.predictions[key].offset if key in state.predictions else low
+            state.predictions[key] = Listed(offset, second(done.time_us))
 
     def restore_buried(
         self, generation: str, partition: int, buried: Sequence[Buried], labels: int
     ) -> None:
         """Forget labels that were set aside."""
         state = self._writing(generation, "restore_buried")
-        for name, offset, expiry_us in buried:
+        for name, offset, time_us in buried:
             place = Source("L", partition, offset)
-            state.case(name).forget(place)
-            state.waiting.pop((place, name), None)
+            forget(state, place, name)
             if offset >= labels:
                 state.case(name).set_aside.add(place)
-                state.waiting[place, name] = expiry(expiry_us)
+                place_in_line(state, place, name, time_us)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""
@@ -181,12 +204,16 @@ class MemoryPending:
                 wait(state, place, held)
                 for stream in there:
                     state.case(held.case).settled.setdefault((stream, place), RECOVERY)
+            was_labelled(state, partition, held)
 
     def finish(self, generation: str, partition: int, predictions: int, labels: int) -> None:
         """Note that a partition is recovered."""
         state = self._writing(generation, "finish")
-        state.applied["P", partition] = predictions
-        state.applied["L", partition] = labels
+        for known in (state.applied, state.at):
+            known["P", partition] = predictions
+            known["L", partition] = labels
+        state.through.pop(partition, None)
+        state.caught_up.pop(partition, None)
         state.recovered[partition] = generation
         if all(state.recovered.get(p) == generation for p in range(self._partitions)):
             state.ready = generation

@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.pending import (
-    MICROS,
     MOST_JOINED,
     MOST_WAITING,
     Met,
     Source,
     Verdict,
-    expiry,
+    asset_of,
+    longest_s,
     second,
 )
+from tidemill.testing.asset_clocks import Clocks
 
 if TYPE_CHECKING:
-    from tidemill.contracts.pending import Held, Kept, Progress
+    from collections.abc import Mapping
+
+    from tidemill.contracts.pending import Held, Kept
 
 RECOVERY = Source("r", -1, -1)
 
 
 @dataclass(slots=True)
 class KeptCase:
-    """A prediction that waits."""
+    """A prediction that waits; `made` is the second in which it was made."""
 
-    deadline_us: int
+    time_us: int
     source: Source
+    made: int
     half: bytes
 
 
 @dataclass(slots=True)
 class WaitingLabel:
-    """A label that came before a prediction."""
+    """A label that came before a prediction; by `made` the latest of all had been made."""
 
     revision: int
     time_us: int
     text: str
     letter: bytes
+    made: int
 
 
 @dataclass(slots=True)
@@ -75,36 +80,64 @@ class Case:
         self.settled = {key: by for key, by in self.settled.items() if key[1] != place}
 
 
+class Listed(NamedTuple):
+    """Offset of a record, and the second of its event or of its label."""
+
+    offset: int
+    at: int
+
+
 @dataclass(slots=True)
 class State:
-    """All that can be forgotten."""
+    """All that can be forgotten.
 
-    streams: tuple[str, ...] = ()
+    By partition: `made` is the newest second in which a prediction was made, `past` the newest of
+    an event that lies no later than its prediction, `caught_up` how far `made` was anywhere when
+    all events were last found predicted.
+    """
+
+    streams: Mapping[str, int] = field(default_factory=dict)
     token: str = ""
     ready: str = ""
     recovered: dict[int, str] = field(default_factory=dict)
     applied: dict[tuple[str, int], int] = field(default_factory=dict)
     at: dict[tuple[str, int], int] = field(default_factory=dict)
-    marks: dict[tuple[str, int], int] = field(default_factory=dict)
-    newest: int | None = None
+    turn: int = 0
+    through: dict[int, int] = field(default_factory=dict)
+    made: dict[int, int] = field(default_factory=dict)
+    past: dict[int, int] = field(default_factory=dict)
+    caught_up: dict[int, int] = field(default_factory=dict)
     kept: dict[tuple[str, bytes], KeptCase] = field(default_factory=dict)
     cases: dict[bytes, Case] = field(default_factory=dict)
-    expiring: dict[tuple[int, str, bytes], int] = field(default_factory=dict)
-    waiting: dict[tuple[Source, bytes], int] = field(default_factory=dict)
+    clocks: dict[str, Clocks] = field(default_factory=dict)
+    predictions: dict[tuple[int, str, bytes], Listed] = field(default_factory=dict)
+    waiting: dict[tuple[Source, bytes], Listed] = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int:
+        """The longest ttl in seconds."""
+        return longest_s(self.streams.values())
+
+    @property
+    def newest_made(self) -> int:
+        """The newest second in which any prediction was made."""
+        return max(self.made.values(), default=0)
 
     def case(self, name: bytes) -> Case:
         """Return a case; the first call makes it."""
         return self.cases.setdefault(name, Case())
 
-    def publish(self, kind: str, partition: int, passed: int) -> None:
-        """Note that a second has passed in an input partition."""
-        self.marks[kind, partition] = max(self.marks.get((kind, partition), passed), passed)
+    def deadline_us(self, stream: str, kept: KeptCase) -> int:
+        """Return the latest time of a label that is not late."""
+        return kept.time_us + self.streams[stream]
 
-    def passed(self, kind: str, partitions: int) -> int | None:
-        """Return the second that has passed in all partitions of an input."""
-        found = [self.marks.get((kind, number)) for number in range(partitions)]
-        known = [mark for mark in found if mark is not None]
-        return min(known) if len(known) == partitions else None
+    def clock(self, name: bytes) -> Clocks:
+        """Return the clocks of a case's asset; the first call makes them."""
+        return self.clocks.setdefault(asset_of(name), Clocks())
+
+    def known(self, name: bytes) -> Clocks:
+        """Return the clocks of a case's asset, or such as show nothing."""
+        return self.clocks.get(asset_of(name), Clocks())
 
     def is_committed(self, by: Source) -> bool:
         """Whether nothing that a record made can be taken back."""
@@ -113,16 +146,34 @@ class State:
 
 def store(state: State, partition: int, kept: Kept) -> None:
     """Keep a prediction."""
-    source = Source("P", partition, kept.offset)
-    state.kept[kept.stream, kept.case] = KeptCase(kept.deadline_us, source, kept.half)
-    state.expiring[partition, kept.stream, kept.case] = expiry(kept.deadline_us)
+    source, made = Source("P", partition, kept.offset), second(kept.made_us)
+    state.kept[kept.stream, kept.case] = KeptCase(kept.time_us, source, made, kept.half)
+    at = second(kept.time_us)
+    state.predictions[partition, kept.stream, kept.case] = Listed(kept.offset, at)
+    state.made[partition] = max(state.made.get(partition, made), made)
+    state.past[partition] = max(state.past.get(partition, 0), min(made, at))
+    state.clock(kept.case).came(partition, at, state.longest)
 
 
 def wait(state: State, place: Source, held: Held) -> None:
     """Let a label wait."""
-    label = WaitingLabel(held.revision, held.time_us, held.text, held.letter)
+    made, text = state.newest_made, held.text
+    label = WaitingLabel(held.revision, held.time_us, text, held.letter, made)
     state.case(held.case).labels.setdefault(place, label)
-    state.waiting[place, held.case] = expiry(held.expiry_us)
+    place_in_line(state, place, held.case, held.time_us)
+
+
+def place_in_line(state: State, place: Source, name: bytes, time_us: int) -> None:
+    """Note that a label of a case is waited with."""
+    state.waiting[place, name] = Listed(place.offset, second(time_us))
+    state.clock(name)
+
+
+def was_labelled(state: State, partition: int, held: Held) -> None:
+    """Note how far the labels of an asset have come, if anything is known of it."""
+    clocks = state.clocks.get(asset_of(held.case))
+    if clocks is not None:
+        clocks.was_labelled(partition, second(held.time_us), state.longest)
 
 
 def keep(state: State, number: int, partition: int, kept: Kept) -> list[Met]:
@@ -133,7 +184,7 @@ def keep(state: State, number: int, partition: int, kept: Kept) -> list[Met]:
         return [Met(number, Verdict.REPEATED, stream)]
     if there is None:
         store(state, partition, kept)
-    case = state.case(kept.case)
+    case, deadline_us = state.case(kept.case), kept.time_us + state.streams[stream]
     met, on_time = [], []
     order = sorted(
         case.labels.items(), key=lambda item: (-item[1].revision, item[1].time_us, str(item[0]))
@@ -141,7 +192,7 @@ def keep(state: State, number: int, partition: int, kept: Kept) -> list[Met]:
     for place, label in order:
         if place in case.given_up or case.settled.setdefault((stream, place), me) != me:
             continue
-        if label.time_us > kept.deadline_us:
+        if label.time_us > deadline_us:
             met.append(Met(number, Verdict.LATE, stream, partition, label.letter))
         else:
             on_time.append((place, label))
@@ -151,7 +202,7 @@ def keep(state: State, number: int, partition: int, kept: Kept) -> list[Met]:
         return [*met, Met(number, Verdict.JOINED, stream, partition, letter, mine.replaced)]
     # The newest, unless it is known already: then perhaps one that it replaced is not.
     for place, label in on_time:
-        verdict, replaced = decide(case, stream, kept.deadline_us, label)
+        verdict, replaced = decide(case, stream, deadline_us, label)
         if verdict is Verdict.JOINED:
             case.joins[stream, label.revision] = Join(me, place, replaced, label.text)
             return [*met, Met(number, verdict, stream, partition, label.letter, replaced)]
@@ -165,9 +216,7 @@ def hold(state: State, number: int, partition: int, held: Held) -> list[Met]:
     if me in case.set_aside:
         return [Met(number, Verdict.DUPLICATE)]
     handled = [stream for stream in streams if (stream, held.case) in state.kept]
-    met = [
-        _join(state.kept[stream, held.case], case, (number, stream, me), held) for stream in handled
-    ]
+    met = [_join(state, case, (number, stream, me), held) for stream in handled]
     is_crowded = len(case.labels) >= MOST_WAITING and me not in case.labels
     if not handled and is_crowded:
         return [Met(number, Verdict.CROWDED)]
@@ -175,20 +224,22 @@ def hold(state: State, number: int, partition: int, held: Held) -> list[Met]:
         wait(state, me, held)
         for stream in handled:
             case.settled[stream, me] = me
+    was_labelled(state, partition, held)
     return met or [Met(number, Verdict.WAITING)]
 
 
-def _join(kept: KeptCase, case: Case, which: tuple[int, str, Source], held: Held) -> Met:
+def _join(state: State, case: Case, which: tuple[int, str, Source], held: Held) -> Met:
     number, stream, me = which
+    kept = state.kept[stream, held.case]
     mine, by = _made_by(case, stream, me), case.settled.get((stream, me), me)
     joined = (stream, kept.source.partition, kept.half)
     if mine is not None:
         return Met(number, Verdict.JOINED, *joined, mine.replaced)
     if by not in {me, RECOVERY}:
         return Met(number, Verdict.WAITING, stream)
-    if held.time_us > kept.deadline_us:
+    if held.time_us > state.deadline_us(stream, kept):
         return Met(number, Verdict.LATE, stream)
-    verdict, replaced = decide(case, stream, kept.deadline_us, held)
+    verdict, replaced = decide(case, stream, state.deadline_us(stream, kept), held)
     if verdict is not Verdict.JOINED:
         return Met(number, verdict, stream)
     case.joins[stream, held.revision] = Join(me, me, replaced, held.text)
@@ -240,59 +291,3 @@ def _said_again(case: Case, stream: str, deadline_us: int, text: str) -> int:
 def _made_by(case: Case, stream: str, me: Source) -> Join | None:
     joins = case.joined(stream).values()
     return next((join for join in joins if join.by == me and not join.is_committed), None)
-
-
-def publish(state: State, partition: int, progress: Progress) -> None:
-    """Note what a partition has committed."""
-    state.at["P", partition] = progress.predictions
-    state.at["L", partition] = progress.labels
-    if progress.predicted_us is not None:
-        passed = second(progress.predicted_us)
-        state.publish("P", partition, passed)
-        state.newest = passed if state.newest is None else max(state.newest, passed)
-    if progress.labelled_us is not None:
-        state.publish("L", partition, second(progress.labelled_us))
-    if state.newest is not None:
-        before = state.newest - -(-progress.ttl_us // MICROS)
-        if progress.predictions_ended:
-            state.publish("P", partition, before)
-        if progress.labels_ended:
-            state.publish("L", partition, before)
-
-
-def free(state: State, partition: int, bound: int) -> None:
-    """Drop the predictions of a partition that no label can meet any more."""
-    for key, score in list(state.expiring.items()):
-        number, stream, name = key
-        if number != partition or score >= bound:
-            continue
-        case = state.case(name)
-        joins = case.joined(stream)
-        if all(join.is_committed or state.is_committed(join.by) for join in joins.values()):
-            state.kept.pop((stream, name), None)
-            case.again.pop(stream, None)
-            for revision in joins:
-                del case.joins[stream, revision]
-            del state.expiring[key]
-
-
-def give_up(state: State, partition: int, bound: int | None, given: int) -> list[bytes]:
-    """Return the labels of a partition, once expired, whose prediction will not come."""
-    letters = []
-    for (place, name), score in list(state.waiting.items()):
-        if place.partition != partition or bound is None or score >= bound:
-            continue
-        case = state.case(name)
-        settled = [by for (_, label), by in case.settled.items() if label == place]
-        if not state.is_committed(place) or not all(map(state.is_committed, settled)):
-            continue
-        is_there = any((stream, name) in state.kept for stream in state.streams)
-        number = case.given_up.get(place)
-        is_known = bool(settled) or is_there if number is None else number <= given
-        if is_known or place not in case.labels:
-            case.forget(place)
-            del state.waiting[place, name]
-        else:
-            case.given_up[place] = given + 1
-            letters.append(case.labels[place].letter)
-    return letters

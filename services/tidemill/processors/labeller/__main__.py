@@ -51,7 +51,9 @@ def run(settings: Settings) -> None:
         closing(WrittenEnds(clients)) as ends,
     ):
         store.check()
-        factory = LabellerFactory(plant.definition, store, ends, from_end=settings.from_end)
+        factory = LabellerFactory(
+            plant.definition, store, ends, from_end=settings.from_end, room=settings.room
+        )
         metrics = WorkerMetrics(PROCESSOR)
         with serve_probes(metrics, host=settings.probe_host, port=settings.probe_port) as address:
             logs.started(plant=plant.definition.plant, probes=address)
@@ -83,5 +85,5 @@ def _store(settings: Settings, definition: PlantDefinition) -> RedisPending:
             "start one: tidemill up"
         )
         raise ConfigError([msg])
-    streams = sorted(label_streams(definition))
+    streams = {name: each.ttl_us for name, each in sorted(label_streams(definition).items())}
     return RedisPending(settings.redis_url, definition.plant, definition.partitions, streams)

@@ -45,7 +45,7 @@ def _stored_names() -> tuple[str, ...]:
     return tuple(field["name"] for field in stored["fields"] if field["name"] in predicted)
 
 
-def keep(prediction: Record, stream: LabelStream, offset: int) -> Kept:
+def keep(prediction: Record, stream: LabelStream, message: Message) -> Kept:
     """Return what is kept of a prediction until its label comes."""
     half = {
         "update_id": "",
@@ -63,8 +63,9 @@ def keep(prediction: Record, stream: LabelStream, offset: int) -> Kept:
     return Kept(
         stream.case(prediction),
         stream.name,
-        offset,
-        prediction["time"] + stream.ttl_us,
+        message.offset,
+        prediction["time"],
+        message.timestamp_ms * 1000,
         codec("Update").encode(half),
     )
 
@@ -106,7 +107,7 @@ def done_of(update: Record, stream: LabelStream) -> Done:
         stream.name,
         update["revision"],
         Source(kind, cause["partition"], cause["offset"]),
-        update["time"] + stream.ttl_us,
+        update["time"],
         "" if replaced is None else stream.text(replaced),
         stream.text(update["label"]),
     )

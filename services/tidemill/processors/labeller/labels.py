@@ -66,7 +66,6 @@ class LabelReader:
         self._streams = tuple(streams)
         self._by_time = any(stream.joins_by_time for stream in streams)
         self._by_id = any(not stream.joins_by_time for stream in streams)
-        self.ttl_us = max(stream.ttl_us for stream in streams)
 
     def read(self, message: Message) -> ReadLabel:
         """Return the label in a record.
@@ -89,7 +88,6 @@ class LabelReader:
             record["revision"],
             message.offset,
             time_us,
-            time_us + self.ttl_us,
             self._text(record["value"]),
             pack(message),
         )

@@ -20,15 +20,13 @@ DUPLICATE = "DUPLICATE"
 
 
 class ReadPrediction(NamedTuple):
-    """A prediction: when its event was, and what is kept of it, if anything.
+    """A prediction: what is kept of it, if anything.
 
     Attributes:
-        time_us: None for streams whose labels come with the event.
         is_bare: Whether it was made before predictions carried what models were asked with.
         is_again: Whether the event had been predicted before: its label is the first one's.
     """
 
-    time_us: int | None = None
     kept: Kept | None = None
     is_bare: bool = False
     is_again: bool = False
@@ -46,6 +44,11 @@ class PredictionReader:
 
     def __init__(self, streams: Mapping[str, LabelStream]) -> None:
         self._streams = {name.encode(): stream for name, stream in streams.items()}
+
+    @staticmethod
+    def following(message: Message) -> int:
+        """Return the offset behind the event of a prediction, of whatever stream."""
+        return int(codec("Prediction").decode(message.value)["source"]["offset"]) + 1
 
     def read(self, message: Message) -> ReadPrediction:
         """Return what there is to keep of a prediction.
@@ -70,5 +73,5 @@ class PredictionReader:
         if DUPLICATE in record["quality"]:
             return ReadPrediction(is_again=True)
         if record["features"] is None:
-            return ReadPrediction(record["time"], is_bare=True)
-        return ReadPrediction(record["time"], keep(record, stream, message.offset))
+            return ReadPrediction(is_bare=True)
+        return ReadPrediction(keep(record, stream, message))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
+from tidemill.contracts.topics import EVENTS, LABELS, PREDICTIONS, UPDATES
 from tidemill.kernel.errors import InvariantError, ServiceAwayError
 from tidemill.kernel.processor import Opened
 from tidemill.processors.labeller.recovering import DEAD_LABELS, Recovery
 from tidemill.processors.labeller.streams import label_streams
 from tidemill.processors.labeller.task import INPUTS, PROCESSOR, Labeller
-from tidemill.processors.labeller.trail import Chunk, Starts, Trail
+from tidemill.processors.labeller.trail import Starts, Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Others recover their partitions meanwhile.
 RETRY_AFTER_S = 0.2
+# Half a gigabyte in Redis, if nothing else frees them.
+ROOM = 1_000_000
 
 
 class LabellerFactory:
@@ -33,6 +35,7 @@ class LabellerFactory:
         written: Returns the offset behind the last record of a topic and partition, committed or
             not.
         from_end: Whether a partition without any history starts at its end.
+        room: As `tidemill.contracts.pending.Progress` has it, of the whole plant.
     """
 
     name = PROCESSOR
@@ -46,12 +49,14 @@ class LabellerFactory:
         written: Callable[[str, int], int],
         *,
         from_end: bool = False,
+        room: int = ROOM,
     ) -> None:
         self._streams = label_streams(definition)
         self._partitions = definition.partitions
         self._store = store
         self._written = written
         self._end = 1 if from_end else 0
+        self._room = max(1, room // self._partitions)
         self._marks: dict[int, str] = {}
         self._generation = ""
         self._read: Counter[int] = Counter()
@@ -85,7 +90,7 @@ class LabellerFactory:
             topic: log.span(topic, partition)[self._end] if offset is None else offset
             for topic, offset in ((topic, committed.get(topic)) for topic in self.inputs)
         }
-        trail = Trail.decode(mark) if mark else Trail([Chunk(_all(log, partition))])
+        trail = Trail.decode(mark) if mark else Trail([_all(log, partition)])
         recovery = Recovery(store, generation, self._streams, written=self._end_of(generation))
         is_new = any(committed.get(topic) is None for topic in self.inputs)
         if is_new or not store.standing(generation, partition).is_recovered:
@@ -101,7 +106,8 @@ class LabellerFactory:
             (generation, partition),
             self._streams,
             trail=trail,
-            ends=lambda: (log.span(UPDATES, partition)[1], log.span(DEAD_LABELS, partition)[1]),
+            ends=_Ends(log, self._written, partition),
+            room=self._room,
         )
         task.refolded = self._read.pop(partition, 0)
         return Opened(task, positions, mark=mark)
@@ -134,6 +140,28 @@ class LabellerFactory:
             "max.message.bytes there to that of model.predictions"
         )
         raise InvariantError(msg)
+
+
+class _Ends:
+    """See `tidemill.processors.labeller.task.Ends`."""
+
+    def __init__(self, log: Log, written: Callable[[str, int], int], partition: int) -> None:
+        self._log = log
+        self._written = written
+        self._partition = partition
+
+    def written(self) -> tuple[int, int]:
+        """Return where updates and dead letters end."""
+        _, updates = self._log.span(UPDATES, self._partition)
+        return updates, self._log.span(DEAD_LABELS, self._partition)[1]
+
+    def labels(self) -> int:
+        """Return the offset behind the last label."""
+        return self._written(LABELS, self._partition)
+
+    def events(self) -> int:
+        """Return the offset behind the last event."""
+        return self._written(EVENTS, self._partition)
 
 
 def _all(log: Log, partition: int) -> Starts:

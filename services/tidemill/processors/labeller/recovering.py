@@ -71,7 +71,8 @@ class Recovery:
         store, generation = self._store, self._generation
         updates, letters = (self._settled(log, t, partition) for t in (UPDATES, DEAD_LABELS))
         for messages in self._read(log, UPDATES, partition, (lows.updates, updates)):
-            store.restore_done(generation, partition, list(self._dones(messages)))
+            dones = list(self._dones(messages))
+            store.restore_done(generation, partition, dones, lows.predictions)
             yield
         dead: set[int] = set()
         for messages in self._read(log, DEAD_LABELS, partition, (lows.dead, letters)):
@@ -128,7 +129,7 @@ class Recovery:
             offset = int(headers["__streams.errors.offset"])
             original = message._replace(topic=LABELS, partition=partition, offset=offset)
             for held in self._held([original]):
-                yield Buried(held.case, offset, held.expiry_us)
+                yield Buried(held.case, offset, held.time_us)
 
     def _held(self, messages: Iterable[Message]) -> Iterator[Held]:
         for message in messages:

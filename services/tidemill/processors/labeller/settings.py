@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # A batch is one call, in which Redis does nothing else; so does one that waits for its answer.
 MAX_BATCH = 5_000
 MAX_WAIT_MS = 10_000
+MIN_ROOM = 1_000
+MAX_ROOM = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Settings:
         probe_host, probe_port: Where probes and metrics are served; port 0 takes a free one.
         batch: Records per transaction, at most.
         wait_ms: Longest wait for a batch to fill.
+        room: Of the plant: predictions that events have passed are kept no further back than so
+            many where labels are behind or silent, and labels no further that wait for one.
     """
 
     definition: Path
@@ -45,6 +49,7 @@ class Settings:
     probe_port: int = 0
     batch: int = 1000
     wait_ms: int = 50
+    room: int = 1_000_000
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, every problem at once.
@@ -55,6 +60,7 @@ class Settings:
         ranged = (
             ("--batch", self.batch, 1, MAX_BATCH),
             ("--wait-ms", self.wait_ms, 1, MAX_WAIT_MS),
+            ("--room", self.room, MIN_ROOM, MAX_ROOM),
             ("--probe-port", self.probe_port, 0, 65_535),
         )
         problems = [*range_problems(ranged), *instance_problems(self.instance)]

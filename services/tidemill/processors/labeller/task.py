@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tidemill.contracts.pending import MOST_JOINED, MOST_WAITING, Progress, Verdict
 from tidemill.contracts.topics import LABELS, PREDICTIONS
@@ -12,12 +12,11 @@ from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.reports import Report
 from tidemill.processors.labeller.examples import Completed, example
 from tidemill.processors.labeller.labels import LabelReader, unpack
-from tidemill.processors.labeller.passing import Passing
 from tidemill.processors.labeller.predictions import PredictionReader
 from tidemill.processors.labeller.trail import Starts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tidemill.contracts.pending import Kept, Met, PendingStore, Tidied
     from tidemill.kernel.records import Emit, Message
@@ -27,7 +26,20 @@ if TYPE_CHECKING:
 
 PROCESSOR = "labeller"
 INPUTS = (PREDICTIONS, LABELS)
-KEPT, BARE, REVISED = "kept", "without_features", "revised"
+KEPT, BARE, REVISED, DROPPED = "kept", "without_features", "revised", "dropped"
+
+
+class Ends(Protocol):
+    """Where topics end, at the partition of a task."""
+
+    def written(self) -> tuple[int, int]:
+        """Return where updates and dead letters end."""
+
+    def labels(self) -> int:
+        """Return the offset behind the last label, committed or not."""
+
+    def events(self) -> int:
+        """Return the offset behind the last event, committed or not."""
 
 
 class Labeller:
@@ -38,7 +50,8 @@ class Labeller:
         place: Generation of the store, and the partition.
         streams: Those whose labels come apart from their events, by name.
         trail: What of the partition is still needed.
-        ends: Returns where updates and dead letters of the partition end.
+        ends: Where other topics of the partition end.
+        room: See `tidemill.contracts.pending.Progress`.
 
     Attributes:
         refolded: Records that opening it read again.
@@ -51,7 +64,8 @@ class Labeller:
         streams: Mapping[str, LabelStream],
         *,
         trail: Trail,
-        ends: Callable[[], tuple[int, int]],
+        ends: Ends,
+        room: int,
     ) -> None:
         self.refolded = 0
         self._store = store
@@ -61,7 +75,9 @@ class Labeller:
         self._labels = LabelReader(streams.values())
         self._trail = trail
         self._ends = ends
-        self._passing = {topic: Passing() for topic in INPUTS}
+        self._room = room
+        self._turn: int | None = None
+        self._following = 0
         self._counts: Counter[str] = Counter()
         self._labelled_as: Counter[str] = Counter()
         self._foreign_keys = 0
@@ -86,21 +102,19 @@ class Labeller:
 
     def rest(self, positions: Mapping[str, int], ended: Collection[str]) -> list[Emit]:
         """Free what is over; return the labels given up, as dead letters."""
+        predictions, labels = positions[PREDICTIONS], positions[LABELS]
         if self._trail.is_due:
-            starts = Starts(positions[PREDICTIONS], positions[LABELS], *self._ends())
-            self._trail.begin(starts)
-        progress = Progress(
-            positions[PREDICTIONS],
-            positions[LABELS],
-            self._passing[PREDICTIONS].second_us,
-            self._passing[LABELS].second_us,
-            PREDICTIONS in ended,
-            LABELS in ended,
-            self._labels.ttl_us,
-            self._trail.given_up,
-        )
+            self._trail.begin(Starts(predictions, labels, *self._ends.written()))
+        # Asked after the answer that named the turn: what was there then has been read.
+        is_through = LABELS in ended and self._turn is not None and labels >= self._ends.labels()
+        through = self._turn if is_through else None
+        caught_up = PREDICTIONS in ended and self._following >= self._ends.events()
+        given_up = self._trail.given_up
+        progress = Progress(predictions, labels, through, caught_up, given_up, self._room)
         self._left = tidied = self._store.tidy(self._generation, self._partition, progress)
-        self._trail.drop(tidied.oldest_us)
+        self._turn = tidied.turn
+        self._counts[DROPPED] += tidied.dropped
+        self._trail.drop(*tidied.oldest)
         if tidied.given_up:
             self._trail.given_up += 1
         return [self._unknown(unpack(letter)) for letter in tidied.given_up]
@@ -124,15 +138,14 @@ class Labeller:
         messages: list[Message] = []
         for message in records:
             read = self._predictions.read(message)
-            if read.time_us is not None:
-                self._passing[PREDICTIONS].see(read.time_us)
             if read.kept is not None:
                 kept.append(read.kept)
                 messages.append(message)
-                self._trail.note(read.kept.deadline_us)
+                self._trail.note()
             self._counts[BARE] += read.is_bare
             self._counts[Verdict.REPEATED.value] += read.is_again
         following = records[-1].offset + 1
+        self._following = self._predictions.following(records[-1])
         met = self._store.keep(self._generation, self._partition, kept, following)
         self._counts[KEPT] += len(kept)
         emits = []
@@ -163,8 +176,7 @@ class Labeller:
                 emits[number].append(self._set_aside(message, error))
                 continue
             read.append((number, label))
-            self._passing[LABELS].see(label.held.time_us)
-            self._trail.note(label.held.expiry_us)
+            self._trail.note()
             self._foreign_keys += message.key != label.record["asset"].encode()
         held = [label.held for _, label in read]
         following = records[-1].offset + 1
@@ -195,7 +207,10 @@ class Labeller:
         return [example(done)]
 
     def _unknown(self, message: Message) -> Emit:
-        msg = "the event of a label must have been predicted, this one's was not in its time"
+        msg = (
+            "the event of a label must have been predicted, that of this one was not, or is over "
+            "by more than its ttl"
+        )
         return self._set_aside(message, InvalidRecordError(DeadLetterReason.UNKNOWN_EVENT, msg))
 
     def _set_aside(self, message: Message, error: InvalidRecordError) -> Emit:
