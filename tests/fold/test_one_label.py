@@ -14,7 +14,7 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, FEEDBACK, OUTCOMES
 from tidemill.fold.audit import replay, verify
 from tidemill.models.labels import MOST_LABELLED
-from tidemill.processors.learner.correcting import Allowance
+from tidemill.processors.learner.job import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
