@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,8 +25,8 @@ help: ## This list.
 demo: $(READY) ## Kafka, all processors and a simulated plant: ARGS="--seconds 40" ends by itself.
 	@$(BIN)/tidemill demo $(ARGS)
 
-test: $(READY_DEV) ## All tests, those on a real broker among them; ARGS goes to pytest.
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY_DEV) ## All tests, those on a real broker among them; ARGS goes to pytest, JOBS (2) side by side.
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(READY_DEV) ## Format, lint, types, arrows, generated pages, schema compatibility.
 	$(BIN)/ruff format --check .
