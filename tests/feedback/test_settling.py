@@ -137,3 +137,19 @@ def _corrected() -> dict[str, object]:
         "value": "jam",
         "time": START_US,
     }
+
+
+def test_an_operator_who_resumes_what_is_frozen_is_told_that_it_stays_so() -> None:
+    stage = Stage()
+    first = stage.say("a", "RESUME")
+    stage.say("f", "FREEZE", **EXPERT)
+    still = stage.say("b", "RESUME")
+    stage.say("c", "RESUME", **EXPERT)
+    thawed = stage.say("d", "RESUME")
+    stage.say("g", "FREEZE", **EXPERT)
+    stage.say("h", "RETRACT", target_id="g", **EXPERT)
+    undone = stage.say("e", "RESUME")
+
+    assert still.statuses == ["ACCEPTED"]
+    assert "models stay frozen by f of eve" in still.reason
+    assert first.reason == thawed.reason == undone.reason == "None"

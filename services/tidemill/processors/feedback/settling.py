@@ -9,7 +9,7 @@ from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.records import Position
 from tidemill.processors.feedback.answers import lesson_of
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import check_expert, held_until, stream_of
+from tidemill.processors.feedback.context import check_expert, check_free, stream_of
 from tidemill.processors.feedback.decision import VETO
 from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, MODEL, SETTLING
 from tidemill.processors.feedback.steering import steering_updates
@@ -65,9 +65,7 @@ def on_settling(context: Context, said: Said) -> Ruling:
     """
     target = target_of(context, said)
     check_expert(said)
-    held = held_until(context, said)
-    if held is not None:
-        raise RefusalError(f"{said.actor} must not be quarantined to {said.kind.lower()}: {held}")
+    check_free(context, said)
     if not context.book.is_waiting(target):
         raise RefusalError(f"{target.feedback_id} must wait for a domain expert, it does not")
     known = {"stream": target.stream}
@@ -144,6 +142,8 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         raise RefusalError(
             f"a RETRACT must be {target.actor}'s own or a {EXPERT}'s, was {said.actor}'s"
         )
+    if said.actor != target.actor:
+        check_free(context, said)
     if target.kind in SETTLING and not target.sent:
         raise RefusalError(
             f"{target.kind} settled {target.target_id}: there is nothing to take back"

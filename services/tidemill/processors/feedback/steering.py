@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.events import EARLIEST_US, LATEST_US
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import check_expert, held_until, stream_of
+from tidemill.processors.feedback.context import check_expert, check_free, held_until, stream_of
 from tidemill.processors.feedback.decision import QUARANTINE
 from tidemill.processors.feedback.doubting import OF_ACTOR, quarantine_of
 from tidemill.processors.feedback.saying import EXPERT
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.stream import StreamDefinition
     from tidemill.processors.feedback.cases import Case
     from tidemill.processors.feedback.context import Context
+    from tidemill.processors.feedback.decision import Decision
     from tidemill.processors.feedback.saying import Said
     from tidemill.processors.feedback.writing import Record
 
@@ -34,7 +35,25 @@ def on_model(context: Context, said: Said) -> Ruling:
     if held is not None:
         return Ruling(HELD, held, known={**known, "held": QUARANTINE}, case=case)
     sent = tuple(str(update["kind"]) for update in updates)
-    return Ruling(ACCEPTED, updates=updates, known={**known, "sent": sent}, case=case)
+    reason = _stays_frozen(context, said, stream)
+    return Ruling(ACCEPTED, reason, updates=updates, known={**known, "sent": sent}, case=case)
+
+
+def _stays_frozen(context: Context, said: Said, stream: StreamDefinition) -> str | None:
+    """Return what a RESUME does not end, in words; None where it ends all."""
+    if said.kind != "RESUME" or said.role == EXPERT:
+        return None
+    frozen: Decision | None = None
+    for decision in context.book.of_asset(said.asset, stream.name):
+        if not context.book.is_undone(decision):
+            frozen = decision if "FREEZE" in decision.sent else frozen
+            frozen = None if "RESUME" in decision.sent else frozen
+    if frozen is None:
+        return None
+    return (
+        f"this ends a hold; models stay frozen by {frozen.feedback_id} of {frozen.actor} until a "
+        f"{EXPERT}'s RESUME"
+    )
 
 
 def _freed(context: Context, said: Said, actor: str) -> Ruling:
@@ -44,9 +63,7 @@ def _freed(context: Context, said: Said, actor: str) -> Ruling:
         name = str(context.cases.find(said).prediction["stream"])
     stream = stream_of(context, said, name)
     check_expert(said)
-    held = held_until(context, said)
-    if held is not None:
-        raise RefusalError(f"{said.actor} must not be quarantined to free others: {held}")
+    check_free(context, said)
     if quarantine_of(context.book, actor, said.time_ms, context.limits) is None:
         raise RefusalError(f"{actor} must be in quarantine on this partition, is not")
     reason = f"what {actor} says counts again; what was held waits for APPROVE or REJECT as before"
