@@ -323,7 +323,7 @@ def test_what_has_no_final_receipt_in_time_is_exit_1_and_named(plant: Plant) -> 
         "send", "--kind", "HOLD", "--asset", "north/1", *ANNA, "--wait", "--timeout", "2"
     )
     assert "accepted and passed on" not in alone.err
-    assert alone.err.endswith("has not come to the others yet, or is down\n")
+    assert alone.err.endswith("the feedback processor has not come to yet\n")
 
 
 def test_a_receipt_of_before_answers_what_was_sent_before(plant: Plant, tmp_path: Path) -> None:

@@ -257,7 +257,9 @@ def _is_good(
             err=True,
         )
     if len(missing) > len(taken):
-        typer.echo("the feedback processor has not come to the others yet, or is down", err=True)
+        typer.echo(
+            "what has no receipt at all, the feedback processor has not come to yet", err=True
+        )
     return not missing and all(each["status"] != REFUSED for each in final.values())
 
 
