@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from tidemill.processors.feedback.context import check_expert, check_free, strea
 from tidemill.processors.feedback.decision import VETO
 from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, MODEL, SETTLING
 from tidemill.processors.feedback.steering import steering_updates
-from tidemill.processors.feedback.trust import against, is_complete, votes_on
+from tidemill.processors.feedback.trust import IRRELEVANT, against, is_complete, votes_of
 from tidemill.processors.feedback.undoing import standing, undoing
 from tidemill.processors.feedback.votes import check_leaves_a_sensor, veto_of
 from tidemill.processors.feedback.writing import (
@@ -82,7 +83,13 @@ def on_settling(context: Context, said: Said) -> Ruling:
         ACCEPTED if updates else COUNTED,
         updates=updates,
         others=(other,),
-        known={**known, "sent": sent, "vetoed": vetoed},
+        known={
+            **known,
+            "sent": sent,
+            "vetoed": vetoed,
+            "voters": target.voters,
+            "others": target.others,
+        },
     )
 
 
@@ -152,7 +159,7 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         raise RefusalError("a RETRACT is not taken back: send anew what it took back")
     if context.book.is_retracted(target):
         raise RefusalError(f"{target.feedback_id} was taken back already")
-    undone = _undone(context, said, target)
+    undone = _undone(context, target)
     updates = tuple(undoing(said, each) for each in undone)
     reason = f"taken back by {said.actor} ({said.feedback_id})"
     others = [receipt_of(target, said.position.partition, RETRACTED, reason)]
@@ -180,28 +187,35 @@ def _restored(context: Context, said: Said, target: Decision) -> list[Record]:
     ]
 
 
-def _undone(context: Context, said: Said, target: Decision) -> list[Decision]:
+def _undone(context: Context, target: Decision) -> list[Decision]:
     """Return the decisions whose updates must be taken back with a feedback."""
     book = context.book
     if target.kind in EXPLANATION:
-        return _vetoes_lost(context, said, target)
+        return _vetoes_lost(context, target)
     return standing(book, target)
 
 
-def _vetoes_lost(context: Context, said: Said, target: Decision) -> list[Decision]:
-    """Return the vetoes that fall without a vote: neither then nor now would the rest do."""
-    lost = []
-    for feature, veto in context.book.vetoes(target.asset, target.stream).items():
-        if feature != target.feature or target.kind != "IRRELEVANT":
-            continue
-        votes = [
-            vote
-            for vote in votes_on(context.book, said, str(target.stream), context.limits)
-            if vote.feedback_id != target.feedback_id
-        ]
-        then = [vote for vote in votes if vote.offset <= veto.offset]
-        if not any(
-            is_complete(given, against(given, feature), context.limits) for given in (then, votes)
-        ):
-            lost.append(veto)
-    return lost
+def _vetoes_lost(context: Context, target: Decision) -> list[Decision]:
+    """Return the vetoes that fall without a vote.
+
+    They stand if the rest of those that they rest on would do, or that and what was voted since.
+    """
+    book, limits = context.book, context.limits
+    veto = book.vetoes(target.asset, target.stream).get(target.feature or "")
+    if veto is None or target.kind != IRRELEVANT:
+        return []
+    rest = Counter(
+        actor
+        for name, actor in veto.voters
+        if name != target.feedback_id and book.retraction(name) is None
+    )
+    since = [
+        vote
+        for vote in votes_of(book, target.asset, target.stream)
+        if vote.offset > veto.offset and vote.feedback_id != target.feedback_id
+    ]
+    mine = against(since, str(target.feature))
+    more = rest + Counter(vote.actor for vote in mine)
+    others = veto.others + len(since) - len(mine)
+    stands = is_complete(rest, veto.others, limits) or is_complete(more, others, limits)
+    return [] if stands else [veto]
