@@ -53,6 +53,12 @@ def stream_of(context: Context, said: Said, name: str | None) -> StreamDefinitio
     roles = stream.feedback.roles
     if said.role not in roles:
         raise RefusalError(f"role must be one of {', '.join(roles)}, was {said.role!r}")
+    experts = stream.feedback.experts
+    if said.role == EXPERT and experts and said.actor not in experts:
+        raise RefusalError(
+            f"a {EXPERT} of stream {stream.name} must be one whom its definition names as such, "
+            f"{said.actor!r} is none"
+        )
     return stream
 
 

@@ -83,13 +83,7 @@ def steering_updates(
         case = context.cases.find(said)
     name = said.stream if case is None else str(case.prediction["stream"])
     stream = stream_of(context, said, name)
-    if case is None and not context.cases.is_known(
-        said.position.partition, said.asset, stream.name
-    ):
-        raise RefusalError(
-            f"asset must be one that stream {stream.name} lately predicted for on partition "
-            f"{said.position.partition}, {said.asset!r} is none"
-        )
+    now_us = _now_us(context, said, stream.name) if case is None else case.time_us
     if said.kind == "FREEZE":
         check_expert(said)
     kinds = {"HOLD": ("HOLD",), "FREEZE": ("FREEZE",)}.get(said.kind, _resuming(said))
@@ -97,8 +91,25 @@ def steering_updates(
     if case is not None:
         known["time"] = case.time_us
     if said.kind == "HOLD":
-        known["until"] = _until(said, case)
+        known["until"] = _until(said, case, (now_us, stream))
     return tuple(update_of(said, kind, stream.name, **known) for kind in kinds), stream, case
+
+
+def _now_us(context: Context, said: Said, stream: str) -> int:
+    """Return the event time at which an instruction without an event is given.
+
+    Raises:
+        RefusalError: Neither the stream nor anybody before has lately spoken of the asset.
+    """
+    newest = context.cases.newest_us(said.position.partition, said.asset, stream)
+    if newest is not None:
+        return newest
+    if context.book.of_asset(said.asset, stream):
+        return said.time_us  # a quiet one, of which people have said something before
+    raise RefusalError(
+        f"asset must be one that stream {stream} lately predicted for on partition "
+        f"{said.position.partition}, {said.asset!r} is none"
+    )
 
 
 def _resuming(said: Said) -> tuple[str, ...]:
@@ -116,14 +127,21 @@ def _model(said: Said, stream: StreamDefinition) -> str | None:
     return full
 
 
-def _until(said: Said, case: Case | None) -> int | None:
-    until = said.until_us
+def _until(said: Said, case: Case | None, begun: tuple[int, StreamDefinition]) -> int | None:
+    """Return when a hold ends; only a domain expert's may last for longer than the longest."""
+    until, (now_us, stream) = said.until_us, begun
+    latest = now_us + round(stream.feedback.longest_hold * 1_000_000)
     if until is None:
-        return None
+        return None if said.role == EXPERT else latest
     if not EARLIEST_US <= until < LATEST_US:
         raise RefusalError(f"until must lie in the years 1 to 9999, was {until} microseconds")
     if case is not None and until <= case.time_us:
         raise RefusalError(
             f"until must lie behind the event named, at {case.time_us} microseconds, was {until}"
+        )
+    if until > latest and said.role != EXPERT:
+        raise RefusalError(
+            f"until must lie within {stream.feedback.longest_hold:g} s of the asset's newest event "
+            f"but for a {EXPERT}, was {(until - now_us) / 1e6:g} s behind it"
         )
     return until
