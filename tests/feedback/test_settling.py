@@ -193,3 +193,30 @@ def test_where_experts_are_named_nobody_else_is_one() -> None:
     assert other.statuses == ["REFUSED"]
     assert "must be one whom its definition names" in other.reason
     assert operator.kinds == ["EXAMPLE"]
+
+
+def test_what_is_approved_and_then_is_not_says_so_under_its_own_name() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("f2", "CORRECTED", value="ok", actor="bob")
+    stage.say("back", "RETRACT", target_id="f1")
+    approved = stage.say("yes", "APPROVE", target_id="f2", **EXPERT)
+    undone = stage.say("no", "RETRACT", target_id="yes", **EXPERT)
+
+    told = [r["reason"] for r in approved.receipts if r["feedback_id"] == "f2"]
+    assert told == ["approved by eve (yes); what models made of it, the receipt of yes says"]
+    assert [update["target_id"] for update in undone.updates] == ["yes"]
+    assert undone.of("f2") == ["REFUSED"]
+    assert undone.of("yes") == []
+
+
+def test_what_models_were_told_of_is_taken_back_when_the_learner_says_so() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("f2", "CORRECTED", value="ok", actor="bob")
+    stage.say("back", "RETRACT", target_id="f1")
+    stage.say("yes", "APPROVE", target_id="f2", **EXPERT)
+    gone = stage.say("gone", "RETRACT", target_id="f2", actor="bob")
+
+    assert [update["target_id"] for update in gone.updates] == ["yes"]
+    assert gone.of("f2") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.stage import HOUR_MS, LABELLED, Said, Stage, definition_text
+from tidemill.contracts.topics import PREDICTIONS
 from tidemill.processors.feedback.trust import Limits
 
 OPERATORS = {**LABELLED, "feedback": {"roles": ["operator"], "veto_needs": "operator"}}
@@ -244,3 +245,13 @@ def test_only_experts_settle_what_is_held(kind: str) -> None:
     assert said.statuses == nothing.statuses == ["REFUSED"]
     assert "domain_expert's" in said.reason
     assert "must wait for a domain expert" in nothing.reason
+
+
+def test_a_veto_is_approved_though_the_prediction_it_was_voted_on_is_gone() -> None:
+    stage = Stage()
+    five_votes(stage)
+    stage.cluster.delete_records(PREDICTIONS, 0, 50)
+    approved = stage.say("yes", "APPROVE", target_id="v4-b", actor="eve", role="domain_expert")
+
+    (update,) = approved.updates
+    assert (update["kind"], update["feature"], update["features"]) == ("VETO", "flow", None)

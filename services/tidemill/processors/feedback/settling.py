@@ -27,6 +27,7 @@ from tidemill.processors.feedback.writing import (
 )
 
 if TYPE_CHECKING:
+    from tidemill.processors.feedback.cases import Case
     from tidemill.processors.feedback.context import Context
     from tidemill.processors.feedback.decision import Decision
     from tidemill.processors.feedback.saying import Said
@@ -76,7 +77,12 @@ def on_settling(context: Context, said: Said) -> Ruling:
         other = receipt_of(target, partition, REFUSED, reason)
         return Ruling(COUNTED, known=known, others=(other,))
     updates = _approved(context, said, target)
-    other = receipt_of(target, partition, COUNTED, f"approved by {said.actor} ({said.feedback_id})")
+    reason = f"approved by {said.actor} ({said.feedback_id})"
+    if updates:
+        reason += f"; what models made of it, the receipt of {said.feedback_id} says"
+    elif target.kind in EXPLANATION:
+        reason += "; the next vote may complete a veto with it"
+    other = receipt_of(target, partition, COUNTED, reason)
     sent = tuple(str(update["kind"]) for update in updates)
     vetoed = target.feature if target.held == VETO else None
     return Ruling(
@@ -105,14 +111,21 @@ def _approved(context: Context, said: Said, target: Decision) -> tuple[Record, .
             )
         stream = context.streams[str(target.stream)]
         check_leaves_a_sensor(context, said, stream, target.feature)
-        case = context.cases.find(recalled)
-        return (veto_of(context, recalled, (case, stream, target.feature)),)
+        return (veto_of(context, recalled, (_case(context, recalled), stream, target.feature)),)
     if target.kind in INFERENCE:
         lesson = lesson_of(context, recalled)
         return () if lesson is None else (lesson,)
     if target.kind in MODEL:
         return steering_updates(context, recalled)[0]
     return ()  # a vote: it counts from now on
+
+
+def _case(context: Context, held: Said) -> Case | None:
+    """Return the case of a vote that was held; None where it is not retained any more."""
+    try:
+        return context.cases.find(held)
+    except RefusalError:
+        return None
 
 
 def recall(said: Said, target: Decision) -> Said:
@@ -170,10 +183,24 @@ def on_retraction(context: Context, said: Said) -> Ruling:
     }
     if not updates:
         return Ruling(COUNTED, "it had changed no model", known=known, others=others)
-    if target.sent:
+    if target.kind not in EXPLANATION:
         others = []  # whether it was taken back or made good, the learner's receipt says
+    if target.kind == "APPROVE":
+        others += _unapproved(context, said, target)
     others += _restored(context, said, target)
     return Ruling(ACCEPTED, updates=updates, known=known, others=others)
+
+
+def _unapproved(context: Context, said: Said, approval: Decision) -> list[Record]:
+    """Return the receipt of what had been held and whose approval is taken back."""
+    held = context.book.get(str(approval.target_id))
+    if held is None:
+        return []
+    reason = (
+        f"its approval was taken back ({said.feedback_id}); it waits no more: to be judged again "
+        "it must be sent anew"
+    )
+    return [receipt_of(held, said.position.partition, REFUSED, reason)]
 
 
 def _restored(context: Context, said: Said, target: Decision) -> list[Record]:

@@ -162,9 +162,13 @@ def _again(
     return {**veto_of(context, said, vetoed), "origin": before.feedback_id}
 
 
-def veto_of(context: Context, said: Said, vetoed: tuple[Case, StreamDefinition, str]) -> Record:
-    """Return what models are told of a veto; the case shows what it changes."""
+def veto_of(
+    context: Context, said: Said, vetoed: tuple[Case | None, StreamDefinition, str]
+) -> Record:
+    """Return what models are told of a veto; the case, if it is known, shows what it changes."""
     case, stream, feature = vetoed
+    if case is None:
+        return update_of(said, "VETO", stream.name, feature=feature)
     try:
         features = context.cases.features(case, stream)
     except RefusalError:
