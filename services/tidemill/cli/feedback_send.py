@@ -154,7 +154,8 @@ def deliver(drafts: Sequence[Draft], sending: Sending) -> None:
         is_new=not any(each.is_there or each.refused_at for each in ready),
     )
     with _opened(opening, is_wanted=sending.wait_s is not None) as receipts:
-        sender = Sender(sending.bootstrap, sending.properties)
+        settings = {"client.id": "tidemill-feedback", **sending.properties}
+        sender = Sender(sending.bootstrap, settings)
         is_written = _write(ready, sender)
         if not sending.as_json:
             _say_written(ready, sender)
