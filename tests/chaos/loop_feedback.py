@@ -98,9 +98,12 @@ class Operators:
 
 
 def finals(receipts: Iterator[dict[str, Any]]) -> dict[str, set[str]]:  # Any: Avro records
-    """Return the final receipts by feedback."""
+    """Return the final receipts by feedback, but for those of a veto that others sent again."""
     found: dict[str, set[str]] = {}
+    own: dict[str, object] = {}
     for receipt in receipts:
-        if receipt["status"] != "ACCEPTED":
-            found.setdefault(receipt["feedback_id"], set()).add(receipt["status"])
+        name, source = receipt["feedback_id"], receipt["source"]
+        if receipt["status"] != "ACCEPTED" and own.setdefault(name, source) == source:
+            found.setdefault(name, set()).add(receipt["status"])
+        own.setdefault(name, source)
     return found

@@ -316,7 +316,14 @@ def test_what_has_no_final_receipt_in_time_is_exit_1_and_named(plant: Plant) -> 
     assert ran.err.startswith(
         f"1 of 1 must have a final receipt within 2 s, found none: {name}; `tidemill feedback list`"
     )
+    assert "1 of them were accepted and passed on" in ran.err
+    assert "the feedback processor" not in ran.err
     assert "ACCEPTED" not in ran.out
+    alone = plant.run(
+        "send", "--kind", "HOLD", "--asset", "north/1", *ANNA, "--wait", "--timeout", "2"
+    )
+    assert "accepted and passed on" not in alone.err
+    assert alone.err.endswith("the feedback processor has not come to yet\n")
 
 
 def test_a_receipt_of_before_answers_what_was_sent_before(plant: Plant, tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ class _Cases:
         """Return a case in which every sensor reads the same."""
         return {feature.name: 50.0 for feature in stream.features}
 
-    def is_known(self, _partition: int, _asset: str, _stream: str) -> bool:
-        """Return True: all assets are predicted."""
-        return True
+    def newest_us(self, _partition: int, _asset: str, _stream: str) -> int:
+        """Return when the newest event was, of whatever asset."""
+        return int(self._predictions[-1]["time"])
 
 
 class _Ends:

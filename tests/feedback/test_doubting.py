@@ -231,6 +231,20 @@ def test_a_domain_expert_ends_a_quarantine() -> None:
     assert alarms(corrects(stage, "mal", range(19, 20), "ok")) == [0]
 
 
+def test_in_quarantine_one_takes_back_ones_own_only_whatever_the_role() -> None:
+    stage = Stage()
+    corrects(stage, "bob", range(12))
+    corrects(stage, "mal", range(20, 21))
+    corrects(stage, "mal", range(10), "ok")
+    claimed = {"actor": "mal", "role": "domain_expert"}
+    others = stage.say("back", "RETRACT", target_id="bob0", **claimed)
+    own = stage.say("own", "RETRACT", target_id="mal20", actor="mal")
+
+    assert others.statuses == ["REFUSED"]
+    assert "must not be quarantined to RETRACT for others" in others.reason
+    assert own.kinds == ["RETRACT"]
+
+
 def test_a_quarantine_is_remembered_while_it_runs_whatever_else_is_said() -> None:
     stage = Stage(limits=Limits(per_minute=1_000_000, per_asset=30))
     corrects(stage, "bob", range(12))

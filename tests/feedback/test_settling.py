@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.stage import ASSET, START_MS, Stage
+from feedback.stage import ASSET, LABELLED, START_MS, Stage, definition_text
+from tidemill.processors.feedback import cases
 from tidemill.testing.plants import START_US, STEP_US
 
 EXPERT = {"actor": "eve", "role": "domain_expert"}
@@ -137,3 +138,85 @@ def _corrected() -> dict[str, object]:
         "value": "jam",
         "time": START_US,
     }
+
+
+def test_an_operator_who_resumes_what_is_frozen_is_told_that_it_stays_so() -> None:
+    stage = Stage()
+    first = stage.say("a", "RESUME")
+    stage.say("f", "FREEZE", **EXPERT)
+    still = stage.say("b", "RESUME")
+    stage.say("c", "RESUME", **EXPERT)
+    thawed = stage.say("d", "RESUME")
+    stage.say("g", "FREEZE", **EXPERT)
+    stage.say("h", "RETRACT", target_id="g", **EXPERT)
+    undone = stage.say("e", "RESUME")
+
+    assert still.statuses == ["ACCEPTED"]
+    assert "models stay frozen by f of eve" in still.reason
+    assert first.reason == thawed.reason == undone.reason == "None"
+
+
+def test_a_hold_of_an_operator_ends_by_itself() -> None:
+    stage = Stage(text=definition_text({**LABELLED, "feedback": {"longest_hold": "10s"}}))
+    newest = {"event_id": None, "stream": "pump"}
+    bare = stage.say("a", "HOLD", event_id="e3")
+    quiet = stage.say("b", "HOLD", **newest)
+    longer = stage.say("c", "HOLD", event_id="e3", until=START_US + 3 * STEP_US + 10_000_001)
+    expert = stage.say("d", "HOLD", event_id="e3", **EXPERT)
+
+    assert [u["until"] for u in bare.updates] == [START_US + 3 * STEP_US + 10_000_000]
+    assert [u["until"] for u in quiet.updates] == [START_US + 99 * STEP_US + 10_000_000]
+    assert longer.statuses == ["REFUSED"]
+    assert "within 10 s of the asset's newest event" in longer.reason
+    assert [u["until"] for u in expert.updates] == [None]
+
+
+def test_a_quiet_asset_of_which_people_spoke_before_can_be_thawed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    stage.say("f", "FREEZE", **EXPERT)
+    monkeypatch.setattr(cases, "LOOKED_AT", 0)
+    known = {"event_id": None, "stream": "pump", **EXPERT}
+
+    assert stage.say("r", "RESUME", **known).kinds == ["RELEASE", "RESUME"]
+    assert stage.say("x", "RESUME", **known, asset="plant/other").statuses == ["REFUSED"]
+
+
+def test_where_experts_are_named_nobody_else_is_one() -> None:
+    stage = Stage(text=definition_text({**LABELLED, "feedback": {"experts": ["eve"]}}))
+    own = stage.say("a", "FREEZE", **EXPERT)
+    other = stage.say("b", "FREEZE", actor="mal", role="domain_expert")
+    operator = stage.say("c", "CORRECTED", value="jam", actor="mal")
+
+    assert own.kinds == ["FREEZE"]
+    assert other.statuses == ["REFUSED"]
+    assert "must be one whom its definition names" in other.reason
+    assert operator.kinds == ["EXAMPLE"]
+
+
+def test_what_is_approved_and_then_is_not_says_so_under_its_own_name() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("f2", "CORRECTED", value="ok", actor="bob")
+    stage.say("back", "RETRACT", target_id="f1")
+    approved = stage.say("yes", "APPROVE", target_id="f2", **EXPERT)
+    undone = stage.say("no", "RETRACT", target_id="yes", **EXPERT)
+
+    told = [r["reason"] for r in approved.receipts if r["feedback_id"] == "f2"]
+    assert told == ["approved by eve (yes); what models made of it, the receipt of yes says"]
+    assert [update["target_id"] for update in undone.updates] == ["yes"]
+    assert undone.of("f2") == ["REFUSED"]
+    assert undone.of("yes") == []
+
+
+def test_what_models_were_told_of_is_taken_back_when_the_learner_says_so() -> None:
+    stage = Stage()
+    stage.say("f1", "CORRECTED", value="jam")
+    stage.say("f2", "CORRECTED", value="ok", actor="bob")
+    stage.say("back", "RETRACT", target_id="f1")
+    stage.say("yes", "APPROVE", target_id="f2", **EXPERT)
+    gone = stage.say("gone", "RETRACT", target_id="f2", actor="bob")
+
+    assert [update["target_id"] for update in gone.updates] == ["yes"]
+    assert gone.of("f2") == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.stage import LABELLED, Said, Stage, definition_text
+from feedback.stage import HOUR_MS, LABELLED, Said, Stage, definition_text
+from tidemill.contracts.topics import PREDICTIONS
+from tidemill.processors.feedback.trust import Limits
 
 OPERATORS = {**LABELLED, "feedback": {"roles": ["operator"], "veto_needs": "operator"}}
 
@@ -184,6 +186,48 @@ def test_a_veto_stands_on_votes_that_came_after_it_too() -> None:
     assert back.of("back") == ["ACCEPTED", "COUNTED"]
 
 
+@pytest.mark.parametrize("days", [1, 40])
+def test_a_vote_taken_back_topples_no_veto_that_stood_without_it_however_old(days: int) -> None:
+    stage = Stage()
+    for number in range(12):
+        stage.vote(number, f"a{number % 6}", role="domain_expert")
+    stage.time_ms += days * 24 * HOUR_MS
+    late = stage.say("late", "RETRACT", target_id="v11-a5", actor="a5")
+    early = stage.say("early", "RETRACT", target_id="v0-a0", actor="a0")
+
+    assert not late.updates
+    assert not early.updates
+
+
+def test_an_old_veto_falls_with_a_vote_it_needed_and_what_is_forgotten_counts_as_given() -> None:
+    stage = Stage(text=definition_text(OPERATORS), limits=Limits(per_minute=1_000, per_asset=8))
+    five_votes(stage)
+    for number in range(20, 26):
+        stage.say(f"f{number}", "RIGHT", event_id=f"e{number}")
+    stage.time_ms += 40 * 24 * HOUR_MS
+    assert stage.say("gone", "RETRACT", target_id="v0-a", actor="a").statuses == ["REFUSED"]
+    back = stage.say("back", "RETRACT", target_id="v4-b", actor="b")
+
+    assert [update["target_id"] for update in back.updates] == ["v4-b"]
+
+
+def test_a_veto_that_was_approved_rests_on_the_votes_for_it() -> None:
+    stage = Stage()
+    for number in range(7):
+        stage.vote(number, "abc"[number % 3])
+    held = stage.vote(7, "b", kind="MISSING")
+    stage.say("no", "REJECT", target_id="v4-b", actor="eve", role="domain_expert")
+    said = [stage.vote(10 + number, "abcd"[number % 4]) for number in range(9)]
+    waiting = next(each for each in said if each.statuses[-1] == "HELD_FOR_EXPERT")
+    name = waiting.receipts[0]["feedback_id"]
+    stage.say("yes", "APPROVE", target_id=name, actor="eve", role="domain_expert")
+    stage.time_ms += 40 * 24 * HOUR_MS
+    own = stage.say("back", "RETRACT", target_id=name, actor=name[-1])
+
+    assert held.statuses[-1] == "COUNTED"
+    assert [update["target_id"] for update in own.updates] == ["yes"]
+
+
 def test_a_feature_that_no_model_has_is_refused() -> None:
     said = Stage().vote(0, "a", "colour")
 
@@ -201,3 +245,13 @@ def test_only_experts_settle_what_is_held(kind: str) -> None:
     assert said.statuses == nothing.statuses == ["REFUSED"]
     assert "domain_expert's" in said.reason
     assert "must wait for a domain expert" in nothing.reason
+
+
+def test_a_veto_is_approved_though_the_prediction_it_was_voted_on_is_gone() -> None:
+    stage = Stage()
+    five_votes(stage)
+    stage.cluster.delete_records(PREDICTIONS, 0, 50)
+    approved = stage.say("yes", "APPROVE", target_id="v4-b", actor="eve", role="domain_expert")
+
+    (update,) = approved.updates
+    assert (update["kind"], update["feature"], update["features"]) == ("VETO", "flow", None)

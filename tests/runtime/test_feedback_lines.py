@@ -110,3 +110,9 @@ def test_a_time_is_the_same_moment_in_every_zone(moment: datetime, hours: int) -
     assert moment_us(moment.astimezone(timezone(timedelta(hours=hours))).isoformat()) == us
     assert moment_us(moment.replace(tzinfo=None).isoformat()) == us
     assert moment_us(us) == us
+
+
+def test_a_kind_that_was_typed_in_small_letters_is_that_kind() -> None:
+    draft = read_options({"kind": "retract", "target_id": "f1", "actor": "a", "role": "operator"})
+
+    assert draft.fields["kind"] == "RETRACT"

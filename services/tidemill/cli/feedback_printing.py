@@ -26,9 +26,18 @@ def progress(first: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: bar.update(task, description=text)
 
 
+def escaped(text: str) -> str:
+    r"""Return a text that says nothing to the terminal: no line but its own, no colour, no bell.
+
+    >>> print(escaped("fine\n  APPLIED  \x1b[2J"))
+    fine\n  APPLIED  \x1b[2J
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_line(line: str) -> None:
-    """Print one line, statuses in colour where that is a terminal."""
-    text = Text(line)
+    """Print one line, whatever people wrote into it; statuses in colour on a terminal."""
+    text = Text(escaped(line))
     for status, colour in COLOURS.items():
         text.highlight_regex(rf"\b{status}\b", colour)
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)

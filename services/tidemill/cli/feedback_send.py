@@ -154,14 +154,16 @@ def deliver(drafts: Sequence[Draft], sending: Sending) -> None:
         is_new=not any(each.is_there or each.refused_at for each in ready),
     )
     with _opened(opening, is_wanted=sending.wait_s is not None) as receipts:
-        sender = Sender(sending.bootstrap, sending.properties)
+        settings = {"client.id": "tidemill-feedback", **sending.properties}
+        sender = Sender(sending.bootstrap, settings)
         is_written = _write(ready, sender)
         if not sending.as_json:
             _say_written(ready, sender)
         final = _wait(receipts, ready, sending) if receipts and is_written else {}
     if sending.as_json:
         typer.echo(json.dumps(_document(ready, sender, final), allow_nan=False))
-    is_good = is_written and (sending.wait_s is None or _is_good(ready, final, sending.wait_s))
+    accepted = receipts.accepted if receipts else set()
+    is_good = is_written and (receipts is None or _is_good(ready, final, accepted, sending))
     raise typer.Exit(0 if is_good else 1)
 
 
@@ -236,14 +238,28 @@ def _wait(receipts: Receipts, ready: Sequence[Ready], sending: Sending) -> dict[
     return final
 
 
-def _is_good(ready: Sequence[Ready], final: dict[str, Record], wait_s: float | None) -> bool:
+def _is_good(
+    ready: Sequence[Ready], final: dict[str, Record], accepted: set[str], sending: Sending
+) -> bool:
     """Say which have no final receipt; return whether all have one, and none is refused."""
     missing = [r.record["feedback_id"] for r in ready if r.record["feedback_id"] not in final]
     if missing:
         typer.echo(
-            f"{len(missing)} of {len(ready)} must have a final receipt within {wait_s:g} s, found "
-            f"none: {', '.join(missing)}; `tidemill feedback list` says what became of them later",
+            f"{len(missing)} of {len(ready)} must have a final receipt within "
+            f"{sending.wait_s:g} s, found none: {', '.join(missing)}; `tidemill feedback list` "
+            "says what became of them later",
             err=True,
+        )
+    taken = [name for name in missing if name in accepted]
+    if taken:
+        typer.echo(
+            f"{len(taken)} of them were accepted and passed on: what models made of them the "
+            "learner has not said yet",
+            err=True,
+        )
+    if len(missing) > len(taken):
+        typer.echo(
+            "what has no receipt at all, the feedback processor has not come to yet", err=True
         )
     return not missing and all(each["status"] != REFUSED for each in final.values())
 

@@ -18,6 +18,7 @@ from tidemill.contracts.document_problems import checked_document
 from tidemill.contracts.quantities import MEBIBYTE
 from tidemill.contracts.stream import (
     COMPARED,
+    LONGEST_HOLD_S,
     Derivation,
     DriftOptions,
     Explanations,
@@ -52,7 +53,12 @@ __all__ = [
 
 # What a definition from before there was the key means.
 _LATER_KEYS = {"start_from": "nothing", "outcomes": "late"}
-_LATER_OF_FEEDBACK = {"compare": COMPARED, "tolerance": None}
+_LATER_OF_FEEDBACK: dict[str, object] = {
+    "compare": COMPARED,
+    "tolerance": None,
+    "experts": [],
+    "longest_hold": LONGEST_HOLD_S,
+}
 
 
 class PlantDefinition(BaseModel):
@@ -228,6 +234,8 @@ def _feedback(document: FeedbackDocument) -> FeedbackOptions:
         veto_needs=document.veto_needs or fallback,
         compare=document.compare,
         tolerance=document.tolerance,
+        experts=tuple(document.experts),
+        longest_hold=document.longest_hold,
     )
 
 

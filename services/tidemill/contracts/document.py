@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tidemill.contracts.stream import (
     COMPARED,
+    LONGEST_HOLD_S,
     DerivationKind,
     FeatureKind,
     FeedbackKind,
@@ -140,7 +141,8 @@ class FeedbackDocument(_Document):
 
     `compare`: over how many of an asset's last cases it is counted what one has changed.
     `tolerance`: people's answers that are numbers and differ by no more, in the unit of the target,
-    are the same.
+    are the same. `experts`: who may speak as domain experts; anybody unless named.
+    `longest_hold`: of operators, in event time.
     """
 
     kinds: Annotated[list[FeedbackKind], Field(min_length=1)] = [
@@ -152,6 +154,8 @@ class FeedbackDocument(_Document):
     veto_needs: Role | None = None
     compare: Annotated[int, Field(ge=0, le=1_000)] = COMPARED
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    experts: list[Annotated[str, Field(min_length=1)]] = []
+    longest_hold: Duration = LONGEST_HOLD_S
 
 
 def _target(value: object) -> object:

@@ -33,6 +33,7 @@ KINDS = (
 # A receipt that says what became of a feedback in the end; ACCEPTED only says that it was read.
 FINAL = frozenset({"REFUSED", "COUNTED", "HELD_FOR_EXPERT", "APPLIED", "COMPENSATED", "RETRACTED"})
 REFUSED = "REFUSED"
+ACCEPTED = "ACCEPTED"
 # How the reason of a refusal ends that is none of the feedback itself.
 SEND_AGAIN = "send it again later"
 

@@ -18,6 +18,7 @@ OutcomesKind = Literal["late", "all"]
 
 # How many of an asset's last cases tell what feedback has changed, unless the definition says.
 COMPARED = 20
+LONGEST_HOLD_S = 86_400.0
 
 # Under this name stand the models of a stream's asset type: no event and no instruction names it.
 ASSET_TYPE = ""
@@ -97,7 +98,8 @@ class FeedbackOptions(BaseModel):
     """What people may say, who may say it, and whose word a veto needs.
 
     Over the last `compare` cases of an asset it is counted what a feedback has changed. Answers
-    that are numbers and differ by no more than `tolerance` are the same.
+    that are numbers and differ by no more than `tolerance` are the same. Where `experts` names any,
+    nobody else is a domain expert; anybody else's hold lasts at most `longest_hold` seconds.
     """
 
     model_config = _FROZEN
@@ -107,6 +109,8 @@ class FeedbackOptions(BaseModel):
     veto_needs: Role = "domain_expert"
     compare: int = COMPARED
     tolerance: float | None = None
+    experts: tuple[str, ...] = ()
+    longest_hold: float = LONGEST_HOLD_S
 
 
 class StreamDefinition(BaseModel):

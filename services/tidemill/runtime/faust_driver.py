@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
@@ -20,6 +21,7 @@ REQUEST_TIMEOUT_MS = 30_000
 MAX_POLL_MS = 3_600_000
 RETRY_BACKOFF_MS = 100
 FETCH_WAIT_MS = 100
+ASK_AGAIN_S = 0.5
 
 
 class Connection:
@@ -97,10 +99,22 @@ class CommittedConsumer(driver.Consumer):
         return self.done.get(tp)
 
     async def committed_offset(self, tp: TP) -> int | None:
-        """Return what the group has committed of a partition; None where it has not."""
+        """Return what the group has committed of a partition; None where it has not.
+
+        However long it takes until there is a coordinator that says so.
+        """
         thread = self._thread
-        found: int | None = await thread.call_thread(thread._ensure_consumer().committed, tp)
-        return found
+        while True:
+            try:
+                found: int | None = await thread.call_thread(
+                    thread._ensure_consumer().committed, tp
+                )
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(ASK_AGAIN_S)
+            else:
+                return found
 
 
 class IdempotentProducer(driver.Producer):

@@ -76,6 +76,8 @@ def read_options(given: Mapping[str, Any]) -> Draft:  # Any: as the options were
     """
     draft = Draft("", {}, is_text=True)
     fields = {name: value for name, value in given.items() if value is not None}
+    if "kind" in fields:
+        fields["kind"] = str(fields["kind"]).upper()  # typed by hand, as `list --status` is
     problems = list(_fill(draft, fields))
     problems += [draft.problem(*each) for each in form_problems(draft.fields)]
     if problems:

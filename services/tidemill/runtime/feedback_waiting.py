@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.feedback_form import ACCEPTED
 from tidemill.contracts.topics import RECEIPTS
 from tidemill.runtime.feedback_topics import decoded, is_final
 from tidemill.runtime.tailing import BEGINNING, END, Place, follow
@@ -22,6 +23,9 @@ class Receipts:
 
     Args:
         is_new: Whether what is waited for is yet to be sent; else receipts of the past count.
+
+    Attributes:
+        accepted: Feedback that was accepted, by its id, as far as was read.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Receipts:
             failures=clients.failures.take,
         )
         self._first = list(decoded(next(self._batches), reading))
+        self.accepted: set[str] = set()
 
     def final(
         self, wanted: Mapping[str, Position | None], deadline: float, clock: Callable[[], float]
@@ -53,8 +58,11 @@ class Receipts:
             for said in batch:
                 name = said.record["feedback_id"]
                 behind = wanted.get(name)
-                is_it = behind is None or said.position > behind
-                if name in waiting and is_it and is_final(said.record):
+                if behind is not None and said.position <= behind:
+                    continue
+                if said.record["status"] == ACCEPTED:
+                    self.accepted.add(name)
+                if name in waiting and is_final(said.record):
                     waiting.discard(name)
                     yield said
             if clock() >= deadline:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tidemill.contracts.codec import PREFIX, codec
+from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
-from tidemill.contracts.prediction import text
+from tidemill.contracts.heads import first_texts
 from tidemill.contracts.topics import EVENTS, PREDICTIONS
 from tidemill.fold.plans import StreamPlan, plan_stream
 from tidemill.fold.why.search import Wanted
@@ -73,8 +73,8 @@ class Cases(Protocol):
             RefusalError: That is not known, or was at fault.
         """
 
-    def is_known(self, partition: int, asset: str, stream: str) -> bool:
-        """Return whether a stream has lately been predicted for an asset on a partition."""
+    def newest_us(self, partition: int, asset: str, stream: str) -> int | None:
+        """Return when the newest event of an asset was; None where none was predicted lately."""
 
 
 class LogCases:
@@ -140,35 +140,36 @@ class LogCases:
             raise RefusalError(f"what is learned must be without a fault, the event had {flags}")
         return checked.x
 
-    def is_known(self, partition: int, asset: str, stream: str) -> bool:
-        """Return whether a stream has lately been predicted for an asset; see `Cases`."""
+    def newest_us(self, partition: int, asset: str, stream: str) -> int | None:
+        """Return when the newest event of an asset was; see `Cases`."""
         begin, end = self._log.span(PREDICTIONS, partition)
         oldest, look = max(begin, end - LOOKED_AT), FIRST_LOOK
-        needle = text(asset) + text(stream)
+        names = [asset.encode(), stream.encode()]
         while end > oldest:
             start = max(oldest, end - look)
-            if self._is_between(partition, needle, (start, end)):
-                return True
+            newest = self._newest_between(partition, names, (start, end))
+            if newest is not None:
+                return newest
             end, look = start, look * 10
-        return False
+        return None
 
-    def _is_between(self, partition: int, needle: bytes, span: tuple[int, int]) -> bool:
-        """Look for an asset among predictions, whose names stand one behind the other."""
+    def _newest_between(
+        self, partition: int, names: list[bytes], span: tuple[int, int]
+    ) -> int | None:
+        """Return the time of the last prediction for an asset in a span."""
+        newest: int | None = None
         for messages in self._log.read(PREDICTIONS, partition, *span):
             for message in messages:
-                value = message.value or b""
-                if needle in value and _names(value, needle):
-                    return True
-        return False
+                if first_texts(message.value, 3)[1:] == names:
+                    newest = _time_us(message.value) or newest
+        return newest
 
 
-def _names(value: bytes, needle: bytes) -> bool:
+def _time_us(value: bytes | None) -> int | None:
     try:
-        found = codec("Prediction").decode(value)
+        return int(codec("Prediction").decode(value)["time"])
     except InvalidRecordError:
-        return False
-    event_id = text(found["event_id"])
-    return value.startswith(event_id + needle, PREFIX.size)
+        return None
 
 
 def _wanted(said: Said) -> Wanted:

@@ -53,6 +53,12 @@ def stream_of(context: Context, said: Said, name: str | None) -> StreamDefinitio
     roles = stream.feedback.roles
     if said.role not in roles:
         raise RefusalError(f"role must be one of {', '.join(roles)}, was {said.role!r}")
+    experts = stream.feedback.experts
+    if said.role == EXPERT and experts and said.actor not in experts:
+        raise RefusalError(
+            f"a {EXPERT} of stream {stream.name} must be one whom its definition names as such, "
+            f"{said.actor!r} is none"
+        )
     return stream
 
 
@@ -83,6 +89,19 @@ def check_expert(said: Said) -> None:
         raise RefusalError(f"{said.kind} must be a {EXPERT}'s, role was {said.role!r}")
 
 
+def check_free(context: Context, said: Said) -> None:
+    """Hold that somebody who speaks for others is not in quarantine.
+
+    Raises:
+        RefusalError: Whoever speaks is.
+    """
+    held = held_until(context, said)
+    if held is not None:
+        raise RefusalError(
+            f"{said.actor} must not be quarantined to {said.kind} for others: {held}"
+        )
+
+
 def held_until(context: Context, said: Said) -> str | None:
     """Return until when a person's feedback is held, in words; None if it is not."""
     began = quarantine_of(context.book, said.actor, said.time_ms, context.limits)
@@ -94,8 +113,9 @@ def held_until(context: Context, said: Said) -> str | None:
 
 def quarantined(actor: str, left_ms: int) -> str:
     """Return what a person in quarantine is told."""
+    hours = left_ms / HOUR_MS
     return (
         f"answers of {actor} and of others contradict each other too often: held for a domain "
-        f"expert, as all that {actor} says in the next {left_ms / HOUR_MS:.1f} hours, or until a "
-        f"domain expert's RESUME with scope {OF_ACTOR}{actor}"
+        f"expert, as all that {actor} says in the next {hours:.1f} hours but for taking back what "
+        f"is {actor}'s own, or until a domain expert's RESUME with scope {OF_ACTOR}{actor}"
     )

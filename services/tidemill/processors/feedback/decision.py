@@ -37,6 +37,8 @@ class Decision:
         sent: Kinds of the updates it caused.
         vetoed: The sensor whose veto it completed.
         undone: Feedback whose updates it takes back.
+        voters: Of a veto, the votes it rests on: each feedback and whose it is.
+        others: Of a veto, how many other votes there were on explanations of the asset.
         counts: Whether it is a vote that counts: the first of a person on an event.
         quarantines: Whose word is held from it on: it was one contradiction too many.
         emits: Topic, key and value of all it caused, in order.
@@ -67,6 +69,8 @@ class Decision:
     sent: tuple[str, ...] = ()
     vetoed: str | None = None
     undone: tuple[str, ...] = ()
+    voters: tuple[tuple[str, str], ...] = ()
+    others: int = 0
     counts: bool = False
     quarantines: tuple[str, ...] = ()
     emits: tuple[tuple[str, bytes, bytes], ...] = ()
@@ -92,7 +96,8 @@ def decode_decision(value: bytes) -> Decision:
             raise ValueError(msg)
         emits = tuple((topic, *map(base64.b64decode, texts)) for topic, *texts in fields["emits"])
         lists = {name: tuple(fields[name]) for name in ("sent", "undone", "quarantines")}
-        return Decision(**{**fields, **lists, "emits": emits})
+        voters = tuple((name, actor) for name, actor in fields["voters"])
+        return Decision(**{**fields, **lists, "voters": voters, "emits": emits})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"a decision that is remembered must be readable, found {error}"
         raise InvariantError(msg) from error

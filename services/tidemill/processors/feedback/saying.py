@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import check_name
+from tidemill.contracts.feedback_form import OF_ANSWERS, OF_EXPLANATIONS
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.records import Position
 
@@ -18,8 +19,7 @@ EXPERT = "domain_expert"
 RIGHT = "RIGHT"
 
 # Of the kinds of feedback, those on a prediction, on an explanation, on a model, on a feedback.
-INFERENCE = frozenset({"RIGHT", "WRONG", "CORRECTED"})
-EXPLANATION = frozenset({"IRRELEVANT", "MISSING", "WRONG_DIRECTION"})
+INFERENCE, EXPLANATION = OF_ANSWERS, OF_EXPLANATIONS
 MODEL = frozenset({"HOLD", "FREEZE", "RESUME"})
 SETTLING = frozenset({"APPROVE", "REJECT"})
 LATER = frozenset({"FAULT", "PROCESS_CHANGE", "PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"})

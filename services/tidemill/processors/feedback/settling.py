@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.records import Position
 from tidemill.processors.feedback.answers import lesson_of
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.context import check_expert, held_until, stream_of
+from tidemill.processors.feedback.context import check_expert, check_free, stream_of
 from tidemill.processors.feedback.decision import VETO
 from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, MODEL, SETTLING
 from tidemill.processors.feedback.steering import steering_updates
-from tidemill.processors.feedback.trust import against, is_complete, votes_on
+from tidemill.processors.feedback.trust import IRRELEVANT, against, is_complete, votes_of
 from tidemill.processors.feedback.undoing import standing, undoing
 from tidemill.processors.feedback.votes import check_leaves_a_sensor, veto_of
 from tidemill.processors.feedback.writing import (
@@ -26,6 +27,7 @@ from tidemill.processors.feedback.writing import (
 )
 
 if TYPE_CHECKING:
+    from tidemill.processors.feedback.cases import Case
     from tidemill.processors.feedback.context import Context
     from tidemill.processors.feedback.decision import Decision
     from tidemill.processors.feedback.saying import Said
@@ -65,9 +67,7 @@ def on_settling(context: Context, said: Said) -> Ruling:
     """
     target = target_of(context, said)
     check_expert(said)
-    held = held_until(context, said)
-    if held is not None:
-        raise RefusalError(f"{said.actor} must not be quarantined to {said.kind.lower()}: {held}")
+    check_free(context, said)
     if not context.book.is_waiting(target):
         raise RefusalError(f"{target.feedback_id} must wait for a domain expert, it does not")
     known = {"stream": target.stream}
@@ -77,14 +77,25 @@ def on_settling(context: Context, said: Said) -> Ruling:
         other = receipt_of(target, partition, REFUSED, reason)
         return Ruling(COUNTED, known=known, others=(other,))
     updates = _approved(context, said, target)
-    other = receipt_of(target, partition, COUNTED, f"approved by {said.actor} ({said.feedback_id})")
+    reason = f"approved by {said.actor} ({said.feedback_id})"
+    if updates:
+        reason += f"; what models made of it, the receipt of {said.feedback_id} says"
+    elif target.kind in EXPLANATION:
+        reason += "; the next vote may complete a veto with it"
+    other = receipt_of(target, partition, COUNTED, reason)
     sent = tuple(str(update["kind"]) for update in updates)
     vetoed = target.feature if target.held == VETO else None
     return Ruling(
         ACCEPTED if updates else COUNTED,
         updates=updates,
         others=(other,),
-        known={**known, "sent": sent, "vetoed": vetoed},
+        known={
+            **known,
+            "sent": sent,
+            "vetoed": vetoed,
+            "voters": target.voters,
+            "others": target.others,
+        },
     )
 
 
@@ -100,14 +111,21 @@ def _approved(context: Context, said: Said, target: Decision) -> tuple[Record, .
             )
         stream = context.streams[str(target.stream)]
         check_leaves_a_sensor(context, said, stream, target.feature)
-        case = context.cases.find(recalled)
-        return (veto_of(context, recalled, (case, stream, target.feature)),)
+        return (veto_of(context, recalled, (_case(context, recalled), stream, target.feature)),)
     if target.kind in INFERENCE:
         lesson = lesson_of(context, recalled)
         return () if lesson is None else (lesson,)
     if target.kind in MODEL:
         return steering_updates(context, recalled)[0]
     return ()  # a vote: it counts from now on
+
+
+def _case(context: Context, held: Said) -> Case | None:
+    """Return the case of a vote that was held; None where it is not retained any more."""
+    try:
+        return context.cases.find(held)
+    except RefusalError:
+        return None
 
 
 def recall(said: Said, target: Decision) -> Said:
@@ -144,6 +162,8 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         raise RefusalError(
             f"a RETRACT must be {target.actor}'s own or a {EXPERT}'s, was {said.actor}'s"
         )
+    if said.actor != target.actor:
+        check_free(context, said)
     if target.kind in SETTLING and not target.sent:
         raise RefusalError(
             f"{target.kind} settled {target.target_id}: there is nothing to take back"
@@ -152,7 +172,7 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         raise RefusalError("a RETRACT is not taken back: send anew what it took back")
     if context.book.is_retracted(target):
         raise RefusalError(f"{target.feedback_id} was taken back already")
-    undone = _undone(context, said, target)
+    undone = _undone(context, target)
     updates = tuple(undoing(said, each) for each in undone)
     reason = f"taken back by {said.actor} ({said.feedback_id})"
     others = [receipt_of(target, said.position.partition, RETRACTED, reason)]
@@ -163,10 +183,24 @@ def on_retraction(context: Context, said: Said) -> Ruling:
     }
     if not updates:
         return Ruling(COUNTED, "it had changed no model", known=known, others=others)
-    if target.sent:
+    if target.kind not in EXPLANATION:
         others = []  # whether it was taken back or made good, the learner's receipt says
+    if target.kind == "APPROVE":
+        others += _unapproved(context, said, target)
     others += _restored(context, said, target)
     return Ruling(ACCEPTED, updates=updates, known=known, others=others)
+
+
+def _unapproved(context: Context, said: Said, approval: Decision) -> list[Record]:
+    """Return the receipt of what had been held and whose approval is taken back."""
+    held = context.book.get(str(approval.target_id))
+    if held is None:
+        return []
+    reason = (
+        f"its approval was taken back ({said.feedback_id}); it waits no more: to be judged again "
+        "it must be sent anew"
+    )
+    return [receipt_of(held, said.position.partition, REFUSED, reason)]
 
 
 def _restored(context: Context, said: Said, target: Decision) -> list[Record]:
@@ -180,28 +214,35 @@ def _restored(context: Context, said: Said, target: Decision) -> list[Record]:
     ]
 
 
-def _undone(context: Context, said: Said, target: Decision) -> list[Decision]:
+def _undone(context: Context, target: Decision) -> list[Decision]:
     """Return the decisions whose updates must be taken back with a feedback."""
     book = context.book
     if target.kind in EXPLANATION:
-        return _vetoes_lost(context, said, target)
+        return _vetoes_lost(context, target)
     return standing(book, target)
 
 
-def _vetoes_lost(context: Context, said: Said, target: Decision) -> list[Decision]:
-    """Return the vetoes that fall without a vote: neither then nor now would the rest do."""
-    lost = []
-    for feature, veto in context.book.vetoes(target.asset, target.stream).items():
-        if feature != target.feature or target.kind != "IRRELEVANT":
-            continue
-        votes = [
-            vote
-            for vote in votes_on(context.book, said, str(target.stream), context.limits)
-            if vote.feedback_id != target.feedback_id
-        ]
-        then = [vote for vote in votes if vote.offset <= veto.offset]
-        if not any(
-            is_complete(given, against(given, feature), context.limits) for given in (then, votes)
-        ):
-            lost.append(veto)
-    return lost
+def _vetoes_lost(context: Context, target: Decision) -> list[Decision]:
+    """Return the vetoes that fall without a vote.
+
+    They stand if the rest of those that they rest on would do, or that and what was voted since.
+    """
+    book, limits = context.book, context.limits
+    veto = book.vetoes(target.asset, target.stream).get(target.feature or "")
+    if veto is None or target.kind != IRRELEVANT:
+        return []
+    rest = Counter(
+        actor
+        for name, actor in veto.voters
+        if name != target.feedback_id and book.retraction(name) is None
+    )
+    since = [
+        vote
+        for vote in votes_of(book, target.asset, target.stream)
+        if vote.offset > veto.offset and vote.feedback_id != target.feedback_id
+    ]
+    mine = against(since, str(target.feature))
+    more = rest + Counter(vote.actor for vote in mine)
+    others = veto.others + len(since) - len(mine)
+    stands = is_complete(rest, veto.others, limits) or is_complete(more, others, limits)
+    return [] if stands else [veto]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter  # noqa: TC003 - the example below makes one
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tidemill.processors.feedback.book import DAY_MS
 from tidemill.processors.feedback.decision import QUARANTINE
 from tidemill.processors.feedback.saying import EXPLANATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from tidemill.processors.feedback.book import Book
     from tidemill.processors.feedback.decision import Decision
@@ -67,14 +67,16 @@ def is_counted(book: Book, decision: Decision) -> bool:
     return decision.held != QUARANTINE or book.is_approved(decision)
 
 
+def votes_of(book: Book, asset: str, stream: str | None) -> list[Decision]:
+    """Return the votes on explanations of an asset that count, as far as they are remembered."""
+    of_asset = book.of_asset(asset, stream)
+    return [d for d in of_asset if d.kind in EXPLANATION and is_counted(book, d)]
+
+
 def votes_on(book: Book, said: Said, stream: str, limits: Limits) -> list[Decision]:
-    """Return the votes on explanations of an asset that count, within the window."""
+    """Return those of them that are within the window."""
     since = said.time_ms - limits.window_ms
-    votes = [
-        decision
-        for decision in book.of_asset(said.asset, stream)
-        if decision.kind in EXPLANATION and decision.time_ms >= since and is_counted(book, decision)
-    ]
+    votes = [vote for vote in votes_of(book, said.asset, stream) if vote.time_ms >= since]
     return votes[-limits.window :]
 
 
@@ -83,30 +85,16 @@ def against(votes: Iterable[Decision], feature: str, after: int = -1) -> list[De
     return [v for v in votes if v.kind == IRRELEVANT and v.feature == feature and v.offset > after]
 
 
-class Vote(Protocol):
-    """Whose vote it is; one that is being judged stands in no book yet."""
-
-    @property
-    def actor(self) -> str:
-        """Who voted."""
-
-    @property
-    def role(self) -> str:
-        """As what."""
-
-
-def is_complete(votes: Sequence[Vote], mine: Sequence[Vote], limits: Limits) -> bool:
+def is_complete(by_actor: Counter[str], others: int, limits: Limits) -> bool:
     """Return whether the votes against a sensor veto it.
 
     Args:
-        votes: On explanations of the asset.
-        mine: Those of them against the sensor.
+        by_actor: How many votes against it are whose.
+        others: How many other votes there are on explanations of the asset.
     """
-    by_actor = Counter(vote.actor for vote in mine)
     if len(by_actor) < limits.voters:
         return False
     counted = weight_of(by_actor, limits)
-    others = len(votes) - len(mine)
     return counted >= limits.votes and counted >= limits.share * (counted + others)
 
 

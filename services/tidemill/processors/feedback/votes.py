@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.stream import StreamDefinition  # noqa: TC001 - a type at run time too
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tidemill.processors.feedback.context import Context
     from tidemill.processors.feedback.decision import Decision
     from tidemill.processors.feedback.saying import Said
-    from tidemill.processors.feedback.trust import Vote
     from tidemill.processors.feedback.writing import Record
 
 
@@ -105,27 +105,29 @@ def _against(context: Context, said: Said, case: Case, stream: StreamDefinition)
     """Return what one more vote against a sensor does."""
     assert said.feature is not None
     poll = Poll(context, said, stream.name, said.feature)
-    mine: list[Vote] = [*poll.mine, said]
-    votes: list[Vote] = [*poll.all, said]
-    limits = context.limits
-    if not is_complete(votes, mine, limits):
+    limits, others = context.limits, len(poll.all) - len(poll.mine)
+    voters = (*((v.feedback_id, v.actor) for v in poll.mine), (said.feedback_id, said.actor))
+    by_actor = Counter(actor for _, actor in voters)
+    if not is_complete(by_actor, others, limits):
         reason = (
-            f"{len(mine)} votes of {len({vote.actor for vote in mine})} people against "
-            f"{said.feature}, of {len(votes)} on explanations of {said.asset}; a veto takes "
+            f"{len(voters)} votes of {len(by_actor)} people against {said.feature}, of "
+            f"{len(voters) + others} on explanations of {said.asset}; a veto takes "
             f"{limits.votes} of {limits.voters} people and {limits.share:.0%}"
         )
         return Ruling(COUNTED, reason)
+    rests = {"voters": voters, "others": others}
     check_leaves_a_sensor(context, said, stream, said.feature)
-    has_expert = any(vote.role == EXPERT for vote in mine)
+    has_expert = EXPERT in {said.role, *(vote.role for vote in poll.mine)}
     if stream.feedback.veto_needs == EXPERT and not has_expert:
         waiting = _waiting(context, said, stream.name)
         if waiting is not None:
             reason = f"a domain expert is asked already, by {waiting.feedback_id}"
             return Ruling(COUNTED, reason)
         reason = f"the votes would veto {said.feature}; a domain expert is to APPROVE or REJECT"
-        return Ruling(HELD, reason, known={"held": VETO})
+        return Ruling(HELD, reason, known={**rests, "held": VETO})
     update = veto_of(context, said, (case, stream, said.feature))
-    return Ruling(ACCEPTED, updates=(update,), known={"sent": ("VETO",), "vetoed": said.feature})
+    known = {**rests, "sent": ("VETO",), "vetoed": said.feature}
+    return Ruling(ACCEPTED, updates=(update,), known=known)
 
 
 def _waiting(context: Context, said: Said, stream: str) -> Decision | None:
@@ -160,9 +162,13 @@ def _again(
     return {**veto_of(context, said, vetoed), "origin": before.feedback_id}
 
 
-def veto_of(context: Context, said: Said, vetoed: tuple[Case, StreamDefinition, str]) -> Record:
-    """Return what models are told of a veto; the case shows what it changes."""
+def veto_of(
+    context: Context, said: Said, vetoed: tuple[Case | None, StreamDefinition, str]
+) -> Record:
+    """Return what models are told of a veto; the case, if it is known, shows what it changes."""
     case, stream, feature = vetoed
+    if case is None:
+        return update_of(said, "VETO", stream.name, feature=feature)
     try:
         features = context.cases.features(case, stream)
     except RefusalError:

@@ -1,0 +1,97 @@
+"""Our parts of Faust's driver, where a cluster is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+)
+from faust.types import TP
+
+from tidemill.runtime import faust_driver
+from tidemill.runtime.faust_driver import CommittedConsumer, IdempotentProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = TP("asked", 0)
+
+
+class Thread:
+    """Says what was committed, after some failures."""
+
+    def __init__(self, *failures: KafkaError) -> None:
+        self.failures = list(failures)
+
+    def _ensure_consumer(self) -> Thread:
+        return self
+
+    def committed(self, tp: TP) -> int:
+        if self.failures:
+            raise self.failures.pop(0)
+        return 7 + tp.partition
+
+    @staticmethod
+    async def call_thread(call: Callable[[TP], int], tp: TP) -> int:
+        return call(tp)
+
+
+def asked(*failures: KafkaError) -> int | None:
+    """Return what a consumer is told whose thread is this."""
+    consumer: Any = object.__new__(CommittedConsumer)  # Any: Faust's types are partial
+    consumer._thread = Thread(*failures)
+    found: int | None = asyncio.run(consumer.committed_offset(HERE))
+    return found
+
+
+def test_a_coordinator_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_driver, "ASK_AGAIN_S", 0.0)
+
+    assert asked(CoordinatorNotAvailableError(), KafkaConnectionError()) == 7
+    with pytest.raises(GroupAuthorizationFailedError):
+        asked(GroupAuthorizationFailedError())
+
+
+class Client:
+    """What is asked of aiokafka's producer."""
+
+    def __init__(self, *, is_away: bool = False) -> None:
+        self._closed = False
+        self._sender = self
+        self.is_away = is_away
+        self.done: list[str] = []
+
+    async def start(self) -> None:
+        if self.is_away:
+            raise KafkaConnectionError
+
+    async def stop(self) -> None:
+        self._closed = True
+        self.done.append("stopped")
+
+    async def close(self) -> None:
+        self.done.append("silenced")
+
+
+def test_an_old_client_writes_no_more_before_a_new_one_begins() -> None:
+    clients = [Client(is_away=True), Client()]
+    producer: Any = object.__new__(IdempotentProducer)  # Any: Faust's types are partial
+    first = producer._producer = Client()
+    made = iter(clients)
+    producer._new_producer = lambda: next(made)
+
+    with pytest.raises(KafkaConnectionError):
+        asyncio.run(producer.renew())
+    assert first.done == ["silenced", "stopped"]
+    assert producer._producer is first
+
+    asyncio.run(producer.renew())
+    assert first.done == ["silenced", "stopped"]
+    assert clients[0].done == ["stopped"]
+    assert producer._producer is clients[1]
