@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,13 +19,28 @@ from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.findings import Kind
 from tidemill.fold.audit.replay import Span
+from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Action
 from tidemill.fold.ledger_log import read_entry
 from tidemill.models.pickles import dump_state, load_state
+from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tidemill.fold.ledger import Entry
     from tidemill.kernel.records import Message
+
+
+@dataclass
+class Reads(ListLog):
+    """Topics that count how often each is read."""
+
+    reads: Counter[str] = field(default_factory=Counter)
+
+    def read(self, topic: str, *where: int) -> Iterator[list[Message]]:
+        self.reads[topic] += 1
+        yield from super().read(topic, *where)
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +193,19 @@ def test_an_anchor_that_was_taken_away_is_missed(log: ListLog) -> None:
     for report in (verify(bare, 0, KEY), replay(bare, 0, KEY)):
         kinds = [(f.kind, f.place.topic, f.sequence) for f in report.findings]
         assert (Kind.SNAPSHOT_MISSING, ANCHORS, entry.sequence) in kinds
+
+
+@pytest.mark.parametrize("later", [100, 1_600])
+def test_the_entry_of_an_old_swap_is_not_looked_for_one_by_one(later: int) -> None:
+    seldom = Policy(snapshot_every=100_000, anchor_every=100_000, define_every=100_000)
+    plant = Corrected(terms_of(LINEAR), policy=seldom)
+    plant.apply([plant.example("wrong")], plant.events(4))
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    for _ in range(later):
+        plant.apply(plant.events(1))
+    log = Reads(plant.log.topics, plant.log.ends)
+    report = replay(log, 0, KEY)
+    assert report.findings == []
+    assert report.counts["swaps"] == 1
+    assert log.reads[LEDGER] < 50

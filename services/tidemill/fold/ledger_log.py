@@ -82,6 +82,47 @@ def entry_before(log: Log, partition: int, end: int) -> Generator[None, None, Pl
     return None
 
 
+def entry_up_to(
+    log: Log, partition: int, sequence: int, later: Placed
+) -> Generator[None, None, Placed | None]:
+    """Return the newest retained entry up to a sequence, found by halves before a later one.
+
+    Raises:
+        InvariantError: It was altered.
+    """
+    begin, _ = log.span(LEDGER, partition)
+    found: Message | None = None
+    low, high = begin, later.offset
+    distance = OFFSETS_PER_ENTRY * (later.entry.sequence - sequence) + 8
+    while low < high:
+        middle = (low + high) // 2
+        if found is None:
+            # First from the later one in growing steps: mostly it is near.
+            middle = max(low, later.offset - distance)
+            distance *= 4
+        message = yield from _first_readable(log, partition, middle, high)
+        if message is not None and Entry.decode(message.value).sequence <= sequence:
+            found, low = message, message.offset + 1
+        else:
+            high = middle
+    return None if found is None else read_entry(found)
+
+
+def _first_readable(
+    log: Log, partition: int, start: int, stop: int
+) -> Generator[None, None, Message | None]:
+    """Return the first record that is an entry; who altered others is not asked here."""
+    for messages in log.read(LEDGER, partition, start, stop):
+        yield
+        for message in messages:
+            try:
+                Entry.decode(message.value)
+            except InvalidRecordError:
+                continue
+            return message
+    return None
+
+
 def entries_after(
     log: Log, partition: int, sequence: int, tail: Placed
 ) -> Generator[Placed | None, None, None]:

@@ -10,7 +10,13 @@ from tidemill.fold.bases import NoBaseError
 from tidemill.fold.books import BUDGET
 from tidemill.fold.editing import Editing
 from tidemill.fold.extracts import Extract
-from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, last_entry
+from tidemill.fold.ledger_log import (
+    entries_after,
+    entry_before,
+    entry_up_to,
+    find_terms,
+    last_entry,
+)
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
@@ -175,8 +181,8 @@ class Refolding:
     def _tail(self, sequence: int) -> Generator[None, None, Placed]:
         """Return an entry of the ledger that must be there."""
         tail = yield from last_entry(self._log, self._partition)
-        while tail is not None and tail.entry.sequence > sequence:
-            tail = yield from entry_before(self._log, self._partition, tail.offset)
+        if tail is not None and tail.entry.sequence > sequence:
+            tail = yield from entry_up_to(self._log, self._partition, sequence, tail)
         if tail is None or tail.entry.sequence < sequence:
             msg = f"ledger entry {sequence} of partition {self._partition}"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
