@@ -14,7 +14,7 @@ from fold.resealed import resealed
 from fold.test_crossing_swaps import corrected
 from fold.test_refolding import busy
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
+from tidemill.contracts.topics import ANCHORS, LEDGER, OUTCOMES, SNAPSHOTS
 from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.findings import Kind
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.fold.ledger import Entry
+    from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.records import Message
 
 
@@ -209,3 +210,18 @@ def test_the_entry_of_an_old_swap_is_not_looked_for_one_by_one(later: int) -> No
     assert report.findings == []
     assert report.counts["swaps"] == 1
     assert log.reads[LEDGER] < 50
+
+
+@pytest.mark.parametrize("signing", [KEY, None], ids=["with the key", "without it"])
+def test_a_stream_whose_outcomes_come_from_events_replays(signing: SigningKey | None) -> None:
+    ahead = {"target": {"ahead": {"field": "wear", "after": 3}}}
+    plant = Corrected(terms_of(LINEAR, stream=ahead))
+    plant.apply([plant.example("wrong")], plant.events(20))
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    plant.apply(plant.events(6))
+    report = replay(plant.log, 0, signing)
+    assert report.findings == []
+    assert report.counts["swaps"] == 1
+    told = [codec("Outcome").decode(m.value) for m in plant.log.topics[OUTCOMES]]
+    assert [each["metrics"]["count"] for each in told] == [*range(1, len(told) + 1)]

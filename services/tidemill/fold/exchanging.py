@@ -40,6 +40,9 @@ def swap(
     waiting = _waiting(state, old, settled, MOST_CORRECTIONS - len(kept.edits))
     state.controls = replace(state.decided, pending=waiting, edits=kept.edits, floor=kept.floor)
     state.recent, state.applied = old.recent, old.applied
+    if fold.plans[key.stream].judges:
+        # Of predictions as they were made, which a re-fold does not make.
+        state.metrics = old.metrics
     state.version, state.structure = old.version + 1, tracked.structure + 1
     tracked.become(state)
     fold.learned(tracked, sequence)
