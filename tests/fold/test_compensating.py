@@ -279,3 +279,15 @@ def test_a_correction_in_force_needs_no_base_from_before_it() -> None:
     plant.correct()
     first, second = plant.actions("swap")
     assert int(first["base"]) < in_force <= int(second["base"])
+
+
+@pytest.mark.parametrize("other", ["north/10", "west/1"])
+def test_records_of_others_count_for_nothing(other: str) -> None:
+    plant = Corrected(terms_of(LINEAR), allowance=Allowance(events=60))
+    plant.apply([plant.example("wrong")], plant.events(20))
+    for _ in range(10):
+        plant.apply([*plant.events(1), *plant.events(10, asset=other)])
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    assert told(plant, "r") == ("RETRACTED", None)
+    assert [action["events"] for action in plant.actions("swap")] == ["34"]

@@ -51,6 +51,7 @@ class ModelFold:
         self._partition = partition
         self.key = key
         self._editing = editing
+        self._is_own = False
         self._fold = self._under(terms)
 
     def _under(self, terms: Terms) -> Fold:
@@ -95,17 +96,20 @@ class ModelFold:
         self._fold = self._under(terms)
         self._fold.fleet.restore(self.key, state, sequence)
 
-    def take(self, message: Message, sequence: int, full: frozenset[int]) -> None:
-        """Apply one record as part of a ledger entry.
+    def take(self, message: Message, sequence: int, full: frozenset[int]) -> bool:
+        """Apply one record as part of a ledger entry; return whether it is the asset's own.
 
         Args:
             full: The updates that the entry says found no room for another correction.
         """
         self._tracked.full = full
-        self._fold.apply([message], sequence)
+        self._is_own = False
+        if self._fold.apply([message], sequence):
+            self._is_own = True
         self._fold.fleet.changed.clear()
         if message.topic == EVENTS:
             self._start_anew()
+        return self._is_own
 
     def compensate(self, done: Compensation, sequence: int) -> None:
         """Repeat what was done in place of corrections, but for those that are none any more."""
@@ -119,8 +123,10 @@ class ModelFold:
     ) -> bytes | None:  # Any: an Avro record
         """Return what is applied in the place of an update; see `Edits`.
 
-        Whatever it is, the cause counts as applied: so it does with the model of now.
+        Whatever it is, the cause counts as applied: so it does with the model of now. Only updates
+        of the asset are asked about.
         """
+        self._is_own = True
         if not self._is_ours(update):
             return UNCHANGED
         assert message.value is not None

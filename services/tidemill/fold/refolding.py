@@ -240,9 +240,8 @@ class Refolding:
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
         full = {key: full_in(entry, key) for key in self._left}
         for message in (message for run in runs for message in run):
-            for fold in folds:
-                fold.take(message, entry.sequence, full[fold.key])
-            self.result.events += 1
+            own = [fold.take(message, entry.sequence, full[fold.key]) for fold in folds]
+            self.result.events += any(own)
             yield
         if self.result.events > self._most:
             words = f"more than {self._most:,} events would have to be folded again"
