@@ -22,7 +22,9 @@ from tidemill.fold.audit.replay import Span
 from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Action
 from tidemill.fold.ledger_log import read_entry
+from tidemill.models.controls import Veto
 from tidemill.models.pickles import dump_state, load_state
+from tidemill.models.running_metrics import NumberMetrics
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tidemill.fold.ledger import Entry
     from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelState
 
 
 @dataclass
@@ -169,8 +172,49 @@ def test_a_swap_that_was_forged_by_whoever_has_the_key_is_named(log: ListLog) ->
         assert [(f.kind, f.sequence) for f in found] == [(Kind.SWAP_DIFFERS, entry.sequence)]
 
 
-def test_a_forged_state_under_the_right_lineage_is_named(log: ListLog) -> None:
-    message, entry = swap_entry(log)
+def forge_pipeline(state: ModelState, older: ModelState) -> None:
+    state.pipeline = older.pipeline
+
+
+def forge_refinement(state: ModelState, older: ModelState) -> None:
+    state.refinement = older.refinement
+
+
+def forge_metrics(state: ModelState, _: ModelState) -> None:
+    state.metrics = NumberMetrics()
+    state.metrics.observe(1.0, 1.0, naive=None, covered=None)
+
+
+def forge_controls(state: ModelState, _: ModelState) -> None:
+    state.controls = replace(state.decided, vetoes=(Veto("flow", ("flow",), "me"),))
+
+
+FORGERIES = {
+    "pipeline": forge_pipeline,
+    "refinement": forge_refinement,
+    "metrics": forge_metrics,
+    "controls": forge_controls,
+}
+
+
+@pytest.fixture(scope="module")
+def log_without_cases() -> ListLog:
+    plant = Corrected(terms_of(LINEAR, stream={"feedback": {"compare": 0}}))
+    busy(plant, 12)
+    plant.apply([plant.say("RETRACT", "r", target_id="f2")], plant.events(30))
+    plant.correct()
+    plant.apply(plant.events(4))
+    assert replay(plant.log, 0, KEY).findings == []
+    return plant.log
+
+
+@pytest.mark.parametrize("part", FORGERIES)
+@pytest.mark.parametrize("kept", ["log", "log_without_cases"])
+def test_a_forged_state_under_the_right_lineage_is_named(
+    part: str, kept: str, request: pytest.FixtureRequest
+) -> None:
+    log: ListLog = request.getfixturevalue(kept)
+    _, entry = swap_entry(log)
     name = entry.actions[0].detail["model"].encode()
     forged = log.copy()
     for topic in (ANCHORS, SNAPSHOTS):
@@ -179,11 +223,10 @@ def test_a_forged_state_under_the_right_lineage_is_named(log: ListLog) -> None:
         older = next(m for m in log.topics[ANCHORS] if m.key == name)
         record, other = (codec("Snapshot").decode(m.value) for m in (mine, older))
         state = load_state(record["state"])
-        state.pipeline = load_state(other["state"]).pipeline
+        FORGERIES[part](state, load_state(other["state"]))
         forged.put(mine._replace(value=signed(mine, {**record, "state": dump_state(state)})))
-    found = replay(forged, 0, KEY).findings
-    assert [(f.kind, f.sequence) for f in found] == [(Kind.SWAP_DIFFERS, entry.sequence)]
-    assert message.offset
+    found = [f for f in replay(forged, 0, KEY).findings if f.sequence == entry.sequence]
+    assert (found[0].kind, found[0].sequence) == (Kind.SWAP_DIFFERS, entry.sequence)
 
 
 def test_an_anchor_that_was_taken_away_is_missed(log: ListLog) -> None:

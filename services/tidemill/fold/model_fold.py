@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.contracts.stream import COMPARED
 from tidemill.contracts.topics import EVENTS
 from tidemill.fold.applying import Fold
 from tidemill.fold.effects import UNCHANGED, restarted
@@ -17,6 +18,7 @@ from tidemill.models.state import origin_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tidemill.contracts.stream import StreamDefinition
     from tidemill.fold.bases import Base
     from tidemill.fold.editing import Correction, Editing
     from tidemill.fold.plans import StreamPlan
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 def plans_of(terms: Terms) -> dict[str, StreamPlan]:
     """Return what is done with each stream."""
     return {stream.name: plan_stream(stream) for stream in terms.definition.streams}
+
+
+def _with_cases(stream: StreamDefinition, plan: StreamPlan) -> StreamPlan:
+    """Return a plan by which the last cases are kept, where none are: an audit asks them."""
+    if stream.feedback.compare:
+        return plan
+    feedback = stream.feedback.model_copy(update={"compare": COMPARED})
+    keeping = stream.model_copy(update={"feedback": feedback})
+    return replace(plan, senses=plan_stream(keeping).senses)
 
 
 class ModelFold:
@@ -58,7 +69,8 @@ class ModelFold:
         """Return a fold that knows this model alone."""
         key = self.key
         fold = Fold(terms, self._partition, only=(key.stream, key.asset), edits=self)
-        plan = fold.plans[key.stream]
+        stream = next(each for each in terms.definition.streams if each.name == key.stream)
+        plan = _with_cases(stream, fold.plans[key.stream])
         own = tuple(each for each in plan.blueprints if each.name == key.model)
         alone = replace(plan, blueprints=own, starts_from_type=False, judges=False)
         fold.plans = {key.stream: alone}
