@@ -12,7 +12,7 @@ from fold.history import KEY
 from fold.plain_order import Plain
 from fold.test_refolding import busy, check_later
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER
-from tidemill.fold.audit import replay
+from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.retiring import Leaving, prepare, retire
@@ -291,3 +291,18 @@ def test_records_of_others_count_for_nothing(other: str) -> None:
     plant.correct()
     assert told(plant, "r") == ("RETRACTED", None)
     assert [action["events"] for action in plant.actions("swap")] == ["34"]
+
+
+def test_audits_count_compensations_by_reason() -> None:
+    plant, _ = asked(Allowance(events=30))
+    plant.correct()
+    plant.apply([plant.say("RETRACT", "again", target_id="f3")], plant.events(2))
+    plant.open(terms_of(TREE))
+    for report in (replay(plant.log, 0, KEY), verify(plant.log, 0, KEY)):
+        counts = {name: n for name, n in report.counts.items() if name.startswith("compensated")}
+        assert counts == {
+            "compensated": 2,
+            "compensated_allowance": 1,
+            "compensated_changed": 1,
+        }
+        assert any("1 allowance, 1 changed" in note for note in report.notes)
