@@ -154,6 +154,7 @@ class Bases:
         """
         held = [e for e in editing.corrections if e.swapped is not None or e in editing.active]
         concerned = Concerned(self._log, self._partition, ask.key, held)
+        yield from concerned.locate([each for each in held if each.swapped is None])
         while self._anchors is not None:
             unknown = [each for each in held if not concerned.knows(each)]
             if all(each.swapped is not None for each in unknown):
@@ -166,6 +167,7 @@ class Bases:
             if not (yield from self._may_stand_before(ask, concerned.low)):
                 break
             yield from concerned.widen()
+            yield from concerned.locate(unknown)
         if concerned.is_all and concerned.misses_any:
             msg = "what it concerns is not among the updates that are retained"
             raise NoBaseError(msg)

@@ -10,7 +10,7 @@ from tidemill.fold.terms import KIND, Terms
 from tidemill.kernel.errors import InvalidRecordError, InvariantError, RetentionError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
@@ -82,26 +82,27 @@ def entry_before(log: Log, partition: int, end: int) -> Generator[None, None, Pl
     return None
 
 
-def entry_up_to(
-    log: Log, partition: int, sequence: int, later: Placed
+def last_entry_where(
+    log: Log, partition: int, holds: Callable[[Entry], bool], stop: int, *, near: int
 ) -> Generator[None, None, Placed | None]:
-    """Return the newest retained entry up to a sequence, found by halves before a later one.
+    """Return the last retained entry before an offset for which `holds`, found by halves.
+
+    Args:
+        holds: Says of an entry; if it holds, it must have held of all before.
+        stop: The offset.
+        near: So far back it is looked for first, then in growing steps.
 
     Raises:
         InvariantError: It was altered.
     """
-    begin, _ = log.span(LEDGER, partition)
+    low, _ = log.span(LEDGER, partition)
     found: Message | None = None
-    low, high = begin, later.offset
-    distance = OFFSETS_PER_ENTRY * (later.entry.sequence - sequence) + 8
+    high = stop
     while low < high:
-        middle = (low + high) // 2
-        if found is None:
-            # First from the later one in growing steps: mostly it is near.
-            middle = max(low, later.offset - distance)
-            distance *= 4
+        middle = (low + high) // 2 if found else max(low, min(stop - near, high - 1))
+        near *= 4
         message = yield from _first_readable(log, partition, middle, high)
-        if message is not None and Entry.decode(message.value).sequence <= sequence:
+        if message is not None and holds(Entry.decode(message.value)):
             found, low = message, message.offset + 1
         else:
             high = middle

@@ -11,11 +11,12 @@ from tidemill.fold.books import BUDGET
 from tidemill.fold.editing import Editing
 from tidemill.fold.extracts import Extract
 from tidemill.fold.ledger_log import (
+    OFFSETS_PER_ENTRY,
     entries_after,
     entry_before,
-    entry_up_to,
     find_terms,
     last_entry,
+    last_entry_where,
 )
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
@@ -182,7 +183,14 @@ class Refolding:
         """Return an entry of the ledger that must be there."""
         tail = yield from last_entry(self._log, self._partition)
         if tail is not None and tail.entry.sequence > sequence:
-            tail = yield from entry_up_to(self._log, self._partition, sequence, tail)
+            near = OFFSETS_PER_ENTRY * (tail.entry.sequence - sequence) + 8
+            tail = yield from last_entry_where(
+                self._log,
+                self._partition,
+                lambda entry: entry.sequence <= sequence,
+                tail.offset,
+                near=near,
+            )
         if tail is None or tail.entry.sequence < sequence:
             msg = f"ledger entry {sequence} of partition {self._partition}"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
