@@ -75,7 +75,7 @@ def test_without_a_base_a_correction_is_compensated() -> None:
     plant.correct()
     status, reason = told(plant, "r")
     assert status == "COMPENSATED"
-    assert reason == "no older state of it is retained, nor all records from the beginning"
+    assert reason == "no older state of it is retained, nor all records from its beginning"
 
 
 def test_from_the_beginning_or_from_an_anchor_it_is_the_same_model() -> None:

@@ -24,6 +24,8 @@ FIRST_STEP = 256
 NEAR = 64
 # What one feedback causes stands together.
 TOGETHER = 256
+# So many more are read even if no base is known to stand before.
+LITTLE = 4_096
 
 
 class Concerned:
@@ -75,12 +77,20 @@ class Concerned:
         is_from_first = self.is_all and self._begin == 0
         if correction.kind == "VETO" or is_from_first:
             return True
-        since = self._since.get(correction.offset)
-        if since is not None:
-            return self.low <= since
-        if self.is_all:
-            return bool(found)
-        return correction.kind == "RETRACT" and self.low <= min(found, default=-1) - TOGETHER
+        left = self._left(correction)
+        return left <= 0 if left is not None else self.is_all and bool(found)
+
+    def is_soon_known(self, corrections: Iterable[Correction]) -> bool:
+        """Return whether little is left to be read for one of these."""
+        left = (self._left(each) for each in corrections)
+        return any(each is not None and 0 < each <= LITTLE for each in left)
+
+    def _left(self, correction: Correction) -> int | None:
+        """Return how many updates are to be read for a correction; None if nobody knows."""
+        since, found = self._since.get(correction.offset), self._found[correction.offset]
+        if correction.kind == "RETRACT" and found and not self.is_all:
+            since = min(found) - TOGETHER
+        return None if since is None else self.low - since
 
     def locate(self, corrections: Sequence[Correction]) -> Generator[None, None, None]:
         """Find out from where on the updates may speak of the events that corrections are about.

@@ -89,13 +89,13 @@ class ModelFold:
 
     def begin(self, base: Base) -> None:
         """Start from a base: its corrections no longer wait, they are applied on the way."""
+        self.since = base.sequence
         if base.restored is not None:
             state = base.restored.load()
             if state.controls is not None:
                 own = {each.offset for each in self._editing.corrections}
                 left = tuple(each for each in state.controls.pending if each.offset not in own)
                 state.controls = replace(state.controls, pending=left)
-            self.since = base.sequence
             self._fold.fleet.restore(self.key, state, base.sequence)
         else:
             self._start_anew()
