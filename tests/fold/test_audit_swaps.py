@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,18 +14,37 @@ from fold.resealed import resealed
 from fold.test_crossing_swaps import corrected
 from fold.test_refolding import busy
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import ANCHORS, LEDGER, SNAPSHOTS
+from tidemill.contracts.topics import ANCHORS, LEDGER, OUTCOMES, SNAPSHOTS
 from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.findings import Kind
 from tidemill.fold.audit.replay import Span
+from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Action
 from tidemill.fold.ledger_log import read_entry
+from tidemill.models.controls import Veto
 from tidemill.models.pickles import dump_state, load_state
+from tidemill.models.running_metrics import NumberMetrics
+from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tidemill.fold.ledger import Entry
+    from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.records import Message
+    from tidemill.models.state import ModelState
+
+
+@dataclass
+class Reads(ListLog):
+    """Topics that count how often each is read."""
+
+    reads: Counter[str] = field(default_factory=Counter)
+
+    def read(self, topic: str, *where: int) -> Iterator[list[Message]]:
+        self.reads[topic] += 1
+        yield from super().read(topic, *where)
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +172,49 @@ def test_a_swap_that_was_forged_by_whoever_has_the_key_is_named(log: ListLog) ->
         assert [(f.kind, f.sequence) for f in found] == [(Kind.SWAP_DIFFERS, entry.sequence)]
 
 
-def test_a_forged_state_under_the_right_lineage_is_named(log: ListLog) -> None:
-    message, entry = swap_entry(log)
+def forge_pipeline(state: ModelState, older: ModelState) -> None:
+    state.pipeline = older.pipeline
+
+
+def forge_refinement(state: ModelState, older: ModelState) -> None:
+    state.refinement = older.refinement
+
+
+def forge_metrics(state: ModelState, _: ModelState) -> None:
+    state.metrics = NumberMetrics()
+    state.metrics.observe(1.0, 1.0, naive=None, covered=None)
+
+
+def forge_controls(state: ModelState, _: ModelState) -> None:
+    state.controls = replace(state.decided, vetoes=(Veto("flow", ("flow",), "me"),))
+
+
+FORGERIES = {
+    "pipeline": forge_pipeline,
+    "refinement": forge_refinement,
+    "metrics": forge_metrics,
+    "controls": forge_controls,
+}
+
+
+@pytest.fixture(scope="module")
+def log_without_cases() -> ListLog:
+    plant = Corrected(terms_of(LINEAR, stream={"feedback": {"compare": 0}}))
+    busy(plant, 12)
+    plant.apply([plant.say("RETRACT", "r", target_id="f2")], plant.events(30))
+    plant.correct()
+    plant.apply(plant.events(4))
+    assert replay(plant.log, 0, KEY).findings == []
+    return plant.log
+
+
+@pytest.mark.parametrize("part", FORGERIES)
+@pytest.mark.parametrize("kept", ["log", "log_without_cases"])
+def test_a_forged_state_under_the_right_lineage_is_named(
+    part: str, kept: str, request: pytest.FixtureRequest
+) -> None:
+    log: ListLog = request.getfixturevalue(kept)
+    _, entry = swap_entry(log)
     name = entry.actions[0].detail["model"].encode()
     forged = log.copy()
     for topic in (ANCHORS, SNAPSHOTS):
@@ -162,11 +223,10 @@ def test_a_forged_state_under_the_right_lineage_is_named(log: ListLog) -> None:
         older = next(m for m in log.topics[ANCHORS] if m.key == name)
         record, other = (codec("Snapshot").decode(m.value) for m in (mine, older))
         state = load_state(record["state"])
-        state.pipeline = load_state(other["state"]).pipeline
+        FORGERIES[part](state, load_state(other["state"]))
         forged.put(mine._replace(value=signed(mine, {**record, "state": dump_state(state)})))
-    found = replay(forged, 0, KEY).findings
-    assert [(f.kind, f.sequence) for f in found] == [(Kind.SWAP_DIFFERS, entry.sequence)]
-    assert message.offset
+    found = [f for f in replay(forged, 0, KEY).findings if f.sequence == entry.sequence]
+    assert (found[0].kind, found[0].sequence) == (Kind.SWAP_DIFFERS, entry.sequence)
 
 
 def test_an_anchor_that_was_taken_away_is_missed(log: ListLog) -> None:
@@ -177,3 +237,34 @@ def test_an_anchor_that_was_taken_away_is_missed(log: ListLog) -> None:
     for report in (verify(bare, 0, KEY), replay(bare, 0, KEY)):
         kinds = [(f.kind, f.place.topic, f.sequence) for f in report.findings]
         assert (Kind.SNAPSHOT_MISSING, ANCHORS, entry.sequence) in kinds
+
+
+@pytest.mark.parametrize("later", [100, 1_600])
+def test_the_entry_of_an_old_swap_is_not_looked_for_one_by_one(later: int) -> None:
+    seldom = Policy(snapshot_every=100_000, anchor_every=100_000, define_every=100_000)
+    plant = Corrected(terms_of(LINEAR), policy=seldom)
+    plant.apply([plant.example("wrong")], plant.events(4))
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    for _ in range(later):
+        plant.apply(plant.events(1))
+    log = Reads(plant.log.topics, plant.log.ends)
+    report = replay(log, 0, KEY)
+    assert report.findings == []
+    assert report.counts["swaps"] == 1
+    assert log.reads[LEDGER] < 50
+
+
+@pytest.mark.parametrize("signing", [KEY, None], ids=["with the key", "without it"])
+def test_a_stream_whose_outcomes_come_from_events_replays(signing: SigningKey | None) -> None:
+    ahead = {"target": {"ahead": {"field": "wear", "after": 3}}}
+    plant = Corrected(terms_of(LINEAR, stream=ahead))
+    plant.apply([plant.example("wrong")], plant.events(20))
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    plant.apply(plant.events(6))
+    report = replay(plant.log, 0, signing)
+    assert report.findings == []
+    assert report.counts["swaps"] == 1
+    told = [codec("Outcome").decode(m.value) for m in plant.log.topics[OUTCOMES]]
+    assert [each["metrics"]["count"] for each in told] == [*range(1, len(told) + 1)]

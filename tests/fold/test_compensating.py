@@ -12,7 +12,7 @@ from fold.history import KEY
 from fold.plain_order import Plain
 from fold.test_refolding import busy, check_later
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER
-from tidemill.fold.audit import replay
+from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.retiring import Leaving, prepare, retire
@@ -75,7 +75,7 @@ def test_without_a_base_a_correction_is_compensated() -> None:
     plant.correct()
     status, reason = told(plant, "r")
     assert status == "COMPENSATED"
-    assert reason == "no older state of it is retained, nor all records from the beginning"
+    assert reason == "no older state of it is retained, nor all records from its beginning"
 
 
 def test_from_the_beginning_or_from_an_anchor_it_is_the_same_model() -> None:
@@ -279,3 +279,30 @@ def test_a_correction_in_force_needs_no_base_from_before_it() -> None:
     plant.correct()
     first, second = plant.actions("swap")
     assert int(first["base"]) < in_force <= int(second["base"])
+
+
+@pytest.mark.parametrize("other", ["north/10", "west/1"])
+def test_records_of_others_count_for_nothing(other: str) -> None:
+    plant = Corrected(terms_of(LINEAR), allowance=Allowance(events=60))
+    plant.apply([plant.example("wrong")], plant.events(20))
+    for _ in range(10):
+        plant.apply([*plant.events(1), *plant.events(10, asset=other)])
+    plant.apply([plant.say("RETRACT", "r", target_id="wrong")], plant.events(2))
+    plant.correct()
+    assert told(plant, "r") == ("RETRACTED", None)
+    assert [action["events"] for action in plant.actions("swap")] == ["34"]
+
+
+def test_audits_count_compensations_by_reason() -> None:
+    plant, _ = asked(Allowance(events=30))
+    plant.correct()
+    plant.apply([plant.say("RETRACT", "again", target_id="f3")], plant.events(2))
+    plant.open(terms_of(TREE))
+    for report in (replay(plant.log, 0, KEY), verify(plant.log, 0, KEY)):
+        counts = {name: n for name, n in report.counts.items() if name.startswith("compensated")}
+        assert counts == {
+            "compensated": 2,
+            "compensated_allowance": 1,
+            "compensated_changed": 1,
+        }
+        assert any("1 allowance, 1 changed" in note for note in report.notes)

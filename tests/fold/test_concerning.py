@@ -35,6 +35,17 @@ def others(plant: Corrected, count: int) -> None:
         plant.apply([plant.example(asset=OTHER) for _ in range(20)], plant.events(2))
 
 
+def place(event: Message) -> dict[str, object]:
+    return {"topic": event.topic, "partition": event.partition, "offset": event.offset}
+
+
+def predicted(plant: Corrected, count: int) -> Message:
+    """Let so many events be predicted; return the last one."""
+    events = plant.events(count)
+    plant.apply(events)
+    return events[-1]
+
+
 def updates_read(plant: Corrected, monkeypatch: pytest.MonkeyPatch) -> int:
     """Put in force what waits; return how many updates were read for it."""
     count = 0
@@ -58,11 +69,11 @@ def test_a_new_label_is_revised_without_reading_the_old_updates(
 ) -> None:
     plant = Corrected(terms_of(LINEAR))
     others(plant, older)
-    plant.apply(plant.events(30))
-    late, said = plant.example(event_id="new"), plant.example("f")
+    event = predicted(plant, 30)
+    late, said = plant.example(event_id="new", event=place(event)), plant.example("f")
     plant.apply([late, said], plant.events(2))
     others(plant, 20)
-    revision = plant.revision("new", 3.0)
+    revision = plant.revision("new", 3.0, event=place(event))
     plant.apply([revision])
     assert updates_read(plant, monkeypatch) <= 12 * STEP
     plant.apply([plant.say("RETRACT", "r", target_id="f")])
@@ -98,14 +109,32 @@ def test_a_revision_of_a_revision_begins_before_the_first_label(between: int) ->
 def test_a_label_that_its_revision_overtook_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plant = Corrected(terms_of(LINEAR))
     others(plant, 400)
-    newest = plant.revision("late", 2.0, origin="label")
-    first = plant.example(event_id="late", origin="label")
+    event = predicted(plant, 9)
+    newest = plant.revision("late", 2.0, event=place(event))
+    first = plant.example(event_id="late", event=place(event))
     plant.apply([newest, first], plant.events(12))
     assert updates_read(plant, monkeypatch) <= 20 * STEP
     assert len(plant.actions("swap")) == 1
     since = plant.log.ends[EVENTS]
     plant.apply(plant.events(9))
     check_later(plant, Plain(plant.terms, edits={first.offset: None}), since)
+
+
+def test_a_label_is_found_beyond_what_somebody_else_said_of_the_same_event() -> None:
+    plant = Corrected(terms_of(LINEAR))
+    event = predicted(plant, 12)
+    first = plant.example(event_id="late", event=place(event))
+    plant.apply([first], plant.events(12))
+    learned = plant.entries()[-1].sequence
+    others(plant, 100)
+    plant.apply(plant.events(12))
+    plant.apply([plant.example("f", event_id="late", event=place(event))], plant.events(12))
+    others(plant, 100)
+    plant.apply([plant.revision("late", 2.0, event=place(event))], plant.events(2))
+    plant.correct()
+    (swap,) = plant.actions("swap")
+    assert int(swap["base"]) < learned
+    assert replay(plant.log, 0, KEY).findings == []
 
 
 def test_what_lies_before_every_base_is_compensated_not_half_corrected() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.fold.beginning import Beginnings
 from tidemill.fold.concerning import Concerned
 from tidemill.fold.ledger_log import read_entry
 from tidemill.fold.swapping import Why
@@ -75,7 +76,7 @@ class Ask:
 
 
 class Base(NamedTuple):
-    """A state and the ledger entry that it stands after; None is nothing, before genesis."""
+    """A state and the ledger entry that it stands after; None is nothing, before it began."""
 
     sequence: int
     restored: Restored | None
@@ -154,6 +155,7 @@ class Bases:
         """
         held = [e for e in editing.corrections if e.swapped is not None or e in editing.active]
         concerned = Concerned(self._log, self._partition, ask.key, held)
+        yield from concerned.locate([each for each in held if each.swapped is None])
         while self._anchors is not None:
             unknown = [each for each in held if not concerned.knows(each)]
             if all(each.swapped is not None for each in unknown):
@@ -163,33 +165,34 @@ class Bases:
                     return base
             if not unknown or concerned.is_all:
                 break
-            if not (yield from self._may_stand_before(ask, concerned.low)):
+            if not concerned.is_soon_known(unknown) and not (
+                yield from self._may_stand_before(self._anchors, ask, concerned.low)
+            ):
                 break
             yield from concerned.widen()
+            yield from concerned.locate(unknown)
         if concerned.is_all and concerned.misses_any:
             msg = "what it concerns is not among the updates that are retained"
             raise NoBaseError(msg)
-        yield from self._check_nothing_will_do(ask)
-        return Base(-1, None)
+        return (yield from self._nothing(ask))
 
-    def _may_stand_before(self, ask: Ask, low: int) -> Generator[None, None, bool]:
-        """Return whether a base may stand before an offset of the updates."""
-        if self._anchors is not None:
-            anchor = yield from self._anchors.newest(ask.key, _Bound(updates=low).is_beyond)
-            if anchor is not None and self._is_near(ask, anchor):
-                return True
-        try:
-            yield from self._check_nothing_will_do(ask)
-        except NoBaseError:
-            return False
-        return True
+    def _may_stand_before(
+        self, anchors: Anchors, ask: Ask, low: int
+    ) -> Generator[None, None, bool]:
+        """Return whether an anchor that may be a base stands before an offset of the updates."""
+        anchor = yield from anchors.newest(ask.key, _Bound(updates=low).is_beyond)
+        return anchor is not None and self._is_near(ask, anchor)
 
     def _is_near(self, ask: Ask, anchor: Anchor) -> bool:
         """Return whether an anchor, and perhaps older ones, are within reach."""
         return anchor.version >= ask.version - self._most and anchor.sequence >= ask.floor
 
-    def _check_nothing_will_do(self, ask: Ask) -> Generator[None, None, None]:
-        """Refuse to fold a model from nothing where it did not begin so, or records are missing."""
+    def _nothing(self, ask: Ask) -> Generator[None, None, Base]:
+        """Return that a model is to be folded from its beginning, if it began at nothing.
+
+        Raises:
+            NoBaseError: It did not, or records are missing.
+        """
         if ask.floor >= 0:
             msg = f"it lies before ledger entry {ask.floor}, whose corrections are no longer kept"
             raise NoBaseError(msg)
@@ -199,9 +202,13 @@ class Bases:
         if ask.seen > self._most:
             msg = f"no state within {self._most:,} events before what it concerns is retained"
             raise NoBaseError(msg, WhyCompensated.ALLOWANCE)
-        if not (yield from self._has_all()):
-            msg = "no older state of it is retained, nor all records from the beginning"
+        if (yield from self._has_all()):
+            return Base(-1, None)
+        first = yield from Beginnings(self._log, self._partition).find(ask.key)
+        if first is None:
+            msg = "no older state of it is retained, nor all records from its beginning"
             raise NoBaseError(msg)
+        return Base(first - 1, None)
 
     def _anchored(
         self, anchors: Anchors, ask: Ask, needs: Sequence[Need], tail: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import UPDATES
+from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.fold.ledger_log import last_entry_where
 from tidemill.kernel.errors import InvalidRecordError
 
 if TYPE_CHECKING:
@@ -13,13 +14,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tidemill.fold.editing import Correction
+    from tidemill.fold.ledger import Entry
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
     from tidemill.models.state import ModelKey
 
 FIRST_STEP = 256
-# What one feedback causes stands together; a label may come so long after its revision.
+# So many offsets of the ledger an event is looked for first.
+NEAR = 64
+# What one feedback causes stands together.
 TOGETHER = 256
+# So many more are read even if no base is known to stand before.
+LITTLE = 4_096
 
 
 class Concerned:
@@ -43,7 +49,7 @@ class Concerned:
         self._key = key
         self._needle = key.asset.encode()
         self._found: dict[int, list[int]] = {each.offset: [] for each in corrections}
-        self._whole: set[int] = set()
+        self._since: dict[int, int | None] = {}
         self._asking = [each for each in corrections if each.kind != "VETO"]
         self._begin, _ = log.span(UPDATES, partition)
         self._top = max((each.offset for each in self._asking), default=0)
@@ -67,21 +73,49 @@ class Concerned:
 
     def knows(self, correction: Correction) -> bool:
         """Return whether all that a correction concerns was found, or read past."""
-        offset, found = correction.offset, self._found[correction.offset]
+        found = self._found[correction.offset]
         is_from_first = self.is_all and self._begin == 0
         if correction.kind == "VETO" or is_from_first:
             return True
-        if correction.kind == "EXAMPLE":
-            return offset in self._whole
-        if self.is_all:
-            return bool(found)
-        return correction.kind == "RETRACT" and self.low <= min(found, default=-1) - TOGETHER
+        left = self._left(correction)
+        return left <= 0 if left is not None else self.is_all and bool(found)
+
+    def is_soon_known(self, corrections: Iterable[Correction]) -> bool:
+        """Return whether little is left to be read for one of these."""
+        left = (self._left(each) for each in corrections)
+        return any(each is not None and 0 < each <= LITTLE for each in left)
+
+    def _left(self, correction: Correction) -> int | None:
+        """Return how many updates are to be read for a correction; None if nobody knows."""
+        since, found = self._since.get(correction.offset), self._found[correction.offset]
+        if correction.kind == "RETRACT" and found and not self.is_all:
+            since = min(found) - TOGETHER
+        return None if since is None else self.low - since
+
+    def locate(self, corrections: Sequence[Correction]) -> Generator[None, None, None]:
+        """Find out from where on the updates may speak of the events that corrections are about.
+
+        Nothing is said of an event before it is predicted.
+        """
+        for each in corrections:
+            event = each.update["event"]
+            if each.kind != "EXAMPLE" or each.offset in self._since or event is None:
+                continue
+            if (event["topic"], event["partition"]) == (EVENTS, self._partition):
+                self._since[each.offset] = yield from self._reached_at(event["offset"])
+
+    def _reached_at(self, event: int) -> Generator[None, None, int | None]:
+        """Return how far the updates were applied before an event; None if nobody knows."""
+        _, end = self._log.span(LEDGER, self._partition)
+
+        def holds(entry: Entry) -> bool:
+            return (entry.positions or {}).get(EVENTS, 0) <= event
+
+        placed = yield from last_entry_where(self._log, self._partition, holds, end, near=NEAR)
+        return None if placed is None else (placed.entry.positions or {}).get(UPDATES)
 
     def widen(self) -> Generator[None, None, None]:
         """Read on, twice as far as before."""
-        if self.low == self._top:
-            _, end = self._log.span(UPDATES, self._partition)
-            yield from self._read(self._top, min(end, self._top + TOGETHER))
         low = max(self._begin, self.low - self._step)
         yield from self._read(low, self.low)
         self.low, self._step = low, self._step * 2
@@ -96,12 +130,8 @@ class Concerned:
 
     def _note(self, update: Mapping[str, Any], offset: int) -> None:  # Any: an Avro record
         for each in self._asking:
-            revises = each.revises(update, offset)
-            if revises or each.takes_back(update, offset):
+            if each.revises(update, offset) or each.takes_back(update, offset):
                 self._found[each.offset].append(offset)
-            is_first = update["kind"] == "EXAMPLE" and update["replaced"] is None
-            if is_first and (revises or each.supersedes(update)):
-                self._whole.add(each.offset)
 
 
 def _naming(messages: Iterable[Message], needle: bytes) -> list[Message]:

@@ -43,6 +43,9 @@ def swap(
     state.controls = replace(state.decided, pending=waiting, edits=kept.edits, floor=kept.floor)
     state.recent, state.applied = old.recent, old.applied
     state.labels = None if old.labels is None else old.labels.learned_as(state.labels)
+    if fold.plans[key.stream].judges:
+        # Of predictions as they were made, which a re-fold does not make.
+        state.metrics = old.metrics
     state.version, state.structure = old.version + 1, tracked.structure + 1
     tracked.become(state)
     fold.learned(tracked, sequence)

@@ -10,7 +10,7 @@ from tidemill.fold.terms import KIND, Terms
 from tidemill.kernel.errors import InvalidRecordError, InvariantError, RetentionError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
@@ -79,6 +79,48 @@ def entry_before(log: Log, partition: int, end: int) -> Generator[None, None, Pl
         if last is not None:
             return read_entry(last)
         step *= 8
+    return None
+
+
+def last_entry_where(
+    log: Log, partition: int, holds: Callable[[Entry], bool], stop: int, *, near: int
+) -> Generator[None, None, Placed | None]:
+    """Return the last retained entry before an offset for which `holds`, found by halves.
+
+    Args:
+        holds: Says of an entry; if it holds, it must have held of all before.
+        stop: The offset.
+        near: So far back it is looked for first, then in growing steps.
+
+    Raises:
+        InvariantError: It was altered.
+    """
+    low, _ = log.span(LEDGER, partition)
+    found: Message | None = None
+    high = stop
+    while low < high:
+        middle = (low + high) // 2 if found else max(low, min(stop - near, high - 1))
+        near *= 4
+        message = yield from _first_readable(log, partition, middle, high)
+        if message is not None and holds(Entry.decode(message.value)):
+            found, low = message, message.offset + 1
+        else:
+            high = middle
+    return None if found is None else read_entry(found)
+
+
+def _first_readable(
+    log: Log, partition: int, start: int, stop: int
+) -> Generator[None, None, Message | None]:
+    """Return the first record that is an entry; who altered others is not asked here."""
+    for messages in log.read(LEDGER, partition, start, stop):
+        yield
+        for message in messages:
+            try:
+                Entry.decode(message.value)
+            except InvalidRecordError:
+                continue
+            return message
     return None
 
 

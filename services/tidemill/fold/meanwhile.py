@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from tidemill.fold.terms import KIND as TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,16 +14,16 @@ if TYPE_CHECKING:
     from tidemill.fold.ledger import Entry
     from tidemill.kernel.records import Message
 
-# Records that wait in memory while the past is folded; beyond it they are read again.
+# Records and entries that wait in memory while the past is folded; beyond it they are read again.
 MOST_KEPT = 2_000
 
 
 class Live:
-    """The asset's records, entry by entry.
+    """The asset's records, entry by entry; entries without any, and without actions, are left out.
 
     Args:
         needle: What the value of one of its records contains.
-        start: The last entry that is not in here.
+        start: The last entry before those in here.
     """
 
     def __init__(self, needle: bytes, start: int) -> None:
@@ -33,11 +36,6 @@ class Live:
     def __len__(self) -> int:
         return self._size
 
-    @property
-    def last(self) -> int:
-        """The last entry there is."""
-        return self._entries[-1][0].sequence if self._entries else self.start
-
     def note(self, messages: Sequence[Message]) -> None:
         """Take a run that is being applied."""
         ours = [message for message in messages if self._needle in (message.value or b"")]
@@ -45,10 +43,16 @@ class Live:
             self._runs.append(ours)
 
     def close(self, entry: Entry) -> None:
-        """Take the entry of the runs noted; too many records are let go, to be read later."""
-        self._size += sum(map(len, self._runs))
-        self._entries.append((entry, self._runs))
-        self._runs = []
+        """Take the entry of the runs noted; too many records are let go, to be read later.
+
+        Of an entry only what a re-fold asks for is kept: nothing if it is all others' business.
+        """
+        actions = tuple(a for a in entry.actions if a.kind != TERMS or not entry.runs)
+        if self._runs or actions:
+            bare = replace(entry, actions=actions, models=(), snapshots=())
+            self._size += 1 + sum(map(len, self._runs))
+            self._entries.append((bare, self._runs))
+            self._runs = []
         if self._size > MOST_KEPT:
             self._entries.clear()
             self.start, self._size = entry.sequence, 0
@@ -59,5 +63,5 @@ class Live:
             return None
         entry, runs = self._entries.popleft()
         self.start = entry.sequence
-        self._size -= sum(map(len, runs))
+        self._size -= 1 + sum(map(len, runs))
         return entry, runs

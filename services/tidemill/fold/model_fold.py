@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tidemill.contracts.stream import COMPARED
 from tidemill.contracts.topics import EVENTS
 from tidemill.fold.applying import Fold
 from tidemill.fold.effects import UNCHANGED, restarted
@@ -17,6 +18,7 @@ from tidemill.models.state import origin_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tidemill.contracts.stream import StreamDefinition
     from tidemill.fold.bases import Base
     from tidemill.fold.editing import Correction, Editing
     from tidemill.fold.plans import StreamPlan
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 def plans_of(terms: Terms) -> dict[str, StreamPlan]:
     """Return what is done with each stream."""
     return {stream.name: plan_stream(stream) for stream in terms.definition.streams}
+
+
+def _with_cases(stream: StreamDefinition, plan: StreamPlan) -> StreamPlan:
+    """Return a plan by which the last cases are kept, where none are: an audit asks them."""
+    if stream.feedback.compare:
+        return plan
+    feedback = stream.feedback.model_copy(update={"compare": COMPARED})
+    keeping = stream.model_copy(update={"feedback": feedback})
+    return replace(plan, senses=plan_stream(keeping).senses)
 
 
 class ModelFold:
@@ -51,13 +62,15 @@ class ModelFold:
         self._partition = partition
         self.key = key
         self._editing = editing
+        self._is_own = False
         self._fold = self._under(terms)
 
     def _under(self, terms: Terms) -> Fold:
         """Return a fold that knows this model alone."""
         key = self.key
         fold = Fold(terms, self._partition, only=(key.stream, key.asset), edits=self)
-        plan = fold.plans[key.stream]
+        stream = next(each for each in terms.definition.streams if each.name == key.stream)
+        plan = _with_cases(stream, fold.plans[key.stream])
         own = tuple(each for each in plan.blueprints if each.name == key.model)
         alone = replace(plan, blueprints=own, starts_from_type=False, judges=False)
         fold.plans = {key.stream: alone}
@@ -76,13 +89,13 @@ class ModelFold:
 
     def begin(self, base: Base) -> None:
         """Start from a base: its corrections no longer wait, they are applied on the way."""
+        self.since = base.sequence
         if base.restored is not None:
             state = base.restored.load()
             if state.controls is not None:
                 own = {each.offset for each in self._editing.corrections}
                 left = tuple(each for each in state.controls.pending if each.offset not in own)
                 state.controls = replace(state.controls, pending=left)
-            self.since = base.sequence
             self._fold.fleet.restore(self.key, state, base.sequence)
         else:
             self._start_anew()
@@ -95,17 +108,20 @@ class ModelFold:
         self._fold = self._under(terms)
         self._fold.fleet.restore(self.key, state, sequence)
 
-    def take(self, message: Message, sequence: int, full: frozenset[int]) -> None:
-        """Apply one record as part of a ledger entry.
+    def take(self, message: Message, sequence: int, full: frozenset[int]) -> bool:
+        """Apply one record as part of a ledger entry; return whether it is the asset's own.
 
         Args:
             full: The updates that the entry says found no room for another correction.
         """
         self._tracked.full = full
-        self._fold.apply([message], sequence)
+        self._is_own = False
+        if self._fold.apply([message], sequence):
+            self._is_own = True
         self._fold.fleet.changed.clear()
         if message.topic == EVENTS:
             self._start_anew()
+        return self._is_own
 
     def compensate(self, done: Compensation, sequence: int) -> None:
         """Repeat what was done in place of corrections, but for those that are none any more."""
@@ -119,8 +135,10 @@ class ModelFold:
     ) -> bytes | None:  # Any: an Avro record
         """Return what is applied in the place of an update; see `Edits`.
 
-        Whatever it is, the cause counts as applied: so it does with the model of now.
+        Whatever it is, the cause counts as applied: so it does with the model of now. Only updates
+        of the asset are asked about.
         """
+        self._is_own = True
         if not self._is_ours(update):
             return UNCHANGED
         assert message.value is not None

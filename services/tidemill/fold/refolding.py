@@ -10,7 +10,14 @@ from tidemill.fold.bases import NoBaseError
 from tidemill.fold.books import BUDGET
 from tidemill.fold.editing import Editing
 from tidemill.fold.extracts import Extract
-from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, last_entry
+from tidemill.fold.ledger_log import (
+    OFFSETS_PER_ENTRY,
+    entries_after,
+    entry_before,
+    find_terms,
+    last_entry,
+    last_entry_where,
+)
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
@@ -175,8 +182,15 @@ class Refolding:
     def _tail(self, sequence: int) -> Generator[None, None, Placed]:
         """Return an entry of the ledger that must be there."""
         tail = yield from last_entry(self._log, self._partition)
-        while tail is not None and tail.entry.sequence > sequence:
-            tail = yield from entry_before(self._log, self._partition, tail.offset)
+        if tail is not None and tail.entry.sequence > sequence:
+            near = OFFSETS_PER_ENTRY * (tail.entry.sequence - sequence) + 8
+            tail = yield from last_entry_where(
+                self._log,
+                self._partition,
+                lambda entry: entry.sequence <= sequence,
+                tail.offset,
+                near=near,
+            )
         if tail is None or tail.entry.sequence < sequence:
             msg = f"ledger entry {sequence} of partition {self._partition}"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
@@ -234,9 +248,8 @@ class Refolding:
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
         full = {key: full_in(entry, key) for key in self._left}
         for message in (message for run in runs for message in run):
-            for fold in folds:
-                fold.take(message, entry.sequence, full[fold.key])
-            self.result.events += 1
+            own = [fold.take(message, entry.sequence, full[fold.key]) for fold in folds]
+            self.result.events += any(own)
             yield
         if self.result.events > self._most:
             words = f"more than {self._most:,} events would have to be folded again"

@@ -125,6 +125,7 @@ class Exam:
     def _count_compensated(self, entry: Entry, done: Compensation) -> None:
         """Count corrections that no re-fold made; why not is what the entry says."""
         self._report.counts["compensated"] += len(done.offsets)
+        self._report.counts[f"compensated_{done.why.kind.replace('-', '_')}"] += len(done.offsets)
         self._compensated[done.why.kind] += len(done.offsets)
         if done.why.kind is WhyCompensated.ERROR:
             self._report.note(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tidemill.fold.applying import Fold
     from tidemill.fold.ledger import Entry
+    from tidemill.fold.plans import StreamPlan
     from tidemill.fold.snapshots import SigningKey
     from tidemill.fold.swapping import Swap
     from tidemill.kernel.processor import Log
@@ -135,16 +136,43 @@ class RefoldedAgain:
         tracked, plan = fold.fleet.get(swap.key), fold.plans[swap.key.stream]
         if recorded is None or tracked is None or not is_ours(entry):
             return
-        for x in tracked.state.recent.cases:
+        recorded.refinement.attach(tracked.blueprint.repeats, tracked.blueprint.region)
+        # Where the asset's last cases are not kept, the re-fold has kept its own.
+        for x in tracked.state.recent.cases or again.recent.cases:
             if plan.ask(again, x).answer != plan.ask(recorded, x).answer:
                 must = f"{name} must answer the asset's last cases as the re-fold does"
                 found = f"the state in {ANCHORS} answers {x} otherwise, under the same lineage"
                 self._find(entry, must, found)
                 return
+        theirs, ours = _beside(recorded, plan), _beside(again, plan)
+        for part in [part for part in ours if ours[part] != theirs[part]]:
+            must = f"{name} must go on with the {part} of the re-fold"
+            self._find(entry, must, f"the state in {ANCHORS} has others, under the same lineage")
 
     def _find(self, entry: Entry, must: str, found: str) -> None:
         place = Place(LEDGER, self._partition, None, None)
         self.findings.append(Finding(Kind.SWAP_DIFFERS, place, entry.sequence, must, found))
+
+
+def _beside(state: ModelState, plan: StreamPlan) -> dict[str, object]:
+    """Return what a re-fold leads to beside the pipeline, each part as comparable values."""
+    decided = replace(state.decided, pending=(), edits=(), floor=-1)
+    sums = None if plan.judges or state.metrics is None else state.metrics.dump()
+    parts = {
+        "regions and naive answers": state.refinement.dump(),
+        "metrics": sums,
+        "vetoes, freeze and holds": decided.dump(),
+    }
+    return {part: _plain(value) for part, value in parts.items()}
+
+
+def _plain(value: object) -> object:
+    """Return plain values such that equal ones are equal: lists as tuples, numbers as text."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(each) for each in value)
+    if isinstance(value, dict):
+        return tuple((_plain(key), _plain(each)) for key, each in value.items())
+    return repr(value)
 
 
 def _short(state: ModelState) -> str:

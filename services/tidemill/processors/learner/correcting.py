@@ -203,11 +203,7 @@ class Correcting:
                 actions.append(done.action())
                 self._count(done)
                 continue
-            state = found.states[key]
-            if fold.plans[key.stream].judges:
-                # Of predictions as they were made, which a re-fold does not make.
-                state.metrics = tracked.state.metrics
-            emits += fold.swap(key, state, offsets, books.sequence)
+            emits += fold.swap(key, found.states[key], offsets, books.sequence)
             lineage = tracked.state.lineage
             swap = Swap(key, offsets, lineage, found.bases[key], found.events)
             actions.append(swap.action())
