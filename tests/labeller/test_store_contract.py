@@ -48,7 +48,8 @@ def kept(case: int, offset: int, *, time: int = 0, made: int = 0, stream: str = 
 
 def held(case: int, offset: int, *, time: int = 0, revision: int = 0, text: str = "1.0") -> Held:
     name, at = case_of("a", f"e{case}"), time * MICROS
-    return Held(name, revision, offset, at, text, b"letter\n\x00%d" % offset)
+    texts = {"pump": text, "fan": f"fan's {text}"}
+    return Held(name, revision, offset, at, texts, b"letter\n\x00%d" % offset)
 
 
 def progress(predictions: int, labels: int, **other: Any) -> Progress:
@@ -140,7 +141,7 @@ def test_a_label_is_late_by_one_microsecond(
     name, event_us = case_of("a", "far"), far * MICROS + 1
     store.keep(now, 0, [Kept(name, "pump", 1, event_us, 0, b"half")], 2)
     at = event_us + TTL_US + late_by
-    label = Held(name, 0, 1, at, "1.0", b"letter")
+    label = Held(name, 0, 1, at, {"pump": "1.0"}, b"letter")
     assert brief(store.hold(now, 0, [label], 2)) == [(0, verdict, "")]
 
 
@@ -280,7 +281,7 @@ def test_recovered_joins_are_not_made_again_and_waiting_labels_meet_later_predic
     done = Done(kept(1, 0).case, "pump", 0, Source("L", 0, 0), 0, "", "1.0")
     store.restore_done(generation, 0, [done], 0)
     store.restore_held(generation, 0, [held(1, 0), held(2, 1), held(3, 2)])
-    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0)], 3)
+    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0, False)], 3)
     store.restore_kept(generation, 0, [kept(1, 0), kept(2, 1)])
     store.finish(generation, 0, 2, 3)
     with pytest.raises(ServiceAwayError):
@@ -300,7 +301,7 @@ def test_a_label_set_aside_by_another_worker_stays_so_when_it_comes_again(
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0)], 5)
+    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0, False)], 5)
     for partition in range(PARTITIONS):
         store.finish(generation, partition, 0, 5)
     store.keep(generation, 0, [kept(1, 0)], 1)
@@ -367,6 +368,30 @@ def test_two_streams_with_one_event_both_have_the_label(
         assert (left[0].given_up, left[0].labels) == ([], 1)
 
 
+def test_a_label_is_to_each_stream_what_that_reads_of_it(
+    redis_store: Callable[[Mapping[str, int]], RedisPending],
+) -> None:
+    for store in (MemoryPending(PARTITIONS, EQUAL), redis_store(EQUAL)):
+        now = recovered(store)
+        store.keep(now, 0, [kept(1, 0), kept(1, 1, stream="fan")], 2)
+        labels = [
+            held(1, 0)._replace(texts={"pump": "1.0", "fan": "no"}),
+            held(1, 1, revision=1)._replace(texts={"pump": "1.0", "fan": "yes"}),
+            held(1, 2, revision=2)._replace(texts={"pump": "2.0"}),
+        ]
+        assert [each[1:] for each in brief(store.hold(now, 1, labels, 3))] == [
+            ("joined", ""),
+            ("joined", ""),
+            ("same", ""),
+            ("joined", "no"),
+            ("joined", "1.0"),
+            ("unfit", ""),
+        ]
+        store.hold(now, 1, [held(2, 4)._replace(texts={"pump": "1.0"})], 5)
+        assert brief(store.keep(now, 0, [kept(2, 2, stream="fan")], 3)) == [(0, "unfit", "")]
+        assert brief(store.keep(now, 0, [kept(2, 3)], 4)) == [(0, "joined", "")]
+
+
 def test_labels_of_one_event_do_not_pile_up(store: PendingStore) -> None:
     now = recovered(store)
     waiting = [held(1, offset) for offset in range(MOST_WAITING + 2)]
@@ -408,9 +433,14 @@ _kept = st.builds(
     ),
     _case, _offset, _time, _time, st.sampled_from(["pump", "fan"]),
 )  # fmt: skip
+_texts = st.dictionaries(
+    st.sampled_from(["pump", "fan"]), st.sampled_from(["1.0", "2.0"]), min_size=1
+)
 _held = st.builds(
-    lambda case, offset, time, rest: held(case, offset, time=time, revision=rest[0], text=rest[1]),
-    _case, _offset, _time, st.tuples(st.integers(0, 2), st.sampled_from(["1.0", "2.0"])),
+    lambda case, offset, time, rest: held(case, offset, time=time, revision=rest[0])._replace(
+        texts=rest[1]
+    ),
+    _case, _offset, _time, st.tuples(st.integers(0, 2), _texts),
 )  # fmt: skip
 _progress = st.builds(
     Progress, _offset, _offset, st.one_of(st.none(), st.integers(0, 9)), st.booleans(),
@@ -424,7 +454,7 @@ _done = st.builds(
 )  # fmt: skip
 _buried = st.builds(
     Buried, _case.map(lambda n: case_of("a", f"e{n}")), _offset,
-    _time.map(lambda time: time * MICROS),
+    _time.map(lambda time: time * MICROS), st.booleans(),
 )  # fmt: skip
 _calls = st.one_of(
     st.tuples(st.just("keep"), st.tuples(_partition, st.lists(_kept, max_size=3), _offset)),

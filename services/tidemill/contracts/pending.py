@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from tidemill.contracts.events import EARLIEST_US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MICROS = 1_000_000
 DIGITS = 18
@@ -35,6 +35,7 @@ class Verdict(StrEnum):
     LATE = "late"
     REPEATED = "repeated"
     CROWDED = "crowded"
+    UNFIT = "unfit"
 
 
 class Kept(NamedTuple):
@@ -62,7 +63,8 @@ class Held(NamedTuple):
     Attributes:
         case: See `case_of`.
         offset: Of the label.
-        text: Its value, equal texts for equal values, without a line break.
+        texts: Its value as each stream reads it that can, by name: equal texts for equal values,
+            without a line break or a tab.
         letter: The record as it came.
     """
 
@@ -70,7 +72,7 @@ class Held(NamedTuple):
     revision: int
     offset: int
     time_us: int
-    text: str
+    texts: Mapping[str, str]
     letter: bytes
 
 
@@ -117,11 +119,12 @@ class Done(NamedTuple):
 
 
 class Buried(NamedTuple):
-    """A label that was set aside."""
+    """A label that was set aside; one that is late for a stream may be joined for another."""
 
     case: bytes
     offset: int
     time_us: int
+    is_late: bool
 
 
 class Standing(NamedTuple):

@@ -13,11 +13,11 @@
 --   p:<stream>\n<case>   event time, partition, offset and second of a prediction, then its half
 --   h:<case>             fields of a case
 --     l<place>           a label that came before a prediction: revision, time, `made` when it came,
---                        text, letter
+--                        names of streams and texts between tabs, letter
 --     d<stream>\n<rev>   a join: who made it, which label, text replaced, text; ! if committed
 --     s<stream>          the newest revision that only said again what was joined
 --     z<stream>\n<place> who decided of a waiting label; r is recovery
---     g<place>, x<place> how often it was given up; that it was set aside
+--     g<place>, x<place> how often it was given up; that it was set aside, or only that it is late
 --   exp:<p>, wait:<p>    predictions and labels of a partition, by offset
 --   gone:<p>             labels that were given up, until that is committed
 --   c:<p>\n<asset>       predictions of an asset, by the second of their event
@@ -184,10 +184,17 @@ local function dones_of(fields, stream)
   return found
 end
 
+-- A label's value as a stream reads it; nil where it cannot.
+local function text_of(texts, stream)
+  for name, text in string.gmatch(texts, '([^\t]*)\t([^\t]*)\t?') do
+    if name == stream then return text end
+  end
+end
+
 local function label_of(value)
-  local revision, time, made, text, at = string.match(value, '^(%d+)\n(%d+)\n(%d+)\n(.-)\n()')
+  local revision, time, made, texts, at = string.match(value, '^(%d+)\n(%d+)\n(%d+)\n(.-)\n()')
   return {
-    revision = tonumber(revision), time = time, made = tonumber(made), text = text,
+    revision = tonumber(revision), time = time, made = tonumber(made), texts = texts,
     letter = string.sub(value, at),
   }
 end
@@ -198,9 +205,8 @@ local function said_again(fields, stream, deadline, text)
   for field, value in pairs(fields) do
     if starts(field, 'l') then
       local label = label_of(value)
-      if label.text == text and label.time <= deadline and label.revision > newest then
-        newest = label.revision
-      end
+      local is_same = label.time <= deadline and text_of(label.texts, stream) == text
+      if is_same then newest = math.max(newest, label.revision) end
     end
   end
   return newest
@@ -267,9 +273,9 @@ local function list(case, offset, time)
   call('SADD', PRE .. 'look:' .. PARTITION, asset)
 end
 
-local function wait_for_it(case, offset, revision, time, text, letter)
+local function wait_for_it(case, offset, revision, time, texts, letter)
   local place, made = 'L' .. PARTITION .. ':' .. offset, string.format('%.0f', newest_made())
-  local value = table.concat({revision, time, made, text, letter}, '\n')
+  local value = table.concat({revision, time, made, texts, letter}, '\n')
   call('HSETNX', case_key(case), 'l' .. place, value)
   list(case, offset, time)
 end
@@ -302,8 +308,11 @@ local function keep_one(number, ttls, case, stream, offset, time, made, half)
     local by = fields[mark]
     if not fields['g' .. label.place] and (not by or by == me) then
       if not by then call('HSET', case_key(case), mark, me) end
-      if label.time > deadline then
-        answer(number, 'late', stream, PARTITION, label.letter)
+      local text = text_of(label.texts, stream)
+      if not text or label.time > deadline then
+        if not text or not fields['x' .. label.place] then
+          answer(number, text and 'late' or 'unfit', stream, PARTITION, label.letter)
+        end
       else
         on_time[#on_time + 1] = label
       end
@@ -311,24 +320,28 @@ local function keep_one(number, ttls, case, stream, offset, time, made, half)
   end
   local mine = made_by(found, me)
   if mine then
-    local letter = label_of(fields['l' .. mine.place]).letter
-    answer(number, 'joined', stream, PARTITION, letter, mine.replaced)
+    local value = fields['l' .. mine.place]
+    if value then
+      answer(number, 'joined', stream, PARTITION, label_of(value).letter, mine.replaced)
+    end
     return
   end
   -- The newest, unless it is known already: then perhaps one that it replaced is not.
   for _, label in ipairs(on_time) do
-    local verdict, replaced = decide(case, fields, stream, deadline, label.revision, label.text)
+    local text = text_of(label.texts, stream)
+    local verdict, replaced = decide(case, fields, stream, deadline, label.revision, text)
     if verdict == 'joined' then
-      join(case, stream, label.revision, me, label.place, replaced, label.text)
+      join(case, stream, label.revision, me, label.place, replaced, text)
       return answer(number, verdict, stream, PARTITION, label.letter, replaced)
     end
   end
 end
 
-local function hold_one(number, streams, ttls, case, revision, offset, time, text, letter)
+local function hold_one(number, streams, ttls, case, revision, offset, time, texts, letter)
   local me = 'L' .. PARTITION .. ':' .. offset
   local fields = table_of(case_key(case))
-  if fields['x' .. me] then return answer(number, 'duplicate') end
+  local is_told_late = fields['x' .. me] == 'late'
+  if fields['x' .. me] and not is_told_late then return answer(number, 'duplicate') end
   local handled = {}
   for _, stream in ipairs(streams) do
     local kept = kept_of(stream, case)
@@ -336,12 +349,15 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
       handled[#handled + 1] = stream
       local found, by = dones_of(fields, stream), fields['z' .. stream .. '\n' .. me]
       local mine, deadline = made_by(found, me), plus(kept.time, ttls[stream])
+      local text = text_of(texts, stream)
       if mine then
         answer(number, 'joined', stream, kept.partition, kept.half, mine.replaced)
       elseif by and by ~= me and by ~= 'r' then
         answer(number, 'waiting', stream)
+      elseif not text then
+        answer(number, 'unfit', stream)
       elseif time > deadline then
-        answer(number, 'late', stream)
+        answer(number, is_told_late and 'duplicate' or 'late', stream)
       else
         local verdict, replaced =
           decide(case, fields, stream, deadline, tonumber(revision), text)
@@ -356,7 +372,7 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
   end
   if #handled == 0 and is_crowded(fields, me) then return answer(number, 'crowded') end
   if #handled < #streams and not is_crowded(fields, me) then
-    wait_for_it(case, offset, revision, time, text, letter)
+    wait_for_it(case, offset, revision, time, texts, letter)
     for _, stream in ipairs(handled) do
       call('HSET', case_key(case), 'z' .. stream .. '\n' .. me, me)
     end
@@ -443,7 +459,7 @@ local function give_up(member, tidying)
   local value = fields['l' .. place]
   if not tidying.is_committed(place) then return 0 end
   if not value then forget(place, case, fields) return 1 end
-  local is_known = false
+  local is_known = fields['x' .. place] ~= nil
   for field, by in pairs(fields) do
     if starts(field, 'z') and string.match(field, '\n(.*)$') == place then
       if not tidying.is_committed(by) then return 0 end
@@ -713,12 +729,12 @@ end
 
 function actions.restore_buried()
   if not is_present() then return FORGOTTEN end
-  for i = 6, #ARGV, 3 do
-    local case, offset = ARGV[i], ARGV[i + 1]
+  for i = 6, #ARGV, 4 do
+    local case, offset, is_late = ARGV[i], ARGV[i + 1], ARGV[i + 3] == '1'
     local place = 'L' .. PARTITION .. ':' .. offset
-    forget(place, case, table_of(case_key(case)))
-    if tonumber(offset) >= tonumber(ARGV[5]) then
-      call('HSET', case_key(case), 'x' .. place, 1)
+    if not is_late then forget(place, case, table_of(case_key(case))) end
+    if is_late or tonumber(offset) >= tonumber(ARGV[5]) then
+      call('HSET', case_key(case), 'x' .. place, is_late and 'late' or 'all')
       list(case, offset, ARGV[i + 2])
     end
   end
@@ -745,14 +761,14 @@ function actions.restore_held()
   if not is_present() then return FORGOTTEN end
   local streams, _, first = streams_at(5)
   for i = first, #ARGV, 6 do
-    local case, revision, offset, time, text, letter = unpack(ARGV, i, i + 5)
+    local case, revision, offset, time, texts, letter = unpack(ARGV, i, i + 5)
     local place, handled = 'L' .. PARTITION .. ':' .. offset, {}
     for _, stream in ipairs(streams) do
       if call('EXISTS', kept_key(stream, case)) == 1 then handled[#handled + 1] = stream end
     end
     -- A revision may have said again what was joined, of which nothing else tells.
     if #handled < #streams or tonumber(revision) > 0 then
-      wait_for_it(case, offset, revision, time, text, letter)
+      wait_for_it(case, offset, revision, time, texts, letter)
       for _, stream in ipairs(handled) do
         call('HSETNX', case_key(case), 'z' .. stream .. '\n' .. place, 'r')
       end

@@ -158,7 +158,7 @@ class RedisPending:
     ) -> None:
         """Forget labels that were set aside."""
         for some in _parts(buried):
-            given = [part for b in some for part in (b.case, b.offset, tick(b.time_us))]
+            given = [part for each in some for part in _buried(each)]
             self._call("restore_buried", generation, partition, labels, *given)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
@@ -212,12 +212,18 @@ def _kept(kept: Kept) -> tuple[Any, ...]:  # Any: what redis-py sends
 
 def _held(held: Held) -> tuple[Any, ...]:  # Any: as above
     time = tick(held.time_us)
-    return (held.case, held.revision, held.offset, time, held.text, held.letter)
+    texts = "\t".join(part for item in held.texts.items() for part in item)
+    return (held.case, held.revision, held.offset, time, texts, held.letter)
 
 
 def _done(done: Done) -> tuple[Any, ...]:  # Any: as above
     cause, time = str(done.cause), tick(done.time_us)
     return (done.case, done.stream, done.revision, cause, time, done.replaced, done.text)
+
+
+def _buried(buried: Buried) -> tuple[Any, ...]:  # Any: as above
+    case, offset, time_us, is_late = buried
+    return (case, offset, tick(time_us), int(is_late))
 
 
 def _met(answer: Sequence[Any]) -> list[Met]:  # Any: what redis-py returns

@@ -190,7 +190,8 @@ def _give_up(state: State, given: int, key: tuple[Source, bytes]) -> dict[Source
     if not state.is_committed(place) or not all(map(state.is_committed, settled)):
         return {}
     is_there = any((stream, name) in state.kept for stream in state.streams)
-    if not settled and not is_there and place in case.labels:
+    is_known = bool(settled) or is_there or place in case.set_aside | case.told_late
+    if not is_known and place in case.labels:
         case.given_up[place] = given + 1
         leave(state, asset_of(name))
         return {place: case.labels[place].letter}

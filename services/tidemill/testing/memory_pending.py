@@ -176,12 +176,17 @@ class MemoryPending:
     ) -> None:
         """Forget labels that were set aside."""
         state = self._writing(generation, "restore_buried")
-        for name, offset, time_us in buried:
+        for name, offset, time_us, is_late in buried:
             place = Source("L", partition, offset)
-            forget(state, place, name)
-            if offset >= labels:
+            if is_late:
+                state.case(name).set_aside.discard(place)
+                state.case(name).told_late.add(place)
+            else:
+                forget(state, place, name)
+                if offset < labels:
+                    continue
                 state.case(name).set_aside.add(place)
-                place_in_line(state, place, name, time_us)
+            place_in_line(state, place, name, time_us)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""

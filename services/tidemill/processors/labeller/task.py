@@ -84,9 +84,11 @@ class Labeller:
         self._dead = 0
         self._last_dead = ""
         self._left: Tidied | None = None
+        self._aside: set[tuple[int, int]] = set()
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:
         """Apply records of one input, in order; see `tidemill.kernel.processor.Task`."""
+        self._aside.clear()
         if records[0].topic == PREDICTIONS:
             return self._predicted(records)
         return self._labelled(records)
@@ -117,7 +119,8 @@ class Labeller:
         self._trail.drop(*tidied.oldest)
         if tidied.given_up:
             self._trail.given_up += 1
-        return [self._unknown(unpack(letter)) for letter in tidied.given_up]
+        self._aside.clear()
+        return [each for letter in tidied.given_up for each in self._unknown(unpack(letter))]
 
     def report(self) -> Report:
         """Return what was done and what is held; see `tidemill.kernel.reports.Reporting`."""
@@ -163,7 +166,7 @@ class Labeller:
         try:
             label = self._labels.read(message)
         except InvalidRecordError as error:
-            return [self._set_aside(message, error)]
+            return self._set_aside(message, error)
         return self._come_of(met, message, label, joined)
 
     def _labelled(self, records: Sequence[Message]) -> list[Emit]:
@@ -173,7 +176,7 @@ class Labeller:
             try:
                 label = self._labels.read(message)
             except InvalidRecordError as error:
-                emits[number].append(self._set_aside(message, error))
+                emits[number] += self._set_aside(message, error)
                 continue
             read.append((number, label))
             self._trail.note()
@@ -191,32 +194,44 @@ class Labeller:
     ) -> list[Emit]:
         """Return what comes of one label; `joined` is the half, the cause, and which of it."""
         if met.verdict is Verdict.LATE:
-            return [self._set_aside(message, _late(label.record, met.stream))]
+            return self._set_aside(message, _late(label.record, met.stream))
         if met.verdict is Verdict.CROWDED:
-            return [self._set_aside(message, _crowded(met.stream))]
+            return self._set_aside(message, _crowded(met.stream))
+        if met.verdict is Verdict.UNFIT:
+            return self._set_aside(message, self._unfit(label.record["value"], met.stream))
         if met.verdict is not Verdict.JOINED:
             self._labelled_as[met.verdict.value] += 1
             return []
-        try:
-            self._streams[met.stream].text(label.record["value"])
-        except InvalidRecordError as error:
-            return [self._set_aside(message, error)]
         self._labelled_as[REVISED if met.replaced else met.verdict.value] += 1
         half, cause, index = joined
         done = Completed(met.partition, half, label.record, met.replaced, (cause, index))
         return [example(done)]
 
-    def _unknown(self, message: Message) -> Emit:
+    def _unfit(self, value: object, stream: str) -> InvalidRecordError:
+        """Return why a stream cannot read a label that another can."""
+        try:
+            self._streams[stream].text(value)
+        except InvalidRecordError as error:
+            return error
+        msg = f"a label of {stream} must be of its kind, as the definition stood when it came"
+        return InvalidRecordError(DeadLetterReason.DOMAIN, msg)
+
+    def _unknown(self, message: Message) -> list[Emit]:
         msg = (
             "the event of a label must have been predicted, that of this one was not, or is over "
             "by more than its ttl"
         )
         return self._set_aside(message, InvalidRecordError(DeadLetterReason.UNKNOWN_EVENT, msg))
 
-    def _set_aside(self, message: Message, error: InvalidRecordError) -> Emit:
+    def _set_aside(self, message: Message, error: InvalidRecordError) -> list[Emit]:
+        """Return the dead letter of a label: one of a batch, of however many streams it is."""
+        place = message.partition, message.offset
+        if place in self._aside:
+            return []
+        self._aside.add(place)
         self._dead += 1
         self._last_dead = f"{message.position}: {error}"
-        return dead_letter(message, error, PROCESSOR)
+        return [dead_letter(message, error, PROCESSOR)]
 
 
 def _late(record: Record, stream: str) -> InvalidRecordError:
