@@ -111,3 +111,13 @@ def test_only_what_is_still_needed_is_read_again() -> None:
     assert 0 < task.report().refolded < 4_500, "of 9,000 records of the partition"
     assert bench.store.size < 4_500
     assert len(bench.updates()) == 6_000
+
+
+def test_a_worker_whose_partition_was_opened_by_another_frees_and_gives_up_nothing() -> None:
+    bench = Bench(partitions=1)
+    bench.predict(1)
+    first: Any = opened(bench, bench.factory(), 0)
+    second: Any = opened(bench, bench.factory(), 0)
+    with pytest.raises(ServiceAwayError):
+        first.task.rest(first.positions, ())
+    second.task.rest(second.positions, ())

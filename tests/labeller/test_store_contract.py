@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from labeller.stores import EQUAL, PARTITIONS, TTL_US, brief, held, kept, progress, recovered
 from tidemill.contracts.pending import (
     MICROS,
     MOST_JOINED,
@@ -18,76 +15,18 @@ from tidemill.contracts.pending import (
     Done,
     Held,
     Kept,
-    Progress,
     Source,
     Verdict,
     case_of,
 )
 from tidemill.kernel.errors import ServiceAwayError
-from tidemill.runtime.pending_redis import RedisPending
 from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from tidemill.contracts.pending import Met, PendingStore, Tidied
-    from tidemill.local.redis import EmbeddedRedis
-
-PARTITIONS = 2
-TTL_US = 100 * MICROS
-ONE = {"pump": TTL_US}
-TWO = {"pump": TTL_US, "fan": 50 * MICROS + 1}
-EQUAL = {"pump": TTL_US, "fan": TTL_US}
-Made = tuple[str, tuple[Any, ...]]  # Any: arguments of a call
-
-
-def kept(case: int, offset: int, *, time: int = 0, made: int = 0, stream: str = "pump") -> Kept:
-    name = case_of("a", f"e{case}")
-    return Kept(name, stream, offset, time * MICROS, made * MICROS, b"half\n\x00%d" % offset)
-
-
-def held(case: int, offset: int, *, time: int = 0, revision: int = 0, text: str = "1.0") -> Held:
-    name, at = case_of("a", f"e{case}"), time * MICROS
-    texts = {"pump": text, "fan": f"fan's {text}"}
-    return Held(name, revision, offset, at, texts, b"letter\n\x00%d" % offset)
-
-
-def progress(predictions: int, labels: int, **other: Any) -> Progress:
-    given = {"through": None, "is_caught_up": False, "given_up": 0, "room": 1_000_000}
-    return Progress(predictions, labels, **{**given, **other})
-
-
-@pytest.fixture
-def redis_store(redis_url: str) -> Iterator[Callable[[Mapping[str, int]], RedisPending]]:
-    stores = []
-
-    def make(streams: Mapping[str, int]) -> RedisPending:
-        stores.append(RedisPending(redis_url, f"test-{uuid.uuid4()}", PARTITIONS, streams))
-        return stores[-1]
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> PendingStore:
-    if request.param == "memory":
-        return MemoryPending(PARTITIONS, ONE)
-    made: PendingStore = request.getfixturevalue("redis_store")(ONE)
-    return made
-
-
-def recovered(store: PendingStore) -> str:
-    """Recover a store of nothing; return its generation."""
-    generation = store.generation()
-    for partition in range(PARTITIONS):
-        store.finish(generation, partition, 0, 0)
-    return generation
-
-
-def brief(met: Sequence[Met]) -> list[tuple[int, str, str]]:
-    return [(each.number, each.verdict.value, each.replaced) for each in met]
+    from tidemill.contracts.pending import PendingStore
+    from tidemill.runtime.pending_redis import RedisPending
 
 
 def test_a_label_is_joined_to_what_was_predicted_in_another_partition(store: PendingStore) -> None:
@@ -420,77 +359,17 @@ def test_another_generation_is_refused(store: PendingStore) -> None:
         store.restore_kept(f"{now}x", 0, [kept(1, 0)])
 
 
-# Few cases and short times, so that all of it meets.
-_case, _offset, _time = (
-    st.integers(0, 2),
-    st.integers(0, 5),
-    st.sampled_from([0, 50, 100, 101, 260]),
-)
-_partition = st.integers(0, PARTITIONS - 1)
-_kept = st.builds(
-    lambda case, offset, time, made, stream: kept(
-        case, offset, time=time, made=made, stream=stream
-    ),
-    _case, _offset, _time, _time, st.sampled_from(["pump", "fan"]),
-)  # fmt: skip
-_texts = st.dictionaries(
-    st.sampled_from(["pump", "fan"]), st.sampled_from(["1.0", "2.0"]), min_size=1
-)
-_held = st.builds(
-    lambda case, offset, time, rest: held(case, offset, time=time, revision=rest[0])._replace(
-        texts=rest[1]
-    ),
-    _case, _offset, _time, st.tuples(st.integers(0, 2), _texts),
-)  # fmt: skip
-_progress = st.builds(
-    Progress, _offset, _offset, st.one_of(st.none(), st.integers(0, 9)), st.booleans(),
-    st.integers(0, 2), st.integers(1, 12),
-)  # fmt: skip
-_done = st.builds(
-    Done, _case.map(lambda n: case_of("a", f"e{n}")), st.sampled_from(["pump", "fan"]),
-    st.integers(0, 2), st.builds(Source, st.sampled_from("LP"), _partition, _offset),
-    _time.map(lambda time: time * MICROS), st.sampled_from(["", "1.0", "2.0"]),
-    st.sampled_from(["1.0", "2.0"]),
-)  # fmt: skip
-_buried = st.builds(
-    Buried, _case.map(lambda n: case_of("a", f"e{n}")), _offset,
-    _time.map(lambda time: time * MICROS), st.booleans(),
-)  # fmt: skip
-_calls = st.one_of(
-    st.tuples(st.just("keep"), st.tuples(_partition, st.lists(_kept, max_size=3), _offset)),
-    st.tuples(st.just("hold"), st.tuples(_partition, st.lists(_held, max_size=3), _offset)),
-    st.tuples(st.just("tidy"), st.tuples(_partition, _progress)),
-    st.tuples(st.just("restore_done"), st.tuples(_partition, st.lists(_done, max_size=2), _offset)),
-    st.tuples(
-        st.just("restore_buried"), st.tuples(_partition, st.lists(_buried, max_size=2), _offset)
-    ),
-    st.tuples(st.just("restore_kept"), st.tuples(_partition, st.lists(_kept, max_size=2))),
-    st.tuples(st.just("restore_held"), st.tuples(_partition, st.lists(_held, max_size=2))),
-    st.tuples(st.just("standing"), st.tuples(_partition)),
-)
-
-
-def answered(store: PendingStore, generation: str, made: Made) -> object:
-    """Return what a store answers, in an order of its own where it promises none."""
-    name, arguments = made
-    answer = getattr(store, name)(generation, *arguments)
-    if name == "tidy":
-        found: Tidied = answer
-        return found._replace(given_up=sorted(found.given_up))
-    return answer
-
-
-@settings(max_examples=150)
-@given(calls=st.lists(_calls, min_size=5, max_size=40), streams=st.sampled_from([EQUAL, TWO]))
-def test_any_calls_are_answered_alike(
-    redis: EmbeddedRedis, calls: list[Made], streams: dict[str, int]
-) -> None:
-    assert redis.url is not None
-    real = RedisPending(redis.url, f"test-{uuid.uuid4()}", PARTITIONS, streams)
-    with closing(real):
-        memory = MemoryPending(PARTITIONS, streams)
-        generations = recovered(memory), recovered(real)
-        for number, made in enumerate(calls):
-            wanted = answered(memory, generations[0], made)
-            found = answered(real, generations[1], made)
-            assert found == wanted, f"call {number}: {made}"
+def test_who_had_a_partition_before_decides_nothing_any_more(store: PendingStore) -> None:
+    now = recovered(store)
+    first = store.lease(now, 0)
+    store.keep(first, 0, [kept(1, 0)], 1)
+    second, other = store.lease(now, 0), store.lease(now, 1)
+    for lease in (first, now, f"{now}@", other):
+        with pytest.raises(ServiceAwayError):
+            store.keep(lease, 0, [kept(2, 1)], 2)
+        with pytest.raises(ServiceAwayError):
+            store.hold(lease, 0, [held(1, 0)], 1)
+        with pytest.raises(ServiceAwayError):
+            store.tidy(lease, 0, progress(0, 0))
+    assert brief(store.hold(second, 0, [held(1, 0)], 1)) == [(0, "joined", "")]
+    store.confirm(now)

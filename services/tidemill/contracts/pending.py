@@ -195,6 +195,10 @@ class PendingStore(Protocol):
     A generation names all that the store has known without forgetting any of it. Every call but
     the first raises `DependencyUnavailableError` where the generation is another by now, those
     that join also while any partition is still to be recovered.
+
+    A lease is a generation for `keep`, `hold` and `tidy` of one partition, which refuse it as soon
+    as there is a newer one: a worker that stood still while its partition went to another must not
+    decide anything. Where none was ever taken, they take the generation.
     """
 
     def generation(self) -> str:
@@ -202,6 +206,9 @@ class PendingStore(Protocol):
 
     def standing(self, generation: str, partition: int) -> Standing:
         """Return what is known of a partition."""
+
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition; those before it end."""
 
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""

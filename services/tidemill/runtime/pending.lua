@@ -6,6 +6,7 @@
 --   token, ready         names of the generation, and the one that is recovered
 --   recovered, applied   by partition: generation; by input partition: next offset
 --   at                   by input partition: committed offset
+--   owner                by partition: how often it was leased
 --   turn, through        how often was tidied; by partition: up to which of these labels are read
 --   made                 by partition: newest second at which a prediction was made
 --   past                 likewise of an event that lies no later than its prediction was made
@@ -27,7 +28,9 @@
 --     B<p>               events up to a second are over, as soon as all labels are read up to a turn
 --     W<p>               that labels of it wait
 --   look:<p>             assets of which something may be over
-local PRE, WHAT, GENERATION, PARTITION = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local PRE, WHAT, PARTITION = KEYS[1], ARGV[1], ARGV[3]
+-- A lease is a generation and the number of an owner.
+local GENERATION, OWNER = string.match(ARGV[2], '^([^@]*)@?(.*)$')
 local LONGEST = tonumber(ARGV[4])
 -- As contracts/pending.py has them.
 local MOST_WAITING, MOST_JOINED = 64, 256
@@ -49,6 +52,10 @@ end
 
 local function is_ready()
   return is_present() and call('GET', PRE .. 'ready') == GENERATION
+end
+
+local function is_owned()
+  return is_ready() and (call('HGET', PRE .. 'owner', PARTITION) or '') == OWNER
 end
 
 local function answer(number, verdict, stream, partition, other, replaced)
@@ -628,6 +635,11 @@ function actions.standing()
   }
 end
 
+function actions.lease()
+  if not is_present() then return FORGOTTEN end
+  return GENERATION .. '@' .. call('HINCRBY', PRE .. 'owner', PARTITION, 1)
+end
+
 function actions.unrecovered()
   if not is_present() then return FORGOTTEN end
   local recovered, missing = table_of(PRE .. 'recovered'), {}
@@ -638,7 +650,7 @@ function actions.unrecovered()
 end
 
 function actions.keep()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   local _, ttls, first = streams_at(6)
   for i = first, #ARGV, 6 do
     keep_one((i - first) / 6, ttls, unpack(ARGV, i, i + 5))
@@ -648,7 +660,7 @@ function actions.keep()
 end
 
 function actions.hold()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   local streams, ttls, first = streams_at(6)
   for i = first, #ARGV, 6 do
     hold_one((i - first) / 6, streams, ttls, unpack(ARGV, i, i + 5))
@@ -673,7 +685,7 @@ local function length_of(line) return call('ZCARD', PRE .. line .. PARTITION) en
 -- given up, most labels to give up, whether those that were given up are said again, room, whether
 -- all events are predicted, streams.
 function actions.tidy()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   rise('at', 'P' .. PARTITION, ARGV[7])
   rise('at', 'L' .. PARTITION, ARGV[8])
   if ARGV[9] ~= '' then call('HSET', PRE .. 'through', PARTITION, ARGV[9]) end

@@ -94,6 +94,11 @@ class RedisPending:
         is_recovered, predictions, labels = self._call("standing", generation, partition)
         return Standing(bool(is_recovered), _whole(predictions), _whole(labels))
 
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition."""
+        answer: bytes = self._call("lease", generation, partition)
+        return answer.decode()
+
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""
         return list(self._call("unrecovered", generation, 0, self._partitions))

@@ -100,6 +100,12 @@ class MemoryPending:
         applied = (state.applied.get((kind, partition)) for kind in "PL")
         return Standing(is_recovered, *applied)
 
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition."""
+        owners = self._writing(generation, "lease").owners
+        owners[partition] = owners.get(partition, 0) + 1
+        return f"{generation}@{owners[partition]}"
+
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""
         state = self._of(generation, "unrecovered")
@@ -109,7 +115,7 @@ class MemoryPending:
         self, generation: str, partition: int, predictions: Sequence[Kept], following: int
     ) -> list[Met]:
         """Keep predictions; see `PendingStore`."""
-        state = self._writing(generation, "keep", is_served=True)
+        state = self._served(generation, "keep", partition)
         met = [
             each
             for number, kept in enumerate(predictions)
@@ -122,7 +128,7 @@ class MemoryPending:
         self, generation: str, partition: int, labels: Sequence[Held], following: int
     ) -> list[Met]:
         """Join labels or let them wait; see `PendingStore`."""
-        state = self._writing(generation, "hold", is_served=True)
+        state = self._served(generation, "hold", partition)
         met = [
             each
             for number, held in enumerate(labels)
@@ -137,7 +143,7 @@ class MemoryPending:
 
     def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
         """Free what can meet nothing any more."""
-        state = self._writing(generation, "tidy", is_served=True)
+        state = self._served(generation, "tidy", partition)
         for kind, offset in (("P", progress.predictions), ("L", progress.labels)):
             state.at[kind, partition] = max(state.at.get((kind, partition), -1), offset)
         if progress.through is not None:
@@ -240,8 +246,17 @@ class MemoryPending:
             raise ServiceAwayError(msg, retry_after_s=AWAY_S)
         return self._state
 
-    def _writing(self, generation: str, name: str, *, is_served: bool = False) -> State:
-        state = self._of(generation, name, is_served=is_served)
+    def _served(self, lease: str, name: str, partition: int) -> State:
+        generation, _, owner = lease.partition("@")
+        state = self._of(generation, name, is_served=True)
+        if owner != str(state.owners.get(partition, "")):
+            raise ServiceAwayError("what waits for its label", retry_after_s=AWAY_S)
+        return self._remember(state)
+
+    def _writing(self, generation: str, name: str) -> State:
+        return self._remember(self._of(generation, name))
+
+    def _remember(self, state: State) -> State:
         if self.remembered:
             self._past = [*self._past[-self.remembered :], copy.deepcopy(state)]
         return state

@@ -104,6 +104,7 @@ class State:
     recovered: dict[int, str] = field(default_factory=dict)
     applied: dict[tuple[str, int], int] = field(default_factory=dict)
     at: dict[tuple[str, int], int] = field(default_factory=dict)
+    owners: dict[int, int] = field(default_factory=dict)
     turn: int = 0
     through: dict[int, int] = field(default_factory=dict)
     made: dict[int, int] = field(default_factory=dict)

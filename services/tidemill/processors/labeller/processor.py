@@ -103,7 +103,7 @@ class LabellerFactory:
         self._generation = generation
         task = Labeller(
             store,
-            (generation, partition),
+            (store.lease(generation, partition), partition),
             self._streams,
             trail=trail,
             ends=_Ends(log, self._written, partition),

@@ -47,7 +47,7 @@ class Labeller:
 
     Args:
         store: Where cases wait.
-        place: Generation of the store, and the partition.
+        place: Lease of the partition, and its number.
         streams: Those whose labels come apart from their events, by name.
         trail: What of the partition is still needed.
         ends: Where other topics of the partition end.
@@ -69,7 +69,7 @@ class Labeller:
     ) -> None:
         self.refolded = 0
         self._store = store
-        self._generation, self._partition = place
+        self._lease, self._partition = place
         self._streams = streams
         self._predictions = PredictionReader(streams)
         self._labels = LabelReader(streams.values())
@@ -113,7 +113,7 @@ class Labeller:
         caught_up = PREDICTIONS in ended and self._following >= self._ends.events()
         given_up = self._trail.given_up
         progress = Progress(predictions, labels, through, caught_up, given_up, self._room)
-        self._left = tidied = self._store.tidy(self._generation, self._partition, progress)
+        self._left = tidied = self._store.tidy(self._lease, self._partition, progress)
         self._turn = tidied.turn
         self._counts[DROPPED] += tidied.dropped
         self._trail.drop(*tidied.oldest)
@@ -149,7 +149,7 @@ class Labeller:
             self._counts[Verdict.REPEATED.value] += read.is_again
         following = records[-1].offset + 1
         self._following = self._predictions.following(records[-1])
-        met = self._store.keep(self._generation, self._partition, kept, following)
+        met = self._store.keep(self._lease, self._partition, kept, following)
         self._counts[KEPT] += len(kept)
         emits = []
         for each in met:
@@ -183,7 +183,7 @@ class Labeller:
             self._foreign_keys += message.key != label.record["asset"].encode()
         held = [label.held for _, label in read]
         following = records[-1].offset + 1
-        for each in self._store.hold(self._generation, self._partition, held, following):
+        for each in self._store.hold(self._lease, self._partition, held, following):
             number, label = read[each.number]
             message, index = records[number], len(emits[number])
             emits[number] += self._come_of(each, message, label, (each.other, message, index))
