@@ -359,6 +359,24 @@ def test_another_generation_is_refused(store: PendingStore) -> None:
         store.restore_kept(f"{now}x", 0, [kept(1, 0)])
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_label_of_which_nobody_decided_before_all_was_forgotten_is_given_up(
+    store: PendingStore, is_told: bool
+) -> None:
+    generation = store.generation()
+    done = Done(kept(1, 0).case, "pump", 0, Source("L", 1, 0), 0, "", "1.0")
+    store.restore_kept(generation, 0, [kept(1, 0)])
+    store.restore_held(generation, 1, [held(1, 0)])
+    store.restore_done(generation, 0, [done] if is_told else [], 0)
+    for partition in range(PARTITIONS):
+        store.finish(generation, partition, 1, 1)
+    store.keep(generation, 0, [kept(2, 1, time=150, made=150)], 2)
+    store.hold(generation, 1, [held(2, 1, time=150)], 2)
+    store.keep(generation, 0, [kept(3, 2, time=160, made=251)], 3)
+    given_up = [store.tidy(generation, 1, progress(1, 2)).given_up for _ in range(2)]
+    assert given_up == [[] if is_told else [b"letter\n\x000"]] * 2
+
+
 def test_who_had_a_partition_before_decides_nothing_any_more(store: PendingStore) -> None:
     now = recovered(store)
     first = store.lease(now, 0)

@@ -459,6 +459,25 @@ local function forget(place, case, fields)
   unlist(place, case)
 end
 
+-- Whether anything was decided of a label, by what its case holds.
+local function is_decided(place, case, fields, label, tidying)
+  if fields['x' .. place] then return true end
+  for field, by in pairs(fields) do
+    if starts(field, 'd') then return true end
+    if starts(field, 'z') and by ~= 'r' and string.match(field, '\n(.*)$') == place then
+      return true
+    end
+  end
+  for _, stream in ipairs(tidying.streams) do
+    local kept = kept_of(stream, case)
+    local is_apt = kept and text_of(label.texts, stream)
+    if kept and (not is_apt or label.time > plus(kept.time, tidying.ttls[stream])) then
+      return true
+    end
+  end
+  return false
+end
+
 -- Give a label up, or forget one of which all is known; return whether either was done.
 local function give_up(member, tidying)
   local place, case = string.match(member, '^(.-)\n(.*)$')
@@ -466,23 +485,19 @@ local function give_up(member, tidying)
   local value = fields['l' .. place]
   if not tidying.is_committed(place) then return 0 end
   if not value then forget(place, case, fields) return 1 end
-  local is_known = fields['x' .. place] ~= nil
   for field, by in pairs(fields) do
     if starts(field, 'z') and string.match(field, '\n(.*)$') == place then
       if not tidying.is_committed(by) then return 0 end
-      is_known = true
     end
   end
-  for _, stream in ipairs(tidying.streams) do
-    is_known = is_known or call('EXISTS', kept_key(stream, case)) == 1
-  end
-  if is_known then forget(place, case, fields) return 1 end
+  local label = label_of(value)
+  if is_decided(place, case, fields, label, tidying) then forget(place, case, fields) return 1 end
   if tidying.most_given_up == 0 then return 0 end
   tidying.most_given_up = tidying.most_given_up - 1
   call('HSET', case_key(case), 'g' .. place, tidying.given_up + 1)
   call('ZADD', PRE .. 'gone:' .. PARTITION, string.match(place, '%d+$'), member)
   unlist(place, case)
-  tidying.letters[#tidying.letters + 1] = label_of(value).letter
+  tidying.letters[#tidying.letters + 1] = label.letter
   return 1
 end
 
@@ -693,10 +708,11 @@ function actions.tidy()
     call('HSET', PRE .. 'caught', PARTITION, string.format('%.0f', newest_made()))
   end
   local most, most_given_up = tonumber(ARGV[6]), tonumber(ARGV[11])
+  local streams, ttls = streams_at(15)
   local tidying = {
     limit = most, predictions = tonumber(ARGV[7]), labels = tonumber(ARGV[8]),
     given_up = tonumber(ARGV[10]), most_given_up = most_given_up, room = tonumber(ARGV[13]),
-    streams = streams_at(15), letters = {}, turn = call('INCR', PRE .. 'turn'),
+    streams = streams, ttls = ttls, letters = {}, turn = call('INCR', PRE .. 'turn'),
     partitions = tonumber(ARGV[5]), past = table_of(PRE .. 'past'),
     caught = table_of(PRE .. 'caught'), through = all_through(tonumber(ARGV[5])),
     made = tonumber(call('HGET', PRE .. 'made', PARTITION) or 0), made_anywhere = newest_made(),
@@ -774,12 +790,16 @@ function actions.restore_held()
   local streams, _, first = streams_at(5)
   for i = first, #ARGV, 6 do
     local case, revision, offset, time, texts, letter = unpack(ARGV, i, i + 5)
-    local place, handled = 'L' .. PARTITION .. ':' .. offset, {}
+    local place, handled, told = 'L' .. PARTITION .. ':' .. offset, {}, 0
     for _, stream in ipairs(streams) do
-      if call('EXISTS', kept_key(stream, case)) == 1 then handled[#handled + 1] = stream end
+      if call('EXISTS', kept_key(stream, case)) == 1 then
+        handled[#handled + 1] = stream
+        told = told + call('HEXISTS', case_key(case), 'd' .. stream .. '\n' .. revision)
+      end
     end
-    -- A revision may have said again what was joined, of which nothing else tells.
-    if #handled < #streams or tonumber(revision) > 0 then
+    -- A revision may have said again what was joined, of which nothing else tells; and a label may
+    -- have been given up when Redis forgot, which nobody committed.
+    if told < #streams or tonumber(revision) > 0 then
       wait_for_it(case, offset, revision, time, texts, letter)
       for _, stream in ipairs(handled) do
         call('HSETNX', case_key(case), 'z' .. stream .. '\n' .. place, 'r')

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.pending import asset_of
 from tidemill.testing.asset_clocks import Bound
+from tidemill.testing.waiting_cases import RECOVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,14 +190,26 @@ def _give_up(state: State, given: int, key: tuple[Source, bytes]) -> dict[Source
     settled = [by for (_, label), by in case.settled.items() if label == place]
     if not state.is_committed(place) or not all(map(state.is_committed, settled)):
         return {}
-    is_there = any((stream, name) in state.kept for stream in state.streams)
-    is_known = bool(settled) or is_there or place in case.set_aside | case.told_late
-    if not is_known and place in case.labels:
+    label = case.labels.get(place)
+    if label is not None and not _is_decided(state, name, place, label):
         case.given_up[place] = given + 1
         leave(state, asset_of(name))
-        return {place: case.labels[place].letter}
+        return {place: label.letter}
     forget(state, place, name)
     return {}
+
+
+def _is_decided(state: State, name: bytes, place: Source, label: WaitingLabel) -> bool:
+    """Whether anything was decided of a label, by what its case holds."""
+    case = state.case(name)
+    by = [by for (_, each), by in case.settled.items() if each == place and by != RECOVERY]
+    if by or case.joins or place in case.set_aside | case.told_late:
+        return True
+    kept = {stream: state.kept[stream, name] for stream, each in state.kept if each == name}
+    return any(
+        stream not in label.texts or label.time_us > state.deadline_us(stream, each)
+        for stream, each in kept.items()
+    )
 
 
 def forget(state: State, place: Source, name: bytes) -> None:

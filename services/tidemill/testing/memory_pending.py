@@ -209,8 +209,11 @@ class MemoryPending:
         state = self._writing(generation, "restore_held")
         for held in labels:
             there = [stream for stream in state.streams if (stream, held.case) in state.kept]
-            # A revision may have said again what was joined, of which nothing else tells.
-            if len(there) < len(state.streams) or held.revision > 0:
+            joins = state.case(held.case).joins
+            told = [stream for stream in there if (stream, held.revision) in joins]
+            # A revision may have said again what was joined, of which nothing else tells; and a
+            # label may have been given up when the store forgot, which nobody committed.
+            if len(told) < len(state.streams) or held.revision > 0:
                 place = Source("L", partition, held.offset)
                 wait(state, place, held)
                 for stream in there:
