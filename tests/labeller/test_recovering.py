@@ -10,6 +10,8 @@ from labeller.cases import Bench
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
 from tidemill.kernel.errors import DependencyUnavailableError, ServiceAwayError
+from tidemill.processors.labeller.trail import Trail
+from tidemill.testing.faults import Operation
 from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.partition_log import Fate
 
@@ -121,3 +123,40 @@ def test_a_worker_whose_partition_was_opened_by_another_frees_and_gives_up_nothi
     with pytest.raises(ServiceAwayError):
         first.task.rest(first.positions, ())
     second.task.rest(second.positions, ())
+
+
+@pytest.mark.parametrize("is_wiped_twice", [False, True])
+def test_what_others_decided_of_records_that_were_not_committed_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, is_wiped_twice: bool
+) -> None:
+    monkeypatch.setattr(Trail, "is_due", property(lambda trail: trail.count >= 100))
+    bench = Bench(batch=500)
+    bench.store.remembered = 0
+    bench.run("w0", "w1")
+    bench.rest(2)
+    for number in range(500):
+        at_s = 0 if number < 200 else 5000
+        bench.predict(number, 0, at_s=at_s, made_s=at_s)
+    bench.driver.fail("w0", Operation.SEND_OFFSETS, "crash")
+    bench.driver.step("w0", 3)
+    bench.label(450, 1.0, partition=1, at_s=5001)
+    for _ in range(30):
+        bench.driver.step("w1", 2)
+        bench.cluster.advance(0.1)
+    assert len(bench.updates()) == 1
+    if is_wiped_twice:
+        bench.store.wipe()
+    bench.driver._batch = 100
+    bench.driver.start("w0")
+    for _ in range(20):
+        bench.driver.step("w0", 1)
+        bench.driver.step("w1", 1)
+        bench.cluster.advance(1.0)
+    bench.run("w0", "w1")
+    bench.rest(10)
+    bench.store.wipe()
+    bench.rest()
+    bench.run("w0", "w1")
+    bench.label(450, 1.0, partition=0, at_s=5001)
+    bench.run("w0", "w1")
+    assert len(bench.updates()) == 1

@@ -220,7 +220,7 @@ def test_recovered_joins_are_not_made_again_and_waiting_labels_meet_later_predic
     done = Done(kept(1, 0).case, "pump", 0, Source("L", 0, 0), 0, "", "1.0")
     store.restore_done(generation, 0, [done], 0)
     store.restore_held(generation, 0, [held(1, 0), held(2, 1), held(3, 2)])
-    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0, False)], 3)
+    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0, False)], (0, 3))
     store.restore_kept(generation, 0, [kept(1, 0), kept(2, 1)])
     store.finish(generation, 0, 2, 3)
     with pytest.raises(ServiceAwayError):
@@ -240,7 +240,7 @@ def test_a_label_set_aside_by_another_worker_stays_so_when_it_comes_again(
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0, False)], 5)
+    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0, False)], (0, 5))
     for partition in range(PARTITIONS):
         store.finish(generation, partition, 0, 5)
     store.keep(generation, 0, [kept(1, 0)], 1)

@@ -61,7 +61,8 @@ _calls = st.one_of(
     st.tuples(st.just("tidy"), st.tuples(_partition, _progress)),
     st.tuples(st.just("restore_done"), st.tuples(_partition, st.lists(_done, max_size=2), _offset)),
     st.tuples(
-        st.just("restore_buried"), st.tuples(_partition, st.lists(_buried, max_size=2), _offset)
+        st.just("restore_buried"),
+        st.tuples(_partition, st.lists(_buried, max_size=2), st.tuples(_offset, _offset)),
     ),
     st.tuples(st.just("restore_kept"), st.tuples(_partition, st.lists(_kept, max_size=2))),
     st.tuples(st.just("restore_held"), st.tuples(_partition, st.lists(_held, max_size=2))),

@@ -132,7 +132,8 @@ class Standing(NamedTuple):
 
     Attributes:
         is_recovered: Whether it holds all that was committed.
-        predictions, labels: Next offset of each that it has applied; None where it knows none.
+        predictions, labels: Next offset of each that it has ever applied, committed or not; None
+            where it knows none.
     """
 
     is_recovered: bool
@@ -243,9 +244,13 @@ class PendingStore(Protocol):
         """Know joins again that were committed; predictions are read again from `low` on."""
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
-        """Forget labels that were set aside; those from offset `labels` on will come again."""
+        """Forget labels that were set aside.
+
+        Args:
+            labels: From where on they are read again, and from where on they will come again.
+        """
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed, joining nothing."""

@@ -19,7 +19,8 @@
 --     s<stream>          the newest revision that only said again what was joined
 --     z<stream>\n<place> who decided of a waiting label; r is recovery
 --     g<place>, x<place> how often it was given up; that it was set aside, or only that it is late
---   exp:<p>, wait:<p>    predictions and labels of a partition, by offset
+--   exp:<p>, wait:<p>    predictions and labels of a partition, by offset; what was decided of by
+--                        outputs that were read again, by where those are read from
 --   gone:<p>             labels that were given up, until that is committed
 --   c:<p>\n<asset>       predictions of an asset, by the second of their event
 --   w:<p>\n<asset>       waiting labels of an asset, by their second
@@ -172,7 +173,7 @@ local function store(case, stream, offset, time, made, half)
   local value = time .. ' ' .. PARTITION .. ' ' .. offset .. ' ' .. made .. '\n' .. half
   local member, asset = stream .. '\n' .. case, asset_of(case)
   call('SET', kept_key(stream, case), value)
-  call('ZADD', PRE .. 'exp:' .. PARTITION, offset, member)
+  call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', offset, member)
   call('ZADD', cases_key(asset), second_of(time), member)
   rise('made', PARTITION, made)
   rise('past', PARTITION, string.format('%.0f', math.min(second_of(time), tonumber(made))))
@@ -272,9 +273,9 @@ local function made_by(found, me)
   end
 end
 
-local function list(case, offset, time)
+local function list(case, offset, time, score)
   local asset, member = asset_of(case), 'L' .. PARTITION .. ':' .. offset .. '\n' .. case
-  call('ZADD', PRE .. 'wait:' .. PARTITION, offset, member)
+  call('ZADD', PRE .. 'wait:' .. PARTITION, 'NX', score or offset, member)
   call('ZADD', labels_key(asset), second_of(time), member)
   call('HSET', asset_key(asset), 'W' .. PARTITION, 1)
   call('SADD', PRE .. 'look:' .. PARTITION, asset)
@@ -670,7 +671,7 @@ function actions.keep()
   for i = first, #ARGV, 6 do
     keep_one((i - first) / 6, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'P' .. PARTITION, ARGV[5])
+  rise('applied', 'P' .. PARTITION, ARGV[5])
   return answers
 end
 
@@ -680,7 +681,7 @@ function actions.hold()
   for i = first, #ARGV, 6 do
     hold_one((i - first) / 6, streams, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'L' .. PARTITION, ARGV[5])
+  rise('applied', 'L' .. PARTITION, ARGV[5])
   return answers
 end
 
@@ -748,22 +749,23 @@ function actions.restore_done()
     local case, stream, time = ARGV[i], ARGV[i + 1], ARGV[i + 4]
     local member = stream .. '\n' .. case
     join(case, stream, ARGV[i + 2], '!' .. ARGV[i + 3], '', ARGV[i + 5], ARGV[i + 6])
-    call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', ARGV[5], member)
+    call('ZADD', PRE .. 'exp:' .. PARTITION, 'LT', ARGV[5], member)
     call('ZADD', cases_key(asset_of(case)), second_of(time), member)
     call('SADD', PRE .. 'look:' .. PARTITION, asset_of(case))
   end
   return {}
 end
 
+-- ARGV: labels that will come again, from where on labels are read again, labels.
 function actions.restore_buried()
   if not is_present() then return FORGOTTEN end
-  for i = 6, #ARGV, 4 do
+  for i = 7, #ARGV, 4 do
     local case, offset, is_late = ARGV[i], ARGV[i + 1], ARGV[i + 3] == '1'
     local place = 'L' .. PARTITION .. ':' .. offset
     if not is_late then forget(place, case, table_of(case_key(case))) end
     if is_late or tonumber(offset) >= tonumber(ARGV[5]) then
       call('HSET', case_key(case), 'x' .. place, is_late and 'late' or 'all')
-      list(case, offset, ARGV[i + 2])
+      list(case, offset, ARGV[i + 2], ARGV[6])
     end
   end
   return {}
@@ -813,9 +815,9 @@ end
 -- ARGV: next offset of P and L, partitions.
 function actions.finish()
   if not is_present() then return FORGOTTEN end
-  for _, key in ipairs({'applied', 'at'}) do
-    call('HSET', PRE .. key, 'P' .. PARTITION, ARGV[5], 'L' .. PARTITION, ARGV[6])
-  end
+  call('HSET', PRE .. 'at', 'P' .. PARTITION, ARGV[5], 'L' .. PARTITION, ARGV[6])
+  rise('applied', 'P' .. PARTITION, ARGV[5])
+  rise('applied', 'L' .. PARTITION, ARGV[6])
   call('HDEL', PRE .. 'through', PARTITION)
   call('HDEL', PRE .. 'caught', PARTITION)
   call('HSET', PRE .. 'recovered', PARTITION, GENERATION)

@@ -159,12 +159,12 @@ class RedisPending:
             self._call("restore_done", generation, partition, low, *given)
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
         """Forget labels that were set aside."""
         for some in _parts(buried):
             given = [part for each in some for part in _buried(each)]
-            self._call("restore_buried", generation, partition, labels, *given)
+            self._call("restore_buried", generation, partition, labels[1], labels[0], *given)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""

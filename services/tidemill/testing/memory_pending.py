@@ -121,7 +121,7 @@ class MemoryPending:
             for number, kept in enumerate(predictions)
             for each in keep(state, number, partition, kept)
         ]
-        state.applied["P", partition] = following
+        state.apply("P", partition, following)
         return met
 
     def hold(
@@ -134,7 +134,7 @@ class MemoryPending:
             for number, held in enumerate(labels)
             for each in hold(state, number, partition, held)
         ]
-        state.applied["L", partition] = following
+        state.apply("L", partition, following)
         return met
 
     def confirm(self, generation: str) -> None:
@@ -174,11 +174,11 @@ class MemoryPending:
             join = Join(done.cause, None, done.replaced, done.text, is_committed=True)
             state.case(done.case).joins[done.stream, done.revision] = join
             key = partition, done.stream, done.case
-            offset = state.predictions[key].offset if key in state.predictions else low
-            state.predictions[key] = Listed(offset, second(done.time_us))
+            there = state.predictions.get(key, Listed(low, 0))
+            state.predictions[key] = Listed(min(there.offset, low), second(done.time_us))
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
         """Forget labels that were set aside."""
         state = self._writing(generation, "restore_buried")
@@ -189,10 +189,10 @@ class MemoryPending:
                 state.case(name).told_late.add(place)
             else:
                 forget(state, place, name)
-                if offset < labels:
+                if offset < labels[1]:
                     continue
                 state.case(name).set_aside.add(place)
-            place_in_line(state, place, name, time_us)
+            place_in_line(state, place, name, Listed(labels[0], second(time_us)))
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""
@@ -223,9 +223,9 @@ class MemoryPending:
     def finish(self, generation: str, partition: int, predictions: int, labels: int) -> None:
         """Note that a partition is recovered."""
         state = self._writing(generation, "finish")
-        for known in (state.applied, state.at):
-            known["P", partition] = predictions
-            known["L", partition] = labels
+        for kind, offset in (("P", predictions), ("L", labels)):
+            state.at[kind, partition] = offset
+            state.apply(kind, partition, offset)
         state.through.pop(partition, None)
         state.caught_up.pop(partition, None)
         state.recovered[partition] = generation

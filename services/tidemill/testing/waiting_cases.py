@@ -126,6 +126,10 @@ class State:
         """The newest second in which any prediction was made."""
         return max(self.made.values(), default=0)
 
+    def apply(self, kind: str, partition: int, offset: int) -> None:
+        """Note that an input is applied up to an offset."""
+        self.applied[kind, partition] = max(self.applied.get((kind, partition), -1), offset)
+
     def case(self, name: bytes) -> Case:
         """Return a case; the first call makes it."""
         return self.cases.setdefault(name, Case())
@@ -152,7 +156,8 @@ def store(state: State, partition: int, kept: Kept) -> None:
     source, made = Source("P", partition, kept.offset), second(kept.made_us)
     state.kept[kept.stream, kept.case] = KeptCase(kept.time_us, source, made, kept.half)
     at = second(kept.time_us)
-    state.predictions[partition, kept.stream, kept.case] = Listed(kept.offset, at)
+    key = partition, kept.stream, kept.case
+    state.predictions[key] = Listed(state.predictions.get(key, kept).offset, at)
     state.made[partition] = max(state.made.get(partition, made), made)
     state.past[partition] = max(state.past.get(partition, 0), min(made, at))
     state.clock(kept.case).came(partition, at, state.longest)
@@ -163,12 +168,13 @@ def wait(state: State, place: Source, held: Held) -> None:
     made, texts = state.newest_made, held.texts
     label = WaitingLabel(held.revision, held.time_us, texts, held.letter, made)
     state.case(held.case).labels.setdefault(place, label)
-    place_in_line(state, place, held.case, held.time_us)
+    place_in_line(state, place, held.case, Listed(place.offset, second(held.time_us)))
 
 
-def place_in_line(state: State, place: Source, name: bytes, time_us: int) -> None:
+def place_in_line(state: State, place: Source, name: bytes, listed: Listed) -> None:
     """Note that a label of a case is waited with."""
-    state.waiting[place, name] = Listed(place.offset, second(time_us))
+    there = state.waiting.get((place, name), listed)
+    state.waiting[place, name] = Listed(there.offset, listed.at)
     state.clock(name)
 
 

@@ -101,6 +101,7 @@ class LabellerFactory:
             msg = f"the labels' store, to be recovered by the owners of partitions {others},"
             raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
         self._generation = generation
+        known = store.standing(generation, partition)
         task = Labeller(
             store,
             (store.lease(generation, partition), partition),
@@ -108,6 +109,7 @@ class LabellerFactory:
             trail=trail,
             ends=_Ends(log, self._written, partition),
             room=self._room,
+            applied=(known.predictions or 0, known.labels or 0),
         )
         task.refolded = self._read.pop(partition, 0)
         return Opened(task, positions, mark=mark)

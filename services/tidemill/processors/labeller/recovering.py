@@ -79,7 +79,8 @@ class Recovery:
         for messages in self._read(log, DEAD_LABELS, partition, (lows.dead, letters)):
             buried = list(self._buried(messages, partition))
             dead.update(each.offset for each in buried if not each.is_late)
-            store.restore_buried(generation, partition, buried, positions[LABELS])
+            span = lows.labels, positions[LABELS]
+            store.restore_buried(generation, partition, buried, span)
             yield
         known = store.standing(generation, partition)
         start = lows.predictions if known.predictions is None else known.predictions

@@ -52,6 +52,8 @@ class Labeller:
         trail: What of the partition is still needed.
         ends: Where other topics of the partition end.
         room: See `tidemill.contracts.pending.Progress`.
+        applied: What of predictions and labels the store had applied when the task was opened. Up
+            to there others may have decided already, so no stretch of the trail begins before.
 
     Attributes:
         refolded: Records that opening it read again.
@@ -66,6 +68,7 @@ class Labeller:
         trail: Trail,
         ends: Ends,
         room: int,
+        applied: tuple[int, int] = (0, 0),
     ) -> None:
         self.refolded = 0
         self._store = store
@@ -76,6 +79,7 @@ class Labeller:
         self._trail = trail
         self._ends = ends
         self._room = room
+        self._applied = applied
         self._turn: int | None = None
         self._following = 0
         self._counts: Counter[str] = Counter()
@@ -105,7 +109,8 @@ class Labeller:
     def rest(self, positions: Mapping[str, int], ended: Collection[str]) -> list[Emit]:
         """Free what is over; return the labels given up, as dead letters."""
         predictions, labels = positions[PREDICTIONS], positions[LABELS]
-        if self._trail.is_due:
+        is_new = predictions >= self._applied[0] and labels >= self._applied[1]
+        if self._trail.is_due and is_new:
             self._trail.begin(Starts(predictions, labels, *self._ends.written()))
         # Asked after the answer that named the turn: what was there then has been read.
         is_through = LABELS in ended and self._turn is not None and labels >= self._ends.labels()
