@@ -160,3 +160,31 @@ def test_what_others_decided_of_records_that_were_not_committed_is_read_again(
     bench.label(450, 1.0, partition=0, at_s=5001)
     bench.run("w0", "w1")
     assert len(bench.updates()) == 1
+
+
+@pytest.mark.parametrize("is_wiped", [False, True])
+def test_a_revision_that_said_the_same_again_stands_before_older_ones_after_a_wipe(
+    is_wiped: bool,
+) -> None:
+    bench = Bench()
+
+    def settle() -> None:
+        bench.run("w0", "w1")
+        bench.rest(2)
+
+    bench.predict(1, at_s=0, made_s=0)
+    settle()
+    for revision in (0, 2):
+        bench.label(1, 1.0, partition=1, at_s=1, revision=revision)
+        settle()
+    bench.predict(2, at_s=150, made_s=150)
+    settle()
+    bench.label(2, partition=1, at_s=150)
+    settle()
+    bench.rest(5)
+    if is_wiped:
+        bench.store.wipe()
+        bench.rest()
+    bench.label(1, 9.0, partition=1, at_s=4, revision=1)
+    settle()
+    assert [update["label"] for update in bench.updates()] == [1.0, 1.0]

@@ -21,6 +21,7 @@
 --     g<place>, x<place> how often it was given up; that it was set aside, or only that it is late
 --   exp:<p>, wait:<p>    predictions and labels of a partition, by offset; what was decided of by
 --                        outputs that were read again, by where those are read from
+--   mark:<p>             labels that do not wait, of which nothing else tells
 --   gone:<p>             labels that were given up, until that is committed
 --   c:<p>\n<asset>       predictions of an asset, by the second of their event
 --   w:<p>\n<asset>       waiting labels of an asset, by their second
@@ -273,9 +274,9 @@ local function made_by(found, me)
   end
 end
 
-local function list(case, offset, time, score)
+local function list(line, case, offset, time, score)
   local asset, member = asset_of(case), 'L' .. PARTITION .. ':' .. offset .. '\n' .. case
-  call('ZADD', PRE .. 'wait:' .. PARTITION, 'NX', score or offset, member)
+  call('ZADD', PRE .. line .. PARTITION, 'NX', score or offset, member)
   call('ZADD', labels_key(asset), second_of(time), member)
   call('HSET', asset_key(asset), 'W' .. PARTITION, 1)
   call('SADD', PRE .. 'look:' .. PARTITION, asset)
@@ -285,7 +286,7 @@ local function wait_for_it(case, offset, revision, time, texts, letter)
   local place, made = 'L' .. PARTITION .. ':' .. offset, string.format('%.0f', newest_made())
   local value = table.concat({revision, time, made, texts, letter}, '\n')
   call('HSETNX', case_key(case), 'l' .. place, value)
-  list(case, offset, time)
+  list('wait:', case, offset, time)
 end
 
 local function keep_one(number, ttls, case, stream, offset, time, made, half)
@@ -373,6 +374,8 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
           join(case, stream, revision, me, me, replaced, text)
           answer(number, verdict, stream, kept.partition, kept.half, replaced)
         else
+          -- Nothing else tells of it, so its stretch must be read again.
+          if verdict == 'same' then list('mark:', case, offset, time) end
           answer(number, verdict, stream)
         end
       end
@@ -441,6 +444,7 @@ end
 local function unlist(place, case)
   local asset, member = asset_of(case), place .. '\n' .. case
   call('ZREM', PRE .. 'wait:' .. PARTITION, member)
+  call('ZREM', PRE .. 'mark:' .. PARTITION, member)
   call('ZREM', labels_key(asset), member)
   if call('EXISTS', labels_key(asset)) == 0 then
     call('HDEL', asset_key(asset), 'W' .. PARTITION)
@@ -458,6 +462,13 @@ local function forget(place, case, fields)
   call('HDEL', case_key(case), unpack(mine))
   call('ZREM', PRE .. 'gone:' .. PARTITION, place .. '\n' .. case)
   unlist(place, case)
+end
+
+local function is_kept(case, streams)
+  for _, stream in ipairs(streams) do
+    if call('EXISTS', kept_key(stream, case)) == 1 then return true end
+  end
+  return false
 end
 
 -- Whether anything was decided of a label, by what its case holds.
@@ -485,14 +496,23 @@ local function give_up(member, tidying)
   local fields = table_of(case_key(case))
   local value = fields['l' .. place]
   if not tidying.is_committed(place) then return 0 end
-  if not value then forget(place, case, fields) return 1 end
+  if not value then
+    if is_kept(case, tidying.streams) then return 0 end
+    forget(place, case, fields)
+    return 1
+  end
   for field, by in pairs(fields) do
     if starts(field, 'z') and string.match(field, '\n(.*)$') == place then
       if not tidying.is_committed(by) then return 0 end
     end
   end
   local label = label_of(value)
-  if is_decided(place, case, fields, label, tidying) then forget(place, case, fields) return 1 end
+  if is_decided(place, case, fields, label, tidying) then
+    -- A revision that said the same again stands before older ones.
+    if label.revision > 0 and is_kept(case, tidying.streams) then return 0 end
+    forget(place, case, fields)
+    return 1
+  end
   if tidying.most_given_up == 0 then return 0 end
   tidying.most_given_up = tidying.most_given_up - 1
   call('HSET', case_key(case), 'g' .. place, tidying.given_up + 1)
@@ -729,8 +749,11 @@ function actions.tidy()
     if is_left or is_waited_for then call('SADD', look, asset) end
   end
   local is_full = tidying.limit == 0 or (most_given_up > 0 and tidying.most_given_up == 0)
-  local waiting, gone = lowest('wait:'), lowest('gone:')
-  if gone then waiting = math.min(waiting or gone, gone) end
+  local waiting
+  for _, line in ipairs({'wait:', 'mark:', 'gone:'}) do
+    local first = lowest(line)
+    if first then waiting = math.min(waiting or first, first) end
+  end
   local found = {
     is_full and 1 or 0, dropped, tidying.turn, lowest('exp:') or '', length_of('exp:'),
     waiting or '', length_of('wait:') + length_of('gone:'),
@@ -765,7 +788,7 @@ function actions.restore_buried()
     if not is_late then forget(place, case, table_of(case_key(case))) end
     if is_late or tonumber(offset) >= tonumber(ARGV[5]) then
       call('HSET', case_key(case), 'x' .. place, is_late and 'late' or 'all')
-      list(case, offset, ARGV[i + 2], ARGV[6])
+      list('mark:', case, offset, ARGV[i + 2], ARGV[6])
     end
   end
   return {}

@@ -143,7 +143,7 @@ def give_up_oldest(state: State, tidying: Tidying) -> dict[Source, bytes]:
     letters: dict[Source, bytes] = {}
     for key in _in_line(state, tidying.partition):
         label = state.case(key[1]).labels.get(key[0])
-        if state.waiting[key].offset < before and _has_waited(state, label):
+        if label is not None and key[0].offset < before and _has_waited(state, label):
             letters |= _give_up(state, tidying.progress.given_up, key)
     return letters
 
@@ -195,6 +195,10 @@ def _give_up(state: State, given: int, key: tuple[Source, bytes]) -> dict[Source
         case.given_up[place] = given + 1
         leave(state, asset_of(name))
         return {place: label.letter}
+    # A revision that said the same again stands before older ones.
+    is_kept = any((stream, name) in state.kept for stream in state.streams)
+    if is_kept and (label is None or label.revision > 0):
+        return {}
     forget(state, place, name)
     return {}
 

@@ -163,7 +163,11 @@ class MemoryPending:
         kept = [each.offset for (p, _, _), each in state.predictions.items() if p == partition]
         held = [each.offset for (place, _), each in state.waiting.items() if place[1] == partition]
         oldest = min(kept, default=None), min(held, default=None)
-        return Tidied(list(letters.values()), oldest, len(kept), len(held), state.turn, dropped)
+        labels = sum(
+            place.partition == partition and place in state.case(name).labels
+            for place, name in state.waiting
+        )
+        return Tidied(list(letters.values()), oldest, len(kept), labels, state.turn, dropped)
 
     def restore_done(
         self, generation: str, partition: int, dones: Sequence[Done], low: int

@@ -260,6 +260,9 @@ def _join(state: State, case: Case, which: tuple[int, str, Source], held: Held) 
     if held.time_us > state.deadline_us(stream, kept):
         return Met(number, Verdict.DUPLICATE if me in case.told_late else Verdict.LATE, stream)
     verdict, replaced = decide(case, stream, state.deadline_us(stream, kept), held)
+    if verdict is Verdict.SAME:
+        # Nothing else tells of it, so its stretch must be read again.
+        place_in_line(state, me, held.case, Listed(me.offset, second(held.time_us)))
     if verdict is not Verdict.JOINED:
         return Met(number, verdict, stream)
     case.joins[stream, held.revision] = Join(me, me, replaced, held.texts[stream])
