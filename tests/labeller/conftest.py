@@ -22,7 +22,7 @@ def redis_store(redis_url: str) -> Iterator[Callable[[Mapping[str, int]], RedisP
     stores = []
 
     def make(streams: Mapping[str, int]) -> RedisPending:
-        stores.append(RedisPending(redis_url, f"test-{uuid.uuid4()}", PARTITIONS, streams))
+        stores.append(RedisPending(redis_url, (f"test-{uuid.uuid4()}", str), PARTITIONS, streams))
         return stores[-1]
 
     yield make

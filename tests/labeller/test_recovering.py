@@ -9,7 +9,7 @@ import pytest
 from labeller.cases import Bench
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
-from tidemill.kernel.errors import DependencyUnavailableError, ServiceAwayError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError, ServiceAwayError
 from tidemill.processors.labeller.trail import Trail
 from tidemill.testing.faults import Operation
 from tidemill.testing.memory_log import MemoryLog
@@ -188,3 +188,16 @@ def test_a_revision_that_said_the_same_again_stands_before_older_ones_after_a_wi
     bench.label(1, 9.0, partition=1, at_s=4, revision=1)
     settle()
     assert [update["label"] for update in bench.updates()] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("topic", [PREDICTIONS, LABELS])
+def test_a_topic_that_was_made_anew_under_a_store_that_was_kept_halts(topic: str) -> None:
+    bench, anew = Bench(), Bench()
+    bench.predict(1)
+    bench.label(1)
+    bench.run()
+    anew.store = bench.store
+    if topic == LABELS:
+        anew.predict(1)
+    with pytest.raises(InvariantError, match=rf"{topic}-0 must reach to 1, .* ended at 0: .* anew"):
+        anew.run()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from labeller.stores import EQUAL, PARTITIONS, TTL_US, brief, held, kept, progress, recovered
+from labeller.stores import EQUAL, ONE, PARTITIONS, TTL_US, brief, held, kept, progress, recovered
 from tidemill.contracts.pending import (
     MICROS,
     MOST_JOINED,
@@ -20,13 +22,13 @@ from tidemill.contracts.pending import (
     case_of,
 )
 from tidemill.kernel.errors import ServiceAwayError
+from tidemill.runtime.pending_redis import RedisPending
 from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tidemill.contracts.pending import PendingStore
-    from tidemill.runtime.pending_redis import RedisPending
 
 
 def test_a_label_is_joined_to_what_was_predicted_in_another_partition(store: PendingStore) -> None:
@@ -391,3 +393,22 @@ def test_who_had_a_partition_before_decides_nothing_any_more(store: PendingStore
             store.tidy(lease, 0, progress(0, 0))
     assert brief(store.hold(second, 0, [held(1, 0)], 1)) == [(0, "joined", "")]
     store.confirm(now)
+
+
+def test_two_clusters_of_one_plant_know_nothing_of_each_other(redis_url: str) -> None:
+    plant, asked = f"test-{uuid.uuid4()}", []
+
+    def made(cluster: str) -> RedisPending:
+        def id_of() -> str:
+            asked.append(cluster)
+            return cluster
+
+        return RedisPending(redis_url, (plant, id_of), PARTITIONS, ONE)
+
+    with closing(made("one")) as one, closing(made("two")) as two:
+        assert asked == [], "the broker may be away when we start"
+        first, second = recovered(one), recovered(two)
+        assert first != second
+        one.keep(first, 0, [kept(1, 0)], 1)
+        assert brief(two.hold(second, 0, [held(1, 0)], 1)) == [(0, "waiting", "")]
+    assert asked == ["one", "two"]

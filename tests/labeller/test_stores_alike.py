@@ -86,7 +86,7 @@ def test_any_calls_are_answered_alike(
     redis: EmbeddedRedis, calls: list[Made], streams: dict[str, int]
 ) -> None:
     assert redis.url is not None
-    real = RedisPending(redis.url, f"test-{uuid.uuid4()}", PARTITIONS, streams)
+    real = RedisPending(redis.url, (f"test-{uuid.uuid4()}", str), PARTITIONS, streams)
     with closing(real):
         memory = MemoryPending(PARTITIONS, streams)
         generations = recovered(memory), recovered(real)

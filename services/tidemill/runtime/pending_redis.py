@@ -24,7 +24,7 @@ from tidemill.kernel.errors import ConfigError, ServiceAwayError
 from tidemill.runtime.redis_client import RETRY_AFTER_S, RedisClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -49,12 +49,21 @@ class RedisPending:
 
     Args:
         url: As `RedisClient` takes it.
+        plant: Its name; and what returns the id of its cluster, asked for once, for the positions
+            of another cluster mean nothing.
         streams: The ttl in microseconds of those whose labels come apart from their events.
     """
 
-    def __init__(self, url: str, plant: str, partitions: int, streams: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        url: str,
+        plant: tuple[str, Callable[[], str]],
+        partitions: int,
+        streams: Mapping[str, int],
+    ) -> None:
         self._client = RedisClient(url)
-        self._prefix = f"tidemill:{plant}:labeller:{FORM}:"
+        self._plant = plant
+        self._known_prefix = ""
         self._partitions = partitions
         self._streams: tuple[int | str, ...] = (
             len(streams),
@@ -185,19 +194,26 @@ class RedisPending:
     def _call(
         self, what: str, generation: str, partition: int, *arguments: Any
     ) -> Any:  # Any: what redis-py sends and returns
-        given = (what, generation, partition, self._longest_s, *arguments)
+        given = (self._prefix, what, generation, partition, self._longest_s, *arguments)
         answer = self._client.run(lambda redis: self._evaluate(redis, given))
         if answer == _FORGOTTEN:
             msg = f"Redis at {self._client.address}: what waits for its label"
             raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
         return answer
 
+    @property
+    def _prefix(self) -> str:
+        if not self._known_prefix:
+            name, cluster = self._plant
+            self._known_prefix = f"tidemill:{name}:labeller:{FORM}:{cluster()}:"
+        return self._known_prefix
+
     def _evaluate(self, redis: Redis, arguments: Sequence[Any]) -> Any:  # Any: as above
         """Run the script by its digest, by its text where Redis does not know it yet."""
         try:
-            return redis.evalsha(_digest(), 1, self._prefix, *arguments)
+            return redis.evalsha(_digest(), 1, *arguments)
         except NoScriptError:
-            return redis.eval(_script(), 1, self._prefix, *arguments)
+            return redis.eval(_script(), 1, *arguments)
 
 
 @cache
