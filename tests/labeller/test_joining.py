@@ -167,8 +167,22 @@ def test_streams_join_by_time_where_events_have_no_id() -> None:
     named = bench.label(1, at_s=5, event_id="e1")
     bench.run()
     (update,) = bench.updates()
+    assert update["label_time"] == update["time"]
     assert (update["event_id"], update["label_time"]) == ("sensor.events-0-1", second(5))
     assert bench.dead() == [("contract", named)]
+
+
+def test_examples_of_different_events_have_different_ids(bench: Bench) -> None:
+    for asset, event_id in (("a:b", "c"), ("a", "b:c"), ("a%3Ab", "c")):
+        bench.predict(1, asset=asset, event_id=event_id)
+        bench.label(1, asset=asset, event_id=event_id)
+    bench.run()
+    ids = [update["update_id"] for update in bench.updates()]
+    assert sorted(ids) == [
+        "label:pump:a%253Ab:c:0",
+        "label:pump:a%3Ab:c:0",
+        "label:pump:a:b%3Ac:0",
+    ]
 
 
 def binary() -> Bench:

@@ -108,7 +108,7 @@ def test_a_redis_that_throws_away_is_refused(tmp_path: Path) -> None:
     evicting = {"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}
     with redis_running(tmp_path, settings=evicting) as redis:
         assert redis.url is not None
-        store = RedisPending(redis.url, "p", 1, {"s": 1})
+        store = RedisPending(redis.url, ("p", str), 1, {"s": 1})
         with closing(store), pytest.raises(ConfigError, match=r"noeviction.*was allkeys-lru"):
             store.check()
 
@@ -119,7 +119,7 @@ def test_a_redis_that_throws_away_is_refused(tmp_path: Path) -> None:
 def test_a_redis_that_does_not_is_taken(tmp_path: Path, settings: dict[str, str]) -> None:
     with redis_running(tmp_path, settings=settings) as redis:
         assert redis.url is not None
-        with closing(RedisPending(redis.url, "p", 1, {"s": 1})) as store:
+        with closing(RedisPending(redis.url, ("p", str), 1, {"s": 1})) as store:
             store.check()
 
 

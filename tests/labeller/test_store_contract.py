@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from labeller.stores import EQUAL, ONE, PARTITIONS, TTL_US, brief, held, kept, progress, recovered
 from tidemill.contracts.pending import (
     MICROS,
     MOST_JOINED,
@@ -18,7 +17,6 @@ from tidemill.contracts.pending import (
     Done,
     Held,
     Kept,
-    Progress,
     Source,
     Verdict,
     case_of,
@@ -28,65 +26,9 @@ from tidemill.runtime.pending_redis import RedisPending
 from tidemill.testing.memory_pending import MemoryPending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from tidemill.contracts.pending import Met, PendingStore, Tidied
-    from tidemill.local.redis import EmbeddedRedis
-
-PARTITIONS = 2
-TTL_US = 100 * MICROS
-ONE = {"pump": TTL_US}
-TWO = {"pump": TTL_US, "fan": 50 * MICROS + 1}
-EQUAL = {"pump": TTL_US, "fan": TTL_US}
-Made = tuple[str, tuple[Any, ...]]  # Any: arguments of a call
-
-
-def kept(case: int, offset: int, *, time: int = 0, made: int = 0, stream: str = "pump") -> Kept:
-    name = case_of("a", f"e{case}")
-    return Kept(name, stream, offset, time * MICROS, made * MICROS, b"half\n\x00%d" % offset)
-
-
-def held(case: int, offset: int, *, time: int = 0, revision: int = 0, text: str = "1.0") -> Held:
-    name, at = case_of("a", f"e{case}"), time * MICROS
-    return Held(name, revision, offset, at, text, b"letter\n\x00%d" % offset)
-
-
-def progress(predictions: int, labels: int, **other: Any) -> Progress:
-    given = {"through": None, "is_caught_up": False, "given_up": 0, "room": 1_000_000}
-    return Progress(predictions, labels, **{**given, **other})
-
-
-@pytest.fixture
-def redis_store(redis_url: str) -> Iterator[Callable[[Mapping[str, int]], RedisPending]]:
-    stores = []
-
-    def make(streams: Mapping[str, int]) -> RedisPending:
-        stores.append(RedisPending(redis_url, f"test-{uuid.uuid4()}", PARTITIONS, streams))
-        return stores[-1]
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> PendingStore:
-    if request.param == "memory":
-        return MemoryPending(PARTITIONS, ONE)
-    made: PendingStore = request.getfixturevalue("redis_store")(ONE)
-    return made
-
-
-def recovered(store: PendingStore) -> str:
-    """Recover a store of nothing; return its generation."""
-    generation = store.generation()
-    for partition in range(PARTITIONS):
-        store.finish(generation, partition, 0, 0)
-    return generation
-
-
-def brief(met: Sequence[Met]) -> list[tuple[int, str, str]]:
-    return [(each.number, each.verdict.value, each.replaced) for each in met]
+    from tidemill.contracts.pending import PendingStore
 
 
 def test_a_label_is_joined_to_what_was_predicted_in_another_partition(store: PendingStore) -> None:
@@ -140,7 +82,7 @@ def test_a_label_is_late_by_one_microsecond(
     name, event_us = case_of("a", "far"), far * MICROS + 1
     store.keep(now, 0, [Kept(name, "pump", 1, event_us, 0, b"half")], 2)
     at = event_us + TTL_US + late_by
-    label = Held(name, 0, 1, at, "1.0", b"letter")
+    label = Held(name, 0, 1, at, {"pump": "1.0"}, b"letter")
     assert brief(store.hold(now, 0, [label], 2)) == [(0, verdict, "")]
 
 
@@ -280,7 +222,7 @@ def test_recovered_joins_are_not_made_again_and_waiting_labels_meet_later_predic
     done = Done(kept(1, 0).case, "pump", 0, Source("L", 0, 0), 0, "", "1.0")
     store.restore_done(generation, 0, [done], 0)
     store.restore_held(generation, 0, [held(1, 0), held(2, 1), held(3, 2)])
-    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0)], 3)
+    store.restore_buried(generation, 0, [Buried(held(3, 2).case, 2, 0, False)], (0, 3))
     store.restore_kept(generation, 0, [kept(1, 0), kept(2, 1)])
     store.finish(generation, 0, 2, 3)
     with pytest.raises(ServiceAwayError):
@@ -300,7 +242,7 @@ def test_a_label_set_aside_by_another_worker_stays_so_when_it_comes_again(
     store: PendingStore,
 ) -> None:
     generation = store.generation()
-    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0)], 5)
+    store.restore_buried(generation, 0, [Buried(held(1, 5).case, 5, 0, False)], (0, 5))
     for partition in range(PARTITIONS):
         store.finish(generation, partition, 0, 5)
     store.keep(generation, 0, [kept(1, 0)], 1)
@@ -367,6 +309,30 @@ def test_two_streams_with_one_event_both_have_the_label(
         assert (left[0].given_up, left[0].labels) == ([], 1)
 
 
+def test_a_label_is_to_each_stream_what_that_reads_of_it(
+    redis_store: Callable[[Mapping[str, int]], RedisPending],
+) -> None:
+    for store in (MemoryPending(PARTITIONS, EQUAL), redis_store(EQUAL)):
+        now = recovered(store)
+        store.keep(now, 0, [kept(1, 0), kept(1, 1, stream="fan")], 2)
+        labels = [
+            held(1, 0)._replace(texts={"pump": "1.0", "fan": "no"}),
+            held(1, 1, revision=1)._replace(texts={"pump": "1.0", "fan": "yes"}),
+            held(1, 2, revision=2)._replace(texts={"pump": "2.0"}),
+        ]
+        assert [each[1:] for each in brief(store.hold(now, 1, labels, 3))] == [
+            ("joined", ""),
+            ("joined", ""),
+            ("same", ""),
+            ("joined", "no"),
+            ("joined", "1.0"),
+            ("unfit", ""),
+        ]
+        store.hold(now, 1, [held(2, 4)._replace(texts={"pump": "1.0"})], 5)
+        assert brief(store.keep(now, 0, [kept(2, 2, stream="fan")], 3)) == [(0, "unfit", "")]
+        assert brief(store.keep(now, 0, [kept(2, 3)], 4)) == [(0, "joined", "")]
+
+
 def test_labels_of_one_event_do_not_pile_up(store: PendingStore) -> None:
     now = recovered(store)
     waiting = [held(1, offset) for offset in range(MOST_WAITING + 2)]
@@ -395,72 +361,54 @@ def test_another_generation_is_refused(store: PendingStore) -> None:
         store.restore_kept(f"{now}x", 0, [kept(1, 0)])
 
 
-# Few cases and short times, so that all of it meets.
-_case, _offset, _time = (
-    st.integers(0, 2),
-    st.integers(0, 5),
-    st.sampled_from([0, 50, 100, 101, 260]),
-)
-_partition = st.integers(0, PARTITIONS - 1)
-_kept = st.builds(
-    lambda case, offset, time, made, stream: kept(
-        case, offset, time=time, made=made, stream=stream
-    ),
-    _case, _offset, _time, _time, st.sampled_from(["pump", "fan"]),
-)  # fmt: skip
-_held = st.builds(
-    lambda case, offset, time, rest: held(case, offset, time=time, revision=rest[0], text=rest[1]),
-    _case, _offset, _time, st.tuples(st.integers(0, 2), st.sampled_from(["1.0", "2.0"])),
-)  # fmt: skip
-_progress = st.builds(
-    Progress, _offset, _offset, st.one_of(st.none(), st.integers(0, 9)), st.booleans(),
-    st.integers(0, 2), st.integers(1, 12),
-)  # fmt: skip
-_done = st.builds(
-    Done, _case.map(lambda n: case_of("a", f"e{n}")), st.sampled_from(["pump", "fan"]),
-    st.integers(0, 2), st.builds(Source, st.sampled_from("LP"), _partition, _offset),
-    _time.map(lambda time: time * MICROS), st.sampled_from(["", "1.0", "2.0"]),
-    st.sampled_from(["1.0", "2.0"]),
-)  # fmt: skip
-_buried = st.builds(
-    Buried, _case.map(lambda n: case_of("a", f"e{n}")), _offset,
-    _time.map(lambda time: time * MICROS),
-)  # fmt: skip
-_calls = st.one_of(
-    st.tuples(st.just("keep"), st.tuples(_partition, st.lists(_kept, max_size=3), _offset)),
-    st.tuples(st.just("hold"), st.tuples(_partition, st.lists(_held, max_size=3), _offset)),
-    st.tuples(st.just("tidy"), st.tuples(_partition, _progress)),
-    st.tuples(st.just("restore_done"), st.tuples(_partition, st.lists(_done, max_size=2), _offset)),
-    st.tuples(
-        st.just("restore_buried"), st.tuples(_partition, st.lists(_buried, max_size=2), _offset)
-    ),
-    st.tuples(st.just("restore_kept"), st.tuples(_partition, st.lists(_kept, max_size=2))),
-    st.tuples(st.just("restore_held"), st.tuples(_partition, st.lists(_held, max_size=2))),
-    st.tuples(st.just("standing"), st.tuples(_partition)),
-)
-
-
-def answered(store: PendingStore, generation: str, made: Made) -> object:
-    """Return what a store answers, in an order of its own where it promises none."""
-    name, arguments = made
-    answer = getattr(store, name)(generation, *arguments)
-    if name == "tidy":
-        found: Tidied = answer
-        return found._replace(given_up=sorted(found.given_up))
-    return answer
-
-
-@settings(max_examples=150)
-@given(calls=st.lists(_calls, min_size=5, max_size=40), streams=st.sampled_from([EQUAL, TWO]))
-def test_any_calls_are_answered_alike(
-    redis: EmbeddedRedis, calls: list[Made], streams: dict[str, int]
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_label_of_which_nobody_decided_before_all_was_forgotten_is_given_up(
+    store: PendingStore, is_told: bool
 ) -> None:
-    assert redis.url is not None
-    real = RedisPending(redis.url, f"test-{uuid.uuid4()}", PARTITIONS, streams)
-    with closing(real):
-        memory = MemoryPending(PARTITIONS, streams)
-        generations = recovered(memory), recovered(real)
-        for number, made in enumerate(calls):
-            wanted = answered(memory, generations[0], made)
-            found = answered(real, generations[1], made)
-            assert found == wanted, f"call {number}: {made}"
+    generation = store.generation()
+    done = Done(kept(1, 0).case, "pump", 0, Source("L", 1, 0), 0, "", "1.0")
+    store.restore_kept(generation, 0, [kept(1, 0)])
+    store.restore_held(generation, 1, [held(1, 0)])
+    store.restore_done(generation, 0, [done] if is_told else [], 0)
+    for partition in range(PARTITIONS):
+        store.finish(generation, partition, 1, 1)
+    store.keep(generation, 0, [kept(2, 1, time=150, made=150)], 2)
+    store.hold(generation, 1, [held(2, 1, time=150)], 2)
+    store.keep(generation, 0, [kept(3, 2, time=160, made=251)], 3)
+    given_up = [store.tidy(generation, 1, progress(1, 2)).given_up for _ in range(2)]
+    assert given_up == [[] if is_told else [b"letter\n\x000"]] * 2
+
+
+def test_who_had_a_partition_before_decides_nothing_any_more(store: PendingStore) -> None:
+    now = recovered(store)
+    first = store.lease(now, 0)
+    store.keep(first, 0, [kept(1, 0)], 1)
+    second, other = store.lease(now, 0), store.lease(now, 1)
+    for lease in (first, now, f"{now}@", other):
+        with pytest.raises(ServiceAwayError):
+            store.keep(lease, 0, [kept(2, 1)], 2)
+        with pytest.raises(ServiceAwayError):
+            store.hold(lease, 0, [held(1, 0)], 1)
+        with pytest.raises(ServiceAwayError):
+            store.tidy(lease, 0, progress(0, 0))
+    assert brief(store.hold(second, 0, [held(1, 0)], 1)) == [(0, "joined", "")]
+    store.confirm(now)
+
+
+def test_two_clusters_of_one_plant_know_nothing_of_each_other(redis_url: str) -> None:
+    plant, asked = f"test-{uuid.uuid4()}", []
+
+    def made(cluster: str) -> RedisPending:
+        def id_of() -> str:
+            asked.append(cluster)
+            return cluster
+
+        return RedisPending(redis_url, (plant, id_of), PARTITIONS, ONE)
+
+    with closing(made("one")) as one, closing(made("two")) as two:
+        assert asked == [], "the broker may be away when we start"
+        first, second = recovered(one), recovered(two)
+        assert first != second
+        one.keep(first, 0, [kept(1, 0)], 1)
+        assert brief(two.hold(second, 0, [held(1, 0)], 1)) == [(0, "waiting", "")]
+    assert asked == ["one", "two"]

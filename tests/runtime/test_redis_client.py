@@ -284,13 +284,26 @@ def test_any_other_answer_halts(said: str) -> None:
         "redis://u:secret@[h/0",
         "rediss://u:secret@h/0?ssl_no_such=1",
         "redis://u:secret@h/0?ssl_ca_certs=/ca.pem",
+        "u:secret@h:6379/0",
+        "redis:/u:secret@h:6379/0",
+        "redis:u:secret@h:6379",
+        "redis//u:secret@h:6379",
+        "redis://u:secret/1@h:6379/0",
+        "redis://u:12/secret@h:6379/0",
+        "redis://u:12?secret@h:6379/0",
+        "redis://u:12#secret@h:6379/0",
+        "redis://secret:12?x@h:6379/0",
+        "redis://u:secret[@h:6379/0",
     ],
 )
 def test_a_url_of_another_form_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError, match="the Redis URL must be redis://user:password") as found:
         RedisClient(url).run(lambda redis: redis.ping())
 
-    assert "secret" not in str(found.value)
+    told: BaseException | None = found.value
+    while told is not None:
+        assert "secret" not in str(told)
+        told = told.__cause__ or told.__context__
 
 
 @pytest.mark.parametrize("url", ["redis://h", "rediss://u:p@h:1/0?ssl_ca_certs=/ca.pem"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from tidemill.contracts.events import EARLIEST_US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MICROS = 1_000_000
 DIGITS = 18
@@ -35,6 +35,7 @@ class Verdict(StrEnum):
     LATE = "late"
     REPEATED = "repeated"
     CROWDED = "crowded"
+    UNFIT = "unfit"
 
 
 class Kept(NamedTuple):
@@ -62,7 +63,8 @@ class Held(NamedTuple):
     Attributes:
         case: See `case_of`.
         offset: Of the label.
-        text: Its value, equal texts for equal values, without a line break.
+        texts: Its value as each stream reads it that can, by name: equal texts for equal values,
+            without a line break or a tab.
         letter: The record as it came.
     """
 
@@ -70,7 +72,7 @@ class Held(NamedTuple):
     revision: int
     offset: int
     time_us: int
-    text: str
+    texts: Mapping[str, str]
     letter: bytes
 
 
@@ -117,11 +119,12 @@ class Done(NamedTuple):
 
 
 class Buried(NamedTuple):
-    """A label that was set aside."""
+    """A label that was set aside; one that is late for a stream may be joined for another."""
 
     case: bytes
     offset: int
     time_us: int
+    is_late: bool
 
 
 class Standing(NamedTuple):
@@ -129,7 +132,8 @@ class Standing(NamedTuple):
 
     Attributes:
         is_recovered: Whether it holds all that was committed.
-        predictions, labels: Next offset of each that it has applied; None where it knows none.
+        predictions, labels: Next offset of each that it has ever applied, committed or not; None
+            where it knows none.
     """
 
     is_recovered: bool
@@ -192,6 +196,10 @@ class PendingStore(Protocol):
     A generation names all that the store has known without forgetting any of it. Every call but
     the first raises `DependencyUnavailableError` where the generation is another by now, those
     that join also while any partition is still to be recovered.
+
+    A lease is a generation for `keep`, `hold` and `tidy` of one partition, which refuse it as soon
+    as there is a newer one: a worker that stood still while its partition went to another must not
+    decide anything. Where none was ever taken, they take the generation.
     """
 
     def generation(self) -> str:
@@ -199,6 +207,9 @@ class PendingStore(Protocol):
 
     def standing(self, generation: str, partition: int) -> Standing:
         """Return what is known of a partition."""
+
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition; those before it end."""
 
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""
@@ -233,9 +244,13 @@ class PendingStore(Protocol):
         """Know joins again that were committed; predictions are read again from `low` on."""
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
-        """Forget labels that were set aside; those from offset `labels` on will come again."""
+        """Forget labels that were set aside.
+
+        Args:
+            labels: From where on they are read again, and from where on they will come again.
+        """
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed, joining nothing."""

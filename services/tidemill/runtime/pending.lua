@@ -6,6 +6,7 @@
 --   token, ready         names of the generation, and the one that is recovered
 --   recovered, applied   by partition: generation; by input partition: next offset
 --   at                   by input partition: committed offset
+--   owner                by partition: how often it was leased
 --   turn, through        how often was tidied; by partition: up to which of these labels are read
 --   made                 by partition: newest second at which a prediction was made
 --   past                 likewise of an event that lies no later than its prediction was made
@@ -13,12 +14,14 @@
 --   p:<stream>\n<case>   event time, partition, offset and second of a prediction, then its half
 --   h:<case>             fields of a case
 --     l<place>           a label that came before a prediction: revision, time, `made` when it came,
---                        text, letter
+--                        names of streams and texts between tabs, letter
 --     d<stream>\n<rev>   a join: who made it, which label, text replaced, text; ! if committed
 --     s<stream>          the newest revision that only said again what was joined
 --     z<stream>\n<place> who decided of a waiting label; r is recovery
---     g<place>, x<place> how often it was given up; that it was set aside
---   exp:<p>, wait:<p>    predictions and labels of a partition, by offset
+--     g<place>, x<place> how often it was given up; that it was set aside, or only that it is late
+--   exp:<p>, wait:<p>    predictions and labels of a partition, by offset; what was decided of by
+--                        outputs that were read again, by where those are read from
+--   mark:<p>             labels that do not wait, of which nothing else tells
 --   gone:<p>             labels that were given up, until that is committed
 --   c:<p>\n<asset>       predictions of an asset, by the second of their event
 --   w:<p>\n<asset>       waiting labels of an asset, by their second
@@ -27,7 +30,9 @@
 --     B<p>               events up to a second are over, as soon as all labels are read up to a turn
 --     W<p>               that labels of it wait
 --   look:<p>             assets of which something may be over
-local PRE, WHAT, GENERATION, PARTITION = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local PRE, WHAT, PARTITION = KEYS[1], ARGV[1], ARGV[3]
+-- A lease is a generation and the number of an owner.
+local GENERATION, OWNER = string.match(ARGV[2], '^([^@]*)@?(.*)$')
 local LONGEST = tonumber(ARGV[4])
 -- As contracts/pending.py has them.
 local MOST_WAITING, MOST_JOINED = 64, 256
@@ -49,6 +54,10 @@ end
 
 local function is_ready()
   return is_present() and call('GET', PRE .. 'ready') == GENERATION
+end
+
+local function is_owned()
+  return is_ready() and (call('HGET', PRE .. 'owner', PARTITION) or '') == OWNER
 end
 
 local function answer(number, verdict, stream, partition, other, replaced)
@@ -165,7 +174,7 @@ local function store(case, stream, offset, time, made, half)
   local value = time .. ' ' .. PARTITION .. ' ' .. offset .. ' ' .. made .. '\n' .. half
   local member, asset = stream .. '\n' .. case, asset_of(case)
   call('SET', kept_key(stream, case), value)
-  call('ZADD', PRE .. 'exp:' .. PARTITION, offset, member)
+  call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', offset, member)
   call('ZADD', cases_key(asset), second_of(time), member)
   rise('made', PARTITION, made)
   rise('past', PARTITION, string.format('%.0f', math.min(second_of(time), tonumber(made))))
@@ -184,10 +193,17 @@ local function dones_of(fields, stream)
   return found
 end
 
+-- A label's value as a stream reads it; nil where it cannot.
+local function text_of(texts, stream)
+  for name, text in string.gmatch(texts, '([^\t]*)\t([^\t]*)\t?') do
+    if name == stream then return text end
+  end
+end
+
 local function label_of(value)
-  local revision, time, made, text, at = string.match(value, '^(%d+)\n(%d+)\n(%d+)\n(.-)\n()')
+  local revision, time, made, texts, at = string.match(value, '^(%d+)\n(%d+)\n(%d+)\n(.-)\n()')
   return {
-    revision = tonumber(revision), time = time, made = tonumber(made), text = text,
+    revision = tonumber(revision), time = time, made = tonumber(made), texts = texts,
     letter = string.sub(value, at),
   }
 end
@@ -198,9 +214,8 @@ local function said_again(fields, stream, deadline, text)
   for field, value in pairs(fields) do
     if starts(field, 'l') then
       local label = label_of(value)
-      if label.text == text and label.time <= deadline and label.revision > newest then
-        newest = label.revision
-      end
+      local is_same = label.time <= deadline and text_of(label.texts, stream) == text
+      if is_same then newest = math.max(newest, label.revision) end
     end
   end
   return newest
@@ -259,19 +274,19 @@ local function made_by(found, me)
   end
 end
 
-local function list(case, offset, time)
+local function list(line, case, offset, time, score)
   local asset, member = asset_of(case), 'L' .. PARTITION .. ':' .. offset .. '\n' .. case
-  call('ZADD', PRE .. 'wait:' .. PARTITION, offset, member)
+  call('ZADD', PRE .. line .. PARTITION, 'NX', score or offset, member)
   call('ZADD', labels_key(asset), second_of(time), member)
   call('HSET', asset_key(asset), 'W' .. PARTITION, 1)
   call('SADD', PRE .. 'look:' .. PARTITION, asset)
 end
 
-local function wait_for_it(case, offset, revision, time, text, letter)
+local function wait_for_it(case, offset, revision, time, texts, letter)
   local place, made = 'L' .. PARTITION .. ':' .. offset, string.format('%.0f', newest_made())
-  local value = table.concat({revision, time, made, text, letter}, '\n')
+  local value = table.concat({revision, time, made, texts, letter}, '\n')
   call('HSETNX', case_key(case), 'l' .. place, value)
-  list(case, offset, time)
+  list('wait:', case, offset, time)
 end
 
 local function keep_one(number, ttls, case, stream, offset, time, made, half)
@@ -302,8 +317,11 @@ local function keep_one(number, ttls, case, stream, offset, time, made, half)
     local by = fields[mark]
     if not fields['g' .. label.place] and (not by or by == me) then
       if not by then call('HSET', case_key(case), mark, me) end
-      if label.time > deadline then
-        answer(number, 'late', stream, PARTITION, label.letter)
+      local text = text_of(label.texts, stream)
+      if not text or label.time > deadline then
+        if not text or not fields['x' .. label.place] then
+          answer(number, text and 'late' or 'unfit', stream, PARTITION, label.letter)
+        end
       else
         on_time[#on_time + 1] = label
       end
@@ -311,24 +329,28 @@ local function keep_one(number, ttls, case, stream, offset, time, made, half)
   end
   local mine = made_by(found, me)
   if mine then
-    local letter = label_of(fields['l' .. mine.place]).letter
-    answer(number, 'joined', stream, PARTITION, letter, mine.replaced)
+    local value = fields['l' .. mine.place]
+    if value then
+      answer(number, 'joined', stream, PARTITION, label_of(value).letter, mine.replaced)
+    end
     return
   end
   -- The newest, unless it is known already: then perhaps one that it replaced is not.
   for _, label in ipairs(on_time) do
-    local verdict, replaced = decide(case, fields, stream, deadline, label.revision, label.text)
+    local text = text_of(label.texts, stream)
+    local verdict, replaced = decide(case, fields, stream, deadline, label.revision, text)
     if verdict == 'joined' then
-      join(case, stream, label.revision, me, label.place, replaced, label.text)
+      join(case, stream, label.revision, me, label.place, replaced, text)
       return answer(number, verdict, stream, PARTITION, label.letter, replaced)
     end
   end
 end
 
-local function hold_one(number, streams, ttls, case, revision, offset, time, text, letter)
+local function hold_one(number, streams, ttls, case, revision, offset, time, texts, letter)
   local me = 'L' .. PARTITION .. ':' .. offset
   local fields = table_of(case_key(case))
-  if fields['x' .. me] then return answer(number, 'duplicate') end
+  local is_told_late = fields['x' .. me] == 'late'
+  if fields['x' .. me] and not is_told_late then return answer(number, 'duplicate') end
   local handled = {}
   for _, stream in ipairs(streams) do
     local kept = kept_of(stream, case)
@@ -336,12 +358,15 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
       handled[#handled + 1] = stream
       local found, by = dones_of(fields, stream), fields['z' .. stream .. '\n' .. me]
       local mine, deadline = made_by(found, me), plus(kept.time, ttls[stream])
+      local text = text_of(texts, stream)
       if mine then
         answer(number, 'joined', stream, kept.partition, kept.half, mine.replaced)
       elseif by and by ~= me and by ~= 'r' then
         answer(number, 'waiting', stream)
+      elseif not text then
+        answer(number, 'unfit', stream)
       elseif time > deadline then
-        answer(number, 'late', stream)
+        answer(number, is_told_late and 'duplicate' or 'late', stream)
       else
         local verdict, replaced =
           decide(case, fields, stream, deadline, tonumber(revision), text)
@@ -349,6 +374,8 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
           join(case, stream, revision, me, me, replaced, text)
           answer(number, verdict, stream, kept.partition, kept.half, replaced)
         else
+          -- Nothing else tells of it, so its stretch must be read again.
+          if verdict == 'same' then list('mark:', case, offset, time) end
           answer(number, verdict, stream)
         end
       end
@@ -356,7 +383,7 @@ local function hold_one(number, streams, ttls, case, revision, offset, time, tex
   end
   if #handled == 0 and is_crowded(fields, me) then return answer(number, 'crowded') end
   if #handled < #streams and not is_crowded(fields, me) then
-    wait_for_it(case, offset, revision, time, text, letter)
+    wait_for_it(case, offset, revision, time, texts, letter)
     for _, stream in ipairs(handled) do
       call('HSET', case_key(case), 'z' .. stream .. '\n' .. me, me)
     end
@@ -417,6 +444,7 @@ end
 local function unlist(place, case)
   local asset, member = asset_of(case), place .. '\n' .. case
   call('ZREM', PRE .. 'wait:' .. PARTITION, member)
+  call('ZREM', PRE .. 'mark:' .. PARTITION, member)
   call('ZREM', labels_key(asset), member)
   if call('EXISTS', labels_key(asset)) == 0 then
     call('HDEL', asset_key(asset), 'W' .. PARTITION)
@@ -436,30 +464,61 @@ local function forget(place, case, fields)
   unlist(place, case)
 end
 
+local function is_kept(case, streams)
+  for _, stream in ipairs(streams) do
+    if call('EXISTS', kept_key(stream, case)) == 1 then return true end
+  end
+  return false
+end
+
+-- Whether anything was decided of a label, by what its case holds.
+local function is_decided(place, case, fields, label, tidying)
+  if fields['x' .. place] then return true end
+  for field, by in pairs(fields) do
+    if starts(field, 'd') then return true end
+    if starts(field, 'z') and by ~= 'r' and string.match(field, '\n(.*)$') == place then
+      return true
+    end
+  end
+  for _, stream in ipairs(tidying.streams) do
+    local kept = kept_of(stream, case)
+    local is_apt = kept and text_of(label.texts, stream)
+    if kept and (not is_apt or label.time > plus(kept.time, tidying.ttls[stream])) then
+      return true
+    end
+  end
+  return false
+end
+
 -- Give a label up, or forget one of which all is known; return whether either was done.
 local function give_up(member, tidying)
   local place, case = string.match(member, '^(.-)\n(.*)$')
   local fields = table_of(case_key(case))
   local value = fields['l' .. place]
   if not tidying.is_committed(place) then return 0 end
-  if not value then forget(place, case, fields) return 1 end
-  local is_known = false
+  if not value then
+    if is_kept(case, tidying.streams) then return 0 end
+    forget(place, case, fields)
+    return 1
+  end
   for field, by in pairs(fields) do
     if starts(field, 'z') and string.match(field, '\n(.*)$') == place then
       if not tidying.is_committed(by) then return 0 end
-      is_known = true
     end
   end
-  for _, stream in ipairs(tidying.streams) do
-    is_known = is_known or call('EXISTS', kept_key(stream, case)) == 1
+  local label = label_of(value)
+  if is_decided(place, case, fields, label, tidying) then
+    -- A revision that said the same again stands before older ones.
+    if label.revision > 0 and is_kept(case, tidying.streams) then return 0 end
+    forget(place, case, fields)
+    return 1
   end
-  if is_known then forget(place, case, fields) return 1 end
   if tidying.most_given_up == 0 then return 0 end
   tidying.most_given_up = tidying.most_given_up - 1
   call('HSET', case_key(case), 'g' .. place, tidying.given_up + 1)
   call('ZADD', PRE .. 'gone:' .. PARTITION, string.match(place, '%d+$'), member)
   unlist(place, case)
-  tidying.letters[#tidying.letters + 1] = label_of(value).letter
+  tidying.letters[#tidying.letters + 1] = label.letter
   return 1
 end
 
@@ -612,6 +671,11 @@ function actions.standing()
   }
 end
 
+function actions.lease()
+  if not is_present() then return FORGOTTEN end
+  return GENERATION .. '@' .. call('HINCRBY', PRE .. 'owner', PARTITION, 1)
+end
+
 function actions.unrecovered()
   if not is_present() then return FORGOTTEN end
   local recovered, missing = table_of(PRE .. 'recovered'), {}
@@ -622,22 +686,22 @@ function actions.unrecovered()
 end
 
 function actions.keep()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   local _, ttls, first = streams_at(6)
   for i = first, #ARGV, 6 do
     keep_one((i - first) / 6, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'P' .. PARTITION, ARGV[5])
+  rise('applied', 'P' .. PARTITION, ARGV[5])
   return answers
 end
 
 function actions.hold()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   local streams, ttls, first = streams_at(6)
   for i = first, #ARGV, 6 do
     hold_one((i - first) / 6, streams, ttls, unpack(ARGV, i, i + 5))
   end
-  call('HSET', PRE .. 'applied', 'L' .. PARTITION, ARGV[5])
+  rise('applied', 'L' .. PARTITION, ARGV[5])
   return answers
 end
 
@@ -657,7 +721,7 @@ local function length_of(line) return call('ZCARD', PRE .. line .. PARTITION) en
 -- given up, most labels to give up, whether those that were given up are said again, room, whether
 -- all events are predicted, streams.
 function actions.tidy()
-  if not is_ready() then return FORGOTTEN end
+  if not is_owned() then return FORGOTTEN end
   rise('at', 'P' .. PARTITION, ARGV[7])
   rise('at', 'L' .. PARTITION, ARGV[8])
   if ARGV[9] ~= '' then call('HSET', PRE .. 'through', PARTITION, ARGV[9]) end
@@ -665,10 +729,11 @@ function actions.tidy()
     call('HSET', PRE .. 'caught', PARTITION, string.format('%.0f', newest_made()))
   end
   local most, most_given_up = tonumber(ARGV[6]), tonumber(ARGV[11])
+  local streams, ttls = streams_at(15)
   local tidying = {
     limit = most, predictions = tonumber(ARGV[7]), labels = tonumber(ARGV[8]),
     given_up = tonumber(ARGV[10]), most_given_up = most_given_up, room = tonumber(ARGV[13]),
-    streams = streams_at(15), letters = {}, turn = call('INCR', PRE .. 'turn'),
+    streams = streams, ttls = ttls, letters = {}, turn = call('INCR', PRE .. 'turn'),
     partitions = tonumber(ARGV[5]), past = table_of(PRE .. 'past'),
     caught = table_of(PRE .. 'caught'), through = all_through(tonumber(ARGV[5])),
     made = tonumber(call('HGET', PRE .. 'made', PARTITION) or 0), made_anywhere = newest_made(),
@@ -684,8 +749,11 @@ function actions.tidy()
     if is_left or is_waited_for then call('SADD', look, asset) end
   end
   local is_full = tidying.limit == 0 or (most_given_up > 0 and tidying.most_given_up == 0)
-  local waiting, gone = lowest('wait:'), lowest('gone:')
-  if gone then waiting = math.min(waiting or gone, gone) end
+  local waiting
+  for _, line in ipairs({'wait:', 'mark:', 'gone:'}) do
+    local first = lowest(line)
+    if first then waiting = math.min(waiting or first, first) end
+  end
   local found = {
     is_full and 1 or 0, dropped, tidying.turn, lowest('exp:') or '', length_of('exp:'),
     waiting or '', length_of('wait:') + length_of('gone:'),
@@ -704,22 +772,23 @@ function actions.restore_done()
     local case, stream, time = ARGV[i], ARGV[i + 1], ARGV[i + 4]
     local member = stream .. '\n' .. case
     join(case, stream, ARGV[i + 2], '!' .. ARGV[i + 3], '', ARGV[i + 5], ARGV[i + 6])
-    call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', ARGV[5], member)
+    call('ZADD', PRE .. 'exp:' .. PARTITION, 'LT', ARGV[5], member)
     call('ZADD', cases_key(asset_of(case)), second_of(time), member)
     call('SADD', PRE .. 'look:' .. PARTITION, asset_of(case))
   end
   return {}
 end
 
+-- ARGV: labels that will come again, from where on labels are read again, labels.
 function actions.restore_buried()
   if not is_present() then return FORGOTTEN end
-  for i = 6, #ARGV, 3 do
-    local case, offset = ARGV[i], ARGV[i + 1]
+  for i = 7, #ARGV, 4 do
+    local case, offset, is_late = ARGV[i], ARGV[i + 1], ARGV[i + 3] == '1'
     local place = 'L' .. PARTITION .. ':' .. offset
-    forget(place, case, table_of(case_key(case)))
-    if tonumber(offset) >= tonumber(ARGV[5]) then
-      call('HSET', case_key(case), 'x' .. place, 1)
-      list(case, offset, ARGV[i + 2])
+    if not is_late then forget(place, case, table_of(case_key(case))) end
+    if is_late or tonumber(offset) >= tonumber(ARGV[5]) then
+      call('HSET', case_key(case), 'x' .. place, is_late and 'late' or 'all')
+      list('mark:', case, offset, ARGV[i + 2], ARGV[6])
     end
   end
   return {}
@@ -745,14 +814,18 @@ function actions.restore_held()
   if not is_present() then return FORGOTTEN end
   local streams, _, first = streams_at(5)
   for i = first, #ARGV, 6 do
-    local case, revision, offset, time, text, letter = unpack(ARGV, i, i + 5)
-    local place, handled = 'L' .. PARTITION .. ':' .. offset, {}
+    local case, revision, offset, time, texts, letter = unpack(ARGV, i, i + 5)
+    local place, handled, told = 'L' .. PARTITION .. ':' .. offset, {}, 0
     for _, stream in ipairs(streams) do
-      if call('EXISTS', kept_key(stream, case)) == 1 then handled[#handled + 1] = stream end
+      if call('EXISTS', kept_key(stream, case)) == 1 then
+        handled[#handled + 1] = stream
+        told = told + call('HEXISTS', case_key(case), 'd' .. stream .. '\n' .. revision)
+      end
     end
-    -- A revision may have said again what was joined, of which nothing else tells.
-    if #handled < #streams or tonumber(revision) > 0 then
-      wait_for_it(case, offset, revision, time, text, letter)
+    -- A revision may have said again what was joined, of which nothing else tells; and a label may
+    -- have been given up when Redis forgot, which nobody committed.
+    if told < #streams or tonumber(revision) > 0 then
+      wait_for_it(case, offset, revision, time, texts, letter)
       for _, stream in ipairs(handled) do
         call('HSETNX', case_key(case), 'z' .. stream .. '\n' .. place, 'r')
       end
@@ -765,9 +838,9 @@ end
 -- ARGV: next offset of P and L, partitions.
 function actions.finish()
   if not is_present() then return FORGOTTEN end
-  for _, key in ipairs({'applied', 'at'}) do
-    call('HSET', PRE .. key, 'P' .. PARTITION, ARGV[5], 'L' .. PARTITION, ARGV[6])
-  end
+  call('HSET', PRE .. 'at', 'P' .. PARTITION, ARGV[5], 'L' .. PARTITION, ARGV[6])
+  rise('applied', 'P' .. PARTITION, ARGV[5])
+  rise('applied', 'L' .. PARTITION, ARGV[6])
   call('HDEL', PRE .. 'through', PARTITION)
   call('HDEL', PRE .. 'caught', PARTITION)
   call('HSET', PRE .. 'recovered', PARTITION, GENERATION)

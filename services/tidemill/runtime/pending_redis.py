@@ -24,7 +24,7 @@ from tidemill.kernel.errors import ConfigError, ServiceAwayError
 from tidemill.runtime.redis_client import RETRY_AFTER_S, RedisClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from redis import Redis
 
@@ -49,12 +49,21 @@ class RedisPending:
 
     Args:
         url: As `RedisClient` takes it.
+        plant: Its name; and what returns the id of its cluster, asked for once, for the positions
+            of another cluster mean nothing.
         streams: The ttl in microseconds of those whose labels come apart from their events.
     """
 
-    def __init__(self, url: str, plant: str, partitions: int, streams: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        url: str,
+        plant: tuple[str, Callable[[], str]],
+        partitions: int,
+        streams: Mapping[str, int],
+    ) -> None:
         self._client = RedisClient(url)
-        self._prefix = f"tidemill:{plant}:labeller:{FORM}:"
+        self._plant = plant
+        self._known_prefix = ""
         self._partitions = partitions
         self._streams: tuple[int | str, ...] = (
             len(streams),
@@ -93,6 +102,11 @@ class RedisPending:
         """Return what is known of a partition."""
         is_recovered, predictions, labels = self._call("standing", generation, partition)
         return Standing(bool(is_recovered), _whole(predictions), _whole(labels))
+
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition."""
+        answer: bytes = self._call("lease", generation, partition)
+        return answer.decode()
 
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""
@@ -154,12 +168,12 @@ class RedisPending:
             self._call("restore_done", generation, partition, low, *given)
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
         """Forget labels that were set aside."""
         for some in _parts(buried):
-            given = [part for b in some for part in (b.case, b.offset, tick(b.time_us))]
-            self._call("restore_buried", generation, partition, labels, *given)
+            given = [part for each in some for part in _buried(each)]
+            self._call("restore_buried", generation, partition, labels[1], labels[0], *given)
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""
@@ -180,19 +194,26 @@ class RedisPending:
     def _call(
         self, what: str, generation: str, partition: int, *arguments: Any
     ) -> Any:  # Any: what redis-py sends and returns
-        given = (what, generation, partition, self._longest_s, *arguments)
+        given = (self._prefix, what, generation, partition, self._longest_s, *arguments)
         answer = self._client.run(lambda redis: self._evaluate(redis, given))
         if answer == _FORGOTTEN:
             msg = f"Redis at {self._client.address}: what waits for its label"
             raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
         return answer
 
+    @property
+    def _prefix(self) -> str:
+        if not self._known_prefix:
+            name, cluster = self._plant
+            self._known_prefix = f"tidemill:{name}:labeller:{FORM}:{cluster()}:"
+        return self._known_prefix
+
     def _evaluate(self, redis: Redis, arguments: Sequence[Any]) -> Any:  # Any: as above
         """Run the script by its digest, by its text where Redis does not know it yet."""
         try:
-            return redis.evalsha(_digest(), 1, self._prefix, *arguments)
+            return redis.evalsha(_digest(), 1, *arguments)
         except NoScriptError:
-            return redis.eval(_script(), 1, self._prefix, *arguments)
+            return redis.eval(_script(), 1, *arguments)
 
 
 @cache
@@ -212,12 +233,18 @@ def _kept(kept: Kept) -> tuple[Any, ...]:  # Any: what redis-py sends
 
 def _held(held: Held) -> tuple[Any, ...]:  # Any: as above
     time = tick(held.time_us)
-    return (held.case, held.revision, held.offset, time, held.text, held.letter)
+    texts = "\t".join(part for item in held.texts.items() for part in item)
+    return (held.case, held.revision, held.offset, time, texts, held.letter)
 
 
 def _done(done: Done) -> tuple[Any, ...]:  # Any: as above
     cause, time = str(done.cause), tick(done.time_us)
     return (done.case, done.stream, done.revision, cause, time, done.replaced, done.text)
+
+
+def _buried(buried: Buried) -> tuple[Any, ...]:  # Any: as above
+    case, offset, time_us, is_late = buried
+    return (case, offset, tick(time_us), int(is_late))
 
 
 def _met(answer: Sequence[Any]) -> list[Met]:  # Any: what redis-py returns

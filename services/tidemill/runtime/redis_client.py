@@ -142,23 +142,33 @@ def _translated(address: str) -> Iterator[None]:
 
 
 def _check(url: str) -> None:
+    """Hold that a URL is of the form; nothing of another is shown, for it may be the password."""
+    wrong = _what_is_wrong(url)
+    if wrong:
+        tls = ", ".join(PARAMETERS["rediss"])
+        msg = (
+            "the Redis URL must be redis://user:password@host:port/0, or rediss:// for TLS, "
+            f"followed by no parameters but those of TLS ({tls}), {wrong}; in a password, write "
+            "/ ? # @ : [ ] and % as %2F %3F %23 %40 %3A %5B %5D and %25"
+        )
+        raise ConfigError([msg])
+
+
+def _what_is_wrong(url: str) -> str:
     try:
         parts = urlsplit(url)
-        is_formed = bool(parts.hostname) and parts.port != 0
-    except ValueError as error:
-        raise ConfigError([f"{_form('what is no URL')}: {error}"]) from error
+        is_placed = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return "what was given has no host and port that can be read"
     allowed = PARAMETERS.get(parts.scheme)
+    if allowed is None or not url.startswith(f"{parts.scheme}://"):
+        return "what was given begins otherwise"
+    if not is_placed:
+        return "what was given names no host, or port 0"
+    if not re.fullmatch(r"(/\d*)?", parts.path) or parts.fragment:
+        return "what was given goes on otherwise behind the host"
     given = [option.partition("=")[0] for option in parts.query.split("&") if option]
-    if not is_formed or allowed is None or not set(given) <= set(allowed):
-        raise ConfigError([_form(without_password(url))])
-
-
-def _form(found: str) -> str:
-    tls = ", ".join(PARAMETERS["rediss"])
-    return (
-        "the Redis URL must be redis://user:password@host:port/0, or rediss:// for TLS, followed "
-        f"by no parameters but those of TLS ({tls}), was {found}"
-    )
+    return "" if set(given) <= set(allowed) else "what was given has other parameters"
 
 
 def _one_line(error: RedisError) -> str:

@@ -28,10 +28,21 @@ class WrittenEnds:
         Raises:
             KafkaException: It does not answer.
         """
+        _, end = self._opened().get_watermark_offsets(TopicPartition(topic, partition), ANSWER_S)
+        return end
+
+    def cluster(self) -> str:
+        """Return the id of the cluster.
+
+        Raises:
+            KafkaException: It does not answer.
+        """
+        return str(self._opened().list_topics(timeout=ANSWER_S).cluster_id or "")
+
+    def _opened(self) -> GroupConsumer:
         if self._reader is None:
             self._reader = self._clients.uncommitted_reader()
-        _, end = self._reader.get_watermark_offsets(TopicPartition(topic, partition), ANSWER_S)
-        return end
+        return self._reader
 
     def close(self) -> None:
         """Close the client."""

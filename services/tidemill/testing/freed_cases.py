@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.pending import asset_of
 from tidemill.testing.asset_clocks import Bound
+from tidemill.testing.waiting_cases import RECOVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,7 +143,7 @@ def give_up_oldest(state: State, tidying: Tidying) -> dict[Source, bytes]:
     letters: dict[Source, bytes] = {}
     for key in _in_line(state, tidying.partition):
         label = state.case(key[1]).labels.get(key[0])
-        if state.waiting[key].offset < before and _has_waited(state, label):
+        if label is not None and key[0].offset < before and _has_waited(state, label):
             letters |= _give_up(state, tidying.progress.given_up, key)
     return letters
 
@@ -189,13 +190,30 @@ def _give_up(state: State, given: int, key: tuple[Source, bytes]) -> dict[Source
     settled = [by for (_, label), by in case.settled.items() if label == place]
     if not state.is_committed(place) or not all(map(state.is_committed, settled)):
         return {}
-    is_there = any((stream, name) in state.kept for stream in state.streams)
-    if not settled and not is_there and place in case.labels:
+    label = case.labels.get(place)
+    if label is not None and not _is_decided(state, name, place, label):
         case.given_up[place] = given + 1
         leave(state, asset_of(name))
-        return {place: case.labels[place].letter}
+        return {place: label.letter}
+    # A revision that said the same again stands before older ones.
+    is_kept = any((stream, name) in state.kept for stream in state.streams)
+    if is_kept and (label is None or label.revision > 0):
+        return {}
     forget(state, place, name)
     return {}
+
+
+def _is_decided(state: State, name: bytes, place: Source, label: WaitingLabel) -> bool:
+    """Whether anything was decided of a label, by what its case holds."""
+    case = state.case(name)
+    by = [by for (_, each), by in case.settled.items() if each == place and by != RECOVERY]
+    if by or case.joins or place in case.set_aside | case.told_late:
+        return True
+    kept = {stream: state.kept[stream, name] for stream, each in state.kept if each == name}
+    return any(
+        stream not in label.texts or label.time_us > state.deadline_us(stream, each)
+        for stream, each in kept.items()
+    )
 
 
 def forget(state: State, place: Source, name: bytes) -> None:

@@ -100,6 +100,12 @@ class MemoryPending:
         applied = (state.applied.get((kind, partition)) for kind in "PL")
         return Standing(is_recovered, *applied)
 
+    def lease(self, generation: str, partition: int) -> str:
+        """Return a new lease of a partition."""
+        owners = self._writing(generation, "lease").owners
+        owners[partition] = owners.get(partition, 0) + 1
+        return f"{generation}@{owners[partition]}"
+
     def unrecovered(self, generation: str) -> list[int]:
         """Return the partitions that are still to be recovered."""
         state = self._of(generation, "unrecovered")
@@ -109,26 +115,26 @@ class MemoryPending:
         self, generation: str, partition: int, predictions: Sequence[Kept], following: int
     ) -> list[Met]:
         """Keep predictions; see `PendingStore`."""
-        state = self._writing(generation, "keep", is_served=True)
+        state = self._served(generation, "keep", partition)
         met = [
             each
             for number, kept in enumerate(predictions)
             for each in keep(state, number, partition, kept)
         ]
-        state.applied["P", partition] = following
+        state.apply("P", partition, following)
         return met
 
     def hold(
         self, generation: str, partition: int, labels: Sequence[Held], following: int
     ) -> list[Met]:
         """Join labels or let them wait; see `PendingStore`."""
-        state = self._writing(generation, "hold", is_served=True)
+        state = self._served(generation, "hold", partition)
         met = [
             each
             for number, held in enumerate(labels)
             for each in hold(state, number, partition, held)
         ]
-        state.applied["L", partition] = following
+        state.apply("L", partition, following)
         return met
 
     def confirm(self, generation: str) -> None:
@@ -137,7 +143,7 @@ class MemoryPending:
 
     def tidy(self, generation: str, partition: int, progress: Progress) -> Tidied:
         """Free what can meet nothing any more."""
-        state = self._writing(generation, "tidy", is_served=True)
+        state = self._served(generation, "tidy", partition)
         for kind, offset in (("P", progress.predictions), ("L", progress.labels)):
             state.at[kind, partition] = max(state.at.get((kind, partition), -1), offset)
         if progress.through is not None:
@@ -157,7 +163,11 @@ class MemoryPending:
         kept = [each.offset for (p, _, _), each in state.predictions.items() if p == partition]
         held = [each.offset for (place, _), each in state.waiting.items() if place[1] == partition]
         oldest = min(kept, default=None), min(held, default=None)
-        return Tidied(list(letters.values()), oldest, len(kept), len(held), state.turn, dropped)
+        labels = sum(
+            place.partition == partition and place in state.case(name).labels
+            for place, name in state.waiting
+        )
+        return Tidied(list(letters.values()), oldest, len(kept), labels, state.turn, dropped)
 
     def restore_done(
         self, generation: str, partition: int, dones: Sequence[Done], low: int
@@ -168,20 +178,25 @@ class MemoryPending:
             join = Join(done.cause, None, done.replaced, done.text, is_committed=True)
             state.case(done.case).joins[done.stream, done.revision] = join
             key = partition, done.stream, done.case
-            offset = state.predictions[key].offset if key in state.predictions else low
-            state.predictions[key] = Listed(offset, second(done.time_us))
+            there = state.predictions.get(key, Listed(low, 0))
+            state.predictions[key] = Listed(min(there.offset, low), second(done.time_us))
 
     def restore_buried(
-        self, generation: str, partition: int, buried: Sequence[Buried], labels: int
+        self, generation: str, partition: int, buried: Sequence[Buried], labels: tuple[int, int]
     ) -> None:
         """Forget labels that were set aside."""
         state = self._writing(generation, "restore_buried")
-        for name, offset, time_us in buried:
+        for name, offset, time_us, is_late in buried:
             place = Source("L", partition, offset)
-            forget(state, place, name)
-            if offset >= labels:
+            if is_late:
+                state.case(name).set_aside.discard(place)
+                state.case(name).told_late.add(place)
+            else:
+                forget(state, place, name)
+                if offset < labels[1]:
+                    continue
                 state.case(name).set_aside.add(place)
-                place_in_line(state, place, name, time_us)
+            place_in_line(state, place, name, Listed(labels[0], second(time_us)))
 
     def restore_kept(self, generation: str, partition: int, predictions: Sequence[Kept]) -> None:
         """Keep predictions that were committed."""
@@ -198,8 +213,11 @@ class MemoryPending:
         state = self._writing(generation, "restore_held")
         for held in labels:
             there = [stream for stream in state.streams if (stream, held.case) in state.kept]
-            # A revision may have said again what was joined, of which nothing else tells.
-            if len(there) < len(state.streams) or held.revision > 0:
+            joins = state.case(held.case).joins
+            told = [stream for stream in there if (stream, held.revision) in joins]
+            # A revision may have said again what was joined, of which nothing else tells; and a
+            # label may have been given up when the store forgot, which nobody committed.
+            if len(told) < len(state.streams) or held.revision > 0:
                 place = Source("L", partition, held.offset)
                 wait(state, place, held)
                 for stream in there:
@@ -209,9 +227,9 @@ class MemoryPending:
     def finish(self, generation: str, partition: int, predictions: int, labels: int) -> None:
         """Note that a partition is recovered."""
         state = self._writing(generation, "finish")
-        for known in (state.applied, state.at):
-            known["P", partition] = predictions
-            known["L", partition] = labels
+        for kind, offset in (("P", predictions), ("L", labels)):
+            state.at[kind, partition] = offset
+            state.apply(kind, partition, offset)
         state.through.pop(partition, None)
         state.caught_up.pop(partition, None)
         state.recovered[partition] = generation
@@ -235,8 +253,17 @@ class MemoryPending:
             raise ServiceAwayError(msg, retry_after_s=AWAY_S)
         return self._state
 
-    def _writing(self, generation: str, name: str, *, is_served: bool = False) -> State:
-        state = self._of(generation, name, is_served=is_served)
+    def _served(self, lease: str, name: str, partition: int) -> State:
+        generation, _, owner = lease.partition("@")
+        state = self._of(generation, name, is_served=True)
+        if owner != str(state.owners.get(partition, "")):
+            raise ServiceAwayError("what waits for its label", retry_after_s=AWAY_S)
+        return self._remember(state)
+
+    def _writing(self, generation: str, name: str) -> State:
+        return self._remember(self._of(generation, name))
+
+    def _remember(self, state: State) -> State:
         if self.remembered:
             self._past = [*self._past[-self.remembered :], copy.deepcopy(state)]
         return state

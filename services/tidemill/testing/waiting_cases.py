@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.pending import (
-    MOST_JOINED,
     MOST_WAITING,
     Met,
     Source,
@@ -16,6 +15,7 @@ from tidemill.contracts.pending import (
     second,
 )
 from tidemill.testing.asset_clocks import Clocks
+from tidemill.testing.decided_cases import decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class WaitingLabel:
 
     revision: int
     time_us: int
-    text: str
+    texts: Mapping[str, str]
     letter: bytes
     made: int
 
@@ -67,6 +67,7 @@ class Case:
     settled: dict[tuple[str, Source], Source] = field(default_factory=dict)
     given_up: dict[Source, int] = field(default_factory=dict)
     set_aside: set[Source] = field(default_factory=set)
+    told_late: set[Source] = field(default_factory=set)
 
     def joined(self, stream: str) -> dict[int, Join]:
         """Return the joins of one stream by revision."""
@@ -77,6 +78,7 @@ class Case:
         self.labels.pop(place, None)
         self.given_up.pop(place, None)
         self.set_aside.discard(place)
+        self.told_late.discard(place)
         self.settled = {key: by for key, by in self.settled.items() if key[1] != place}
 
 
@@ -102,6 +104,7 @@ class State:
     recovered: dict[int, str] = field(default_factory=dict)
     applied: dict[tuple[str, int], int] = field(default_factory=dict)
     at: dict[tuple[str, int], int] = field(default_factory=dict)
+    owners: dict[int, int] = field(default_factory=dict)
     turn: int = 0
     through: dict[int, int] = field(default_factory=dict)
     made: dict[int, int] = field(default_factory=dict)
@@ -122,6 +125,10 @@ class State:
     def newest_made(self) -> int:
         """The newest second in which any prediction was made."""
         return max(self.made.values(), default=0)
+
+    def apply(self, kind: str, partition: int, offset: int) -> None:
+        """Note that an input is applied up to an offset."""
+        self.applied[kind, partition] = max(self.applied.get((kind, partition), -1), offset)
 
     def case(self, name: bytes) -> Case:
         """Return a case; the first call makes it."""
@@ -149,7 +156,8 @@ def store(state: State, partition: int, kept: Kept) -> None:
     source, made = Source("P", partition, kept.offset), second(kept.made_us)
     state.kept[kept.stream, kept.case] = KeptCase(kept.time_us, source, made, kept.half)
     at = second(kept.time_us)
-    state.predictions[partition, kept.stream, kept.case] = Listed(kept.offset, at)
+    key = partition, kept.stream, kept.case
+    state.predictions[key] = Listed(state.predictions.get(key, kept).offset, at)
     state.made[partition] = max(state.made.get(partition, made), made)
     state.past[partition] = max(state.past.get(partition, 0), min(made, at))
     state.clock(kept.case).came(partition, at, state.longest)
@@ -157,15 +165,16 @@ def store(state: State, partition: int, kept: Kept) -> None:
 
 def wait(state: State, place: Source, held: Held) -> None:
     """Let a label wait."""
-    made, text = state.newest_made, held.text
-    label = WaitingLabel(held.revision, held.time_us, text, held.letter, made)
+    made, texts = state.newest_made, held.texts
+    label = WaitingLabel(held.revision, held.time_us, texts, held.letter, made)
     state.case(held.case).labels.setdefault(place, label)
-    place_in_line(state, place, held.case, held.time_us)
+    place_in_line(state, place, held.case, Listed(place.offset, second(held.time_us)))
 
 
-def place_in_line(state: State, place: Source, name: bytes, time_us: int) -> None:
+def place_in_line(state: State, place: Source, name: bytes, listed: Listed) -> None:
     """Note that a label of a case is waited with."""
-    state.waiting[place, name] = Listed(place.offset, second(time_us))
+    there = state.waiting.get((place, name), listed)
+    state.waiting[place, name] = Listed(there.offset, listed.at)
     state.clock(name)
 
 
@@ -192,21 +201,30 @@ def keep(state: State, number: int, partition: int, kept: Kept) -> list[Met]:
     for place, label in order:
         if place in case.given_up or case.settled.setdefault((stream, place), me) != me:
             continue
-        if label.time_us > deadline_us:
-            met.append(Met(number, Verdict.LATE, stream, partition, label.letter))
+        refused = _refused(label, stream, deadline_us)
+        if refused is not None:
+            is_told = refused is Verdict.LATE and place in case.told_late
+            met += [] if is_told else [Met(number, refused, stream, partition, label.letter)]
         else:
             on_time.append((place, label))
     mine = _made_by(case, stream, me)
     if mine is not None and mine.label is not None:
-        letter = case.labels[mine.label].letter
-        return [*met, Met(number, Verdict.JOINED, stream, partition, letter, mine.replaced)]
+        letters = [label.letter for place, label in case.labels.items() if place == mine.label]
+        said = [Met(number, Verdict.JOINED, stream, partition, x, mine.replaced) for x in letters]
+        return met + said
     # The newest, unless it is known already: then perhaps one that it replaced is not.
     for place, label in on_time:
         verdict, replaced = decide(case, stream, deadline_us, label)
         if verdict is Verdict.JOINED:
-            case.joins[stream, label.revision] = Join(me, place, replaced, label.text)
+            case.joins[stream, label.revision] = Join(me, place, replaced, label.texts[stream])
             return [*met, Met(number, verdict, stream, partition, label.letter, replaced)]
     return met
+
+
+def _refused(label: WaitingLabel, stream: str, deadline_us: int) -> Verdict | None:
+    if stream not in label.texts:
+        return Verdict.UNFIT
+    return Verdict.LATE if label.time_us > deadline_us else None
 
 
 def hold(state: State, number: int, partition: int, held: Held) -> list[Met]:
@@ -237,55 +255,18 @@ def _join(state: State, case: Case, which: tuple[int, str, Source], held: Held) 
         return Met(number, Verdict.JOINED, *joined, mine.replaced)
     if by not in {me, RECOVERY}:
         return Met(number, Verdict.WAITING, stream)
+    if stream not in held.texts:
+        return Met(number, Verdict.UNFIT, stream)
     if held.time_us > state.deadline_us(stream, kept):
-        return Met(number, Verdict.LATE, stream)
+        return Met(number, Verdict.DUPLICATE if me in case.told_late else Verdict.LATE, stream)
     verdict, replaced = decide(case, stream, state.deadline_us(stream, kept), held)
+    if verdict is Verdict.SAME:
+        # Nothing else tells of it, so its stretch must be read again.
+        place_in_line(state, me, held.case, Listed(me.offset, second(held.time_us)))
     if verdict is not Verdict.JOINED:
         return Met(number, verdict, stream)
-    case.joins[stream, held.revision] = Join(me, me, replaced, held.text)
+    case.joins[stream, held.revision] = Join(me, me, replaced, held.texts[stream])
     return Met(number, verdict, *joined, replaced)
-
-
-def decide(
-    case: Case, stream: str, deadline_us: int, label: Held | WaitingLabel
-) -> tuple[Verdict, str]:
-    """Return what a label means after those that were joined, and the text it replaces."""
-    joins, revision, text = case.joined(stream), label.revision, label.text
-    if not joins:
-        return Verdict.JOINED, ""
-    if revision in joins or len(joins) >= MOST_JOINED:
-        return (Verdict.DUPLICATE if revision in joins else Verdict.CROWDED), ""
-    newest = max(joins)
-    if revision > newest:
-        said = joins[newest].text
-        again = _said_again(case, stream, deadline_us, said)
-        if text == said:
-            case.again[stream] = max(again, revision)
-            return Verdict.SAME, ""
-        if revision > again:
-            return Verdict.JOINED, said
-        return Verdict.DUPLICATE if revision == again else Verdict.SUPERSEDED, ""
-    return _owed(joins, revision, text)
-
-
-def _owed(joins: dict[int, Join], revision: int, text: str) -> tuple[Verdict, str]:
-    """Join a label that was replaced, if who joined it was forgotten before it was committed."""
-    for each, join in joins.items():
-        earlier = [other.text for number, other in joins.items() if number < each]
-        if each > revision and join.replaced == text and text not in earlier:
-            below = max((number for number in joins if number < revision), default=None)
-            return Verdict.JOINED, "" if below is None else joins[below].text
-    return Verdict.SUPERSEDED, ""
-
-
-def _said_again(case: Case, stream: str, deadline_us: int, text: str) -> int:
-    """Return the newest revision that only said again what was joined last, told or waiting."""
-    waiting = [
-        label.revision
-        for label in case.labels.values()
-        if label.text == text and label.time_us <= deadline_us
-    ]
-    return max([case.again.get(stream, -1), *waiting])
 
 
 def _made_by(case: Case, stream: str, me: Source) -> Join | None:

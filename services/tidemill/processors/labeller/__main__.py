@@ -47,8 +47,8 @@ def run(settings: Settings) -> None:
         return
     clients = KafkaClients(settings.bootstrap, settings.extra)
     with (
-        closing(_store(settings, plant.definition)) as store,
         closing(WrittenEnds(clients)) as ends,
+        closing(_store(settings, plant.definition, ends)) as store,
     ):
         store.check()
         factory = LabellerFactory(
@@ -73,7 +73,7 @@ def run(settings: Settings) -> None:
             )
 
 
-def _store(settings: Settings, definition: PlantDefinition) -> RedisPending:
+def _store(settings: Settings, definition: PlantDefinition, ends: WrittenEnds) -> RedisPending:
     """Return where cases wait.
 
     Raises:
@@ -86,4 +86,5 @@ def _store(settings: Settings, definition: PlantDefinition) -> RedisPending:
         )
         raise ConfigError([msg])
     streams = {name: each.ttl_us for name, each in sorted(label_streams(definition).items())}
-    return RedisPending(settings.redis_url, definition.plant, definition.partitions, streams)
+    plant = definition.plant, ends.cluster
+    return RedisPending(settings.redis_url, plant, definition.partitions, streams)

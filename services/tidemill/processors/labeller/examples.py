@@ -75,8 +75,9 @@ def example(completed: Completed) -> Emit:
     update, label = codec("Update").decode(completed.half), completed.label
     message, index = completed.by
     asset, revision = label["asset"], label["revision"]
+    names = update["stream"], asset, update["event_id"]
     update |= {
-        "update_id": f"{ORIGIN}:{update['stream']}:{asset}:{update['event_id']}:{revision}",
+        "update_id": ":".join((ORIGIN, *map(_part, names), str(revision))),
         "cause": {
             "topic": message.topic,
             "partition": message.partition,
@@ -92,6 +93,11 @@ def example(completed: Completed) -> Emit:
     value = codec("Update").encode(update)
     headers = trace_headers(message.headers)
     return Emit(UPDATES, completed.partition, asset.encode(), value, headers)
+
+
+def _part(name: str) -> str:
+    """Return a name without a colon, another for another name."""
+    return name.replace("%", "%25").replace(":", "%3A")
 
 
 def done_of(update: Record, stream: LabelStream) -> Done:

@@ -88,7 +88,7 @@ class LabelReader:
             record["revision"],
             message.offset,
             time_us,
-            self._text(record["value"]),
+            self._texts(record["value"]),
             pack(message),
         )
         return ReadLabel(record, held)
@@ -104,15 +104,17 @@ class LabelReader:
             raise _contract("event_id must name the event, was empty")
         return case_of(record["asset"], event_id, None if event_id else record["time"])
 
-    def _text(self, value: object) -> str:
-        """Return the value as the first stream reads it that can."""
-        wrong = _domain("a label must be of some stream")
+    def _texts(self, value: object) -> dict[str, str]:
+        """Return the value as each stream reads it that can."""
+        wrong, texts = _domain("a label must be of some stream"), {}
         for stream in self._streams:
             try:
-                return stream.text(value)
+                texts[stream.name] = stream.text(value)
             except InvalidRecordError as error:
                 wrong = error
-        raise wrong
+        if not texts:
+            raise wrong
+        return texts
 
 
 def pack(message: Message) -> bytes:

@@ -14,7 +14,7 @@ from tidemill.processors.labeller.task import INPUTS, PROCESSOR, Labeller
 from tidemill.processors.labeller.trail import Starts, Trail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from tidemill.contracts.definition import PlantDefinition
     from tidemill.contracts.pending import PendingStore
@@ -93,7 +93,9 @@ class LabellerFactory:
         trail = Trail.decode(mark) if mark else Trail([_all(log, partition)])
         recovery = Recovery(store, generation, self._streams, written=self._end_of(generation))
         is_new = any(committed.get(topic) is None for topic in self.inputs)
-        if is_new or not store.standing(generation, partition).is_recovered:
+        known = store.standing(generation, partition)
+        self._hold_known((known.predictions, known.labels), partition)
+        if is_new or not known.is_recovered:
             yield from recovery.run(log, partition, trail.lows, positions)
             self._read[partition] += recovery.read
         others = store.unrecovered(generation)
@@ -101,16 +103,34 @@ class LabellerFactory:
             msg = f"the labels' store, to be recovered by the owners of partitions {others},"
             raise ServiceAwayError(msg, retry_after_s=RETRY_AFTER_S)
         self._generation = generation
+        known = store.standing(generation, partition)
         task = Labeller(
             store,
-            (generation, partition),
+            (store.lease(generation, partition), partition),
             self._streams,
             trail=trail,
             ends=_Ends(log, self._written, partition),
             room=self._room,
+            applied=(known.predictions or 0, known.labels or 0),
         )
         task.refolded = self._read.pop(partition, 0)
         return Opened(task, positions, mark=mark)
+
+    def _hold_known(self, applied: Sequence[int | None], partition: int) -> None:
+        """Hold that what the store has applied is there.
+
+        Raises:
+            InvariantError: It is not: the topic was made anew.
+        """
+        for topic, offset in zip(self.inputs, applied, strict=True):
+            end = self._written(topic, partition)
+            if offset is not None and offset > end:
+                msg = (
+                    f"{topic}-{partition} must reach to {offset}, up to where the labels' store "
+                    f"has applied it, ended at {end}: it was made anew, and what waits is of the "
+                    "old one; delete the keys tidemill:<plant>:labeller:* from Redis, then start"
+                )
+                raise InvariantError(msg)
 
     def _end_of(self, generation: str) -> Callable[[str, int], int]:
         """Return where topics ended when that was first asked in a generation.

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEAD_LABELS = LABELS + SUFFIX
 RETRY_AFTER_S = 0.2
-_DECIDED = {DeadLetterReason.LATE.value.encode(), DeadLetterReason.UNKNOWN_EVENT.value.encode()}
+_LATE = DeadLetterReason.LATE.value.encode()
+_DECIDED = {_LATE, DeadLetterReason.UNKNOWN_EVENT.value.encode()}
 
 
 class Recovery:
@@ -77,8 +78,9 @@ class Recovery:
         dead: set[int] = set()
         for messages in self._read(log, DEAD_LABELS, partition, (lows.dead, letters)):
             buried = list(self._buried(messages, partition))
-            dead.update(each.offset for each in buried)
-            store.restore_buried(generation, partition, buried, positions[LABELS])
+            dead.update(each.offset for each in buried if not each.is_late)
+            span = lows.labels, positions[LABELS]
+            store.restore_buried(generation, partition, buried, span)
             yield
         known = store.standing(generation, partition)
         start = lows.predictions if known.predictions is None else known.predictions
@@ -124,12 +126,13 @@ class Recovery:
     def _buried(self, messages: Sequence[Message], partition: int) -> Iterator[Buried]:
         for message in messages:
             headers = dict(message.headers)
-            if headers.get(REASON_HEADER) not in _DECIDED:
+            reason = headers.get(REASON_HEADER)
+            if reason not in _DECIDED:
                 continue
             offset = int(headers["__streams.errors.offset"])
             original = message._replace(topic=LABELS, partition=partition, offset=offset)
             for held in self._held([original]):
-                yield Buried(held.case, offset, held.time_us)
+                yield Buried(held.case, offset, held.time_us, reason == _LATE)
 
     def _held(self, messages: Iterable[Message]) -> Iterator[Held]:
         for message in messages:

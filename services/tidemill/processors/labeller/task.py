@@ -47,11 +47,13 @@ class Labeller:
 
     Args:
         store: Where cases wait.
-        place: Generation of the store, and the partition.
+        place: Lease of the partition, and its number.
         streams: Those whose labels come apart from their events, by name.
         trail: What of the partition is still needed.
         ends: Where other topics of the partition end.
         room: See `tidemill.contracts.pending.Progress`.
+        applied: What of predictions and labels the store had applied when the task was opened. Up
+            to there others may have decided already, so no stretch of the trail begins before.
 
     Attributes:
         refolded: Records that opening it read again.
@@ -66,16 +68,18 @@ class Labeller:
         trail: Trail,
         ends: Ends,
         room: int,
+        applied: tuple[int, int] = (0, 0),
     ) -> None:
         self.refolded = 0
         self._store = store
-        self._generation, self._partition = place
+        self._lease, self._partition = place
         self._streams = streams
         self._predictions = PredictionReader(streams)
         self._labels = LabelReader(streams.values())
         self._trail = trail
         self._ends = ends
         self._room = room
+        self._applied = applied
         self._turn: int | None = None
         self._following = 0
         self._counts: Counter[str] = Counter()
@@ -84,9 +88,11 @@ class Labeller:
         self._dead = 0
         self._last_dead = ""
         self._left: Tidied | None = None
+        self._aside: set[tuple[int, int]] = set()
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:
         """Apply records of one input, in order; see `tidemill.kernel.processor.Task`."""
+        self._aside.clear()
         if records[0].topic == PREDICTIONS:
             return self._predicted(records)
         return self._labelled(records)
@@ -103,7 +109,8 @@ class Labeller:
     def rest(self, positions: Mapping[str, int], ended: Collection[str]) -> list[Emit]:
         """Free what is over; return the labels given up, as dead letters."""
         predictions, labels = positions[PREDICTIONS], positions[LABELS]
-        if self._trail.is_due:
+        is_new = predictions >= self._applied[0] and labels >= self._applied[1]
+        if self._trail.is_due and is_new:
             self._trail.begin(Starts(predictions, labels, *self._ends.written()))
         # Asked after the answer that named the turn: what was there then has been read.
         is_through = LABELS in ended and self._turn is not None and labels >= self._ends.labels()
@@ -111,13 +118,14 @@ class Labeller:
         caught_up = PREDICTIONS in ended and self._following >= self._ends.events()
         given_up = self._trail.given_up
         progress = Progress(predictions, labels, through, caught_up, given_up, self._room)
-        self._left = tidied = self._store.tidy(self._generation, self._partition, progress)
+        self._left = tidied = self._store.tidy(self._lease, self._partition, progress)
         self._turn = tidied.turn
         self._counts[DROPPED] += tidied.dropped
         self._trail.drop(*tidied.oldest)
         if tidied.given_up:
             self._trail.given_up += 1
-        return [self._unknown(unpack(letter)) for letter in tidied.given_up]
+        self._aside.clear()
+        return [each for letter in tidied.given_up for each in self._unknown(unpack(letter))]
 
     def report(self) -> Report:
         """Return what was done and what is held; see `tidemill.kernel.reports.Reporting`."""
@@ -146,7 +154,7 @@ class Labeller:
             self._counts[Verdict.REPEATED.value] += read.is_again
         following = records[-1].offset + 1
         self._following = self._predictions.following(records[-1])
-        met = self._store.keep(self._generation, self._partition, kept, following)
+        met = self._store.keep(self._lease, self._partition, kept, following)
         self._counts[KEPT] += len(kept)
         emits = []
         for each in met:
@@ -163,7 +171,7 @@ class Labeller:
         try:
             label = self._labels.read(message)
         except InvalidRecordError as error:
-            return [self._set_aside(message, error)]
+            return self._set_aside(message, error)
         return self._come_of(met, message, label, joined)
 
     def _labelled(self, records: Sequence[Message]) -> list[Emit]:
@@ -173,14 +181,14 @@ class Labeller:
             try:
                 label = self._labels.read(message)
             except InvalidRecordError as error:
-                emits[number].append(self._set_aside(message, error))
+                emits[number] += self._set_aside(message, error)
                 continue
             read.append((number, label))
             self._trail.note()
             self._foreign_keys += message.key != label.record["asset"].encode()
         held = [label.held for _, label in read]
         following = records[-1].offset + 1
-        for each in self._store.hold(self._generation, self._partition, held, following):
+        for each in self._store.hold(self._lease, self._partition, held, following):
             number, label = read[each.number]
             message, index = records[number], len(emits[number])
             emits[number] += self._come_of(each, message, label, (each.other, message, index))
@@ -191,32 +199,44 @@ class Labeller:
     ) -> list[Emit]:
         """Return what comes of one label; `joined` is the half, the cause, and which of it."""
         if met.verdict is Verdict.LATE:
-            return [self._set_aside(message, _late(label.record, met.stream))]
+            return self._set_aside(message, _late(label.record, met.stream))
         if met.verdict is Verdict.CROWDED:
-            return [self._set_aside(message, _crowded(met.stream))]
+            return self._set_aside(message, _crowded(met.stream))
+        if met.verdict is Verdict.UNFIT:
+            return self._set_aside(message, self._unfit(label.record["value"], met.stream))
         if met.verdict is not Verdict.JOINED:
             self._labelled_as[met.verdict.value] += 1
             return []
-        try:
-            self._streams[met.stream].text(label.record["value"])
-        except InvalidRecordError as error:
-            return [self._set_aside(message, error)]
         self._labelled_as[REVISED if met.replaced else met.verdict.value] += 1
         half, cause, index = joined
         done = Completed(met.partition, half, label.record, met.replaced, (cause, index))
         return [example(done)]
 
-    def _unknown(self, message: Message) -> Emit:
+    def _unfit(self, value: object, stream: str) -> InvalidRecordError:
+        """Return why a stream cannot read a label that another can."""
+        try:
+            self._streams[stream].text(value)
+        except InvalidRecordError as error:
+            return error
+        msg = f"a label of {stream} must be of its kind, as the definition stood when it came"
+        return InvalidRecordError(DeadLetterReason.DOMAIN, msg)
+
+    def _unknown(self, message: Message) -> list[Emit]:
         msg = (
             "the event of a label must have been predicted, that of this one was not, or is over "
             "by more than its ttl"
         )
         return self._set_aside(message, InvalidRecordError(DeadLetterReason.UNKNOWN_EVENT, msg))
 
-    def _set_aside(self, message: Message, error: InvalidRecordError) -> Emit:
+    def _set_aside(self, message: Message, error: InvalidRecordError) -> list[Emit]:
+        """Return the dead letter of a label: one of a batch, of however many streams it is."""
+        place = message.partition, message.offset
+        if place in self._aside:
+            return []
+        self._aside.add(place)
         self._dead += 1
         self._last_dead = f"{message.position}: {error}"
-        return dead_letter(message, error, PROCESSOR)
+        return [dead_letter(message, error, PROCESSOR)]
 
 
 def _late(record: Record, stream: str) -> InvalidRecordError:
