@@ -21,6 +21,7 @@ from tidemill.contracts.definition import (
     parse_definition,
 )
 from tidemill.kernel.errors import ConfigError
+from tidemill.testing.plants import sample_definition
 
 TEXT = """\
 plant: bottling-east
@@ -191,6 +192,14 @@ def test_memory_is_counted_in_mebibytes() -> None:
             "streams.pump.feedback.veto_needs: requires that role",
         ),
         (
+            "roles: [operator, domain_expert], veto_needs: domain_expert",
+            "roles: [operator], experts: [eve]",
+            "streams.pump.feedback.experts: requires domain_expert",
+        ),
+        ("veto_needs: domain_expert", 'experts: [""]', "streams.pump.feedback.experts"),
+        ("veto_needs: domain_expert", "longest_hold: -1s", "streams.pump.feedback.longest_hold"),
+        ("veto_needs: domain_expert", "tolerance: -0.1", "streams.pump.feedback.tolerance"),
+        (
             "feedback: {",
             "feedback: {kinds: [explanation], ",
             "streams.pump.feedback.kinds: explanation requires inference",
@@ -337,3 +346,15 @@ def test_editors_get_a_schema_that_knows_every_key_and_what_is_required() -> Non
     stream_schema = schema["$defs"]["StreamDocument"]
     assert set(stream_schema["required"]) <= set(stream_schema["properties"])
     assert {"type": "string", "const": "none"} in stream_schema["properties"]["target"]["anyOf"]
+
+
+def test_what_people_may_is_in_the_canonical_text_only_where_it_is_said() -> None:
+    plain = parse_definition(sample_definition())
+    document = {"feedback": {"experts": ["eve"], "longest_hold": "2h", "tolerance": 0.5}}
+    said = parse_definition(sample_definition(stream=document))
+
+    again = PlantDefinition.from_canonical(said.canonical())
+    assert again.streams[0].feedback == said.streams[0].feedback
+    for key in ("experts", "longest_hold", "tolerance"):
+        assert key not in plain.canonical()
+        assert key in said.canonical()

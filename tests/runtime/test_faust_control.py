@@ -11,7 +11,7 @@ from faust.types import TP
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Emit, Message, Position
-from tidemill.runtime import faust_control
+from tidemill.runtime import faust_control, faust_writing
 from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
@@ -387,6 +387,34 @@ def test_what_one_record_causes_is_written_in_order_whatever_fails() -> None:
     run(bench, steps)
 
     assert [value for _, value in bench.answers()] == [b"first", b"second"]
+
+
+def test_a_record_that_is_not_acknowledged_for_long_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faust_writing, "TELL_AFTER_S", 0.001)
+    bench = Bench()
+    heard: list[str] = []
+
+    async def steps(bench: Bench) -> None:
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def failed(why: str) -> None:
+            heard.append(why)
+            if len(heard) == 3:
+                late.set_result(None)
+
+        async def send(*_: object) -> asyncio.Future[None]:
+            return late
+
+        monkeypatch.setattr(bench.producer, "send", send)
+        monkeypatch.setattr(bench.control._outage, "failed", failed)
+        monkeypatch.setattr(bench.control._outage, "passed", lambda: heard.append("passed"))
+        await bench.control._writer.write([Emit(ANSWERS, 0, b"k", b"v")], Position(ASKED, 0, 0))
+
+    run(bench, steps)
+
+    assert heard == ["a record was not acknowledged"] * 3 + ["passed"]
 
 
 def test_no_record_comes_later_than_our_own_clock_says() -> None:

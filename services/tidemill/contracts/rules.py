@@ -132,3 +132,5 @@ def _feedback(feedback: FeedbackDocument, path: str) -> Iterator[str]:
             f"{path}.veto_needs: requires that role in {path}.roles,"
             f" was {feedback.veto_needs} with roles {feedback.roles!r}"
         )
+    if feedback.experts and "domain_expert" not in feedback.roles:
+        yield f"{path}.experts: requires domain_expert in {path}.roles, was {feedback.roles!r}"

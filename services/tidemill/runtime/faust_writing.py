@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.outage import Outage
 
 RETRY_AFTER_S = 0.5
+TELL_AFTER_S = 2.0
 # Names, for aiokafka has no class for them: rights, credentials, and what no waiting mends.
 _REFUSALS = ("Authorization", "Authentication", "Unsupported", "TooLarge")
 # As above: the cluster does not know the producer any more, or not where it stands: so it is after
@@ -60,12 +61,20 @@ class Writer:
             if self._is_useless:
                 await self._app.producer.renew()
                 self._is_useless = False
-            await (await self._send(emit))
+            await self._acknowledged(asyncio.ensure_future(await self._send(emit)))
         except (KafkaError, ProducerSendError) as error:
             self._outage.failed(_passing(error, emit, cause))
             self._is_useless = self._is_useless or _is_of_producer(error)
             return False
         return True
+
+    async def _acknowledged(self, sent: asyncio.Future[Any]) -> None:  # Any: aiokafka's
+        """Wait for a record; aiokafka repeats it for as long as it takes, and says nothing."""
+        while not sent.done():
+            await asyncio.wait({sent}, timeout=TELL_AFTER_S)
+            if not sent.done():
+                self._outage.failed("a record was not acknowledged")
+        sent.result()
 
     async def _send(self, emit: Emit) -> Any:  # Any: a future of aiokafka's
         headers = list(emit.headers) if emit.headers else None
