@@ -8,6 +8,7 @@ import pytest
 
 from labeller.cases import TTL_S, Bench, check_joined
 from tidemill.contracts.topics import EVENTS, LABELS
+from tidemill.kernel.deadletters import SUFFIX
 from tidemill.testing.partition_log import Fate
 
 YEAR_S = 365 * 86_400
@@ -262,3 +263,14 @@ def test_an_asset_that_nobody_labels_is_dropped_without_a_word() -> None:
     assert worker is not None
     reports = [lane.task.report() for lane in worker._lanes]  # type: ignore[union-attr]  # ours
     assert sum(report.kept["dropped"] for report in reports) == 0
+
+
+def test_a_label_that_is_late_for_what_no_longer_waits_is_told_so(bench: Bench) -> None:
+    for number in range(0, 5 * TTL_S, 10):
+        live(bench, number)
+    where = bench.label(0, at_s=5 * TTL_S)
+    for number in range(5 * TTL_S, 12 * TTL_S, 10):
+        live(bench, number)
+    (letter,) = bench.cluster.read(LABELS + SUFFIX)
+    assert bench.dead() == [("unknown-event", where)]
+    assert b"was not, or is over" in dict(letter.headers)["__streams.errors.message"]

@@ -412,3 +412,34 @@ def test_two_clusters_of_one_plant_know_nothing_of_each_other(redis_url: str) ->
         one.keep(first, 0, [kept(1, 0)], 1)
         assert brief(two.hold(second, 0, [held(1, 0)], 1)) == [(0, "waiting", "")]
     assert asked == ["one", "two"]
+
+
+def test_a_backlog_of_labels_is_given_up_many_at_a_time_each_once(
+    redis_store: Callable[[Mapping[str, int]], RedisPending], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.runtime.pending_redis.MOST_FREED", 5)
+    monkeypatch.setattr("tidemill.runtime.pending_redis.MOST_GIVEN_UP", 12)
+    store = redis_store(ONE)
+    now = recovered(store)
+    store.keep(now, 0, [kept(900, 0)], 1)
+    store.hold(now, 0, [held(number, number) for number in range(30)], 30)
+    store.keep(now, 0, [kept(901, 1, time=150, made=150)], 2)
+    given_up: list[bytes] = []
+    for count in range(3):
+        given_up += store.tidy(now, 0, progress(2, 30, given_up=count)).given_up
+        assert len(given_up) == min(30, 12 * (count + 1))
+    assert len(set(given_up)) == 30
+    left = store.tidy(now, 0, progress(2, 30, given_up=3))
+    assert (left.given_up, left.labels) == ([], 0)
+
+
+def test_a_changed_ttl_counts_for_what_waits_already(redis_url: str) -> None:
+    plant = f"test-{uuid.uuid4()}", str
+    with closing(RedisPending(redis_url, plant, PARTITIONS, ONE)) as before:
+        now = recovered(before)
+        before.keep(now, 0, [kept(1, 0), kept(2, 1)], 2)
+        before.hold(now, 0, [held(3, 0, time=150)], 1)
+        assert brief(before.hold(now, 1, [held(1, 0, time=150)], 1)) == [(0, "late", "")]
+    with closing(RedisPending(redis_url, plant, PARTITIONS, {"pump": 2 * TTL_US})) as after:
+        assert brief(after.hold(now, 1, [held(2, 1, time=150)], 2)) == [(0, "joined", "")]
+        assert brief(after.keep(now, 0, [kept(3, 2)], 3)) == [(0, "joined", "")]

@@ -42,6 +42,7 @@ class Outside:
     def __init__(self) -> None:
         self.seen = 0
         self.recalled: list[tuple[int, str]] = []
+        self.rest_takes_s = 0.0
         self.rested: list[tuple[dict[str, int], frozenset[str]]] = []
         self.to_emit: list[Emit] = []
         self.confirmed: list[tuple[int, int]] = []
@@ -88,6 +89,7 @@ class Outside:
         if self.tired is not None:
             raise self.tired
         self.rested.append((dict(positions), frozenset(ended)))
+        self.cluster.advance(self.rest_takes_s)
         emits, self.to_emit = self.to_emit, []
         return emits
 
@@ -166,6 +168,22 @@ def test_a_task_rests_when_all_is_committed_and_what_it_emits_is_committed_next(
     turns = len(plant.task.rested)
     plant.turn(3.0)
     assert turns + 3 <= len(plant.task.rested) <= turns + 3 * 4
+
+
+def test_rests_that_take_long_are_spread_over_turns_of_the_loop(plant: Plant) -> None:
+    for number in range(PARTITIONS):
+        for _ in range(number):
+            plant.cluster.append(IN, number, b"one")
+    plant.turn(3.0)
+    plant.task.rest_takes_s = 0.7
+    counts = []
+    for _ in range(20):
+        before = len(plant.task.rested)
+        plant.worker.step()
+        counts.append(len(plant.task.rested) - before)
+    assert max(counts) == 1
+    last = plant.task.rested[-2 * PARTITIONS :]
+    assert {positions[IN] for positions, _ in last} == {0, 1, 2}, "each has its turn"
 
 
 def test_a_rest_that_cannot_be_has_all_state_rebuilt(plant: Plant) -> None:

@@ -124,44 +124,54 @@ local function newest_label(seen)
   return newest
 end
 
+-- What one call learns of clocks, told when it ends: of assets, and when predictions were made.
+local clocks, moved, noted, made_anywhere = {}, {}, {}, nil
+
 local function newest_made()
-  local newest = 0
+  if made_anywhere then return made_anywhere end
+  made_anywhere = 0
   for _, made in ipairs(call('HVALS', PRE .. 'made')) do
-    newest = math.max(newest, tonumber(made))
+    made_anywhere = math.max(made_anywhere, tonumber(made))
   end
-  return newest
+  return made_anywhere
+end
+
+local function clock_of(asset)
+  local seen = clocks[asset] or table_of(asset_key(asset))
+  if next(seen) ~= nil then clocks[asset] = seen end
+  return seen
 end
 
 -- An asset's events have come to a second; or it began anew, more than a ttl before the newest.
 local function came(asset, at)
-  local key = asset_key(asset)
-  local seen = table_of(key)
-  local newest = tonumber(seen['H' .. PARTITION])
-  if not newest or at > newest then
-    call('HSET', key, 'H' .. PARTITION, at)
-    call('SADD', PRE .. 'look:' .. PARTITION, asset)
-    for partition in pairs(each_of(seen, 'W')) do call('SADD', PRE .. 'look:' .. partition, asset) end
-  elseif at + LONGEST < newest then
-    call('HSET', key, 'H' .. PARTITION, at)
-    call('HDEL', key, 'B' .. PARTITION)
-    for partition, label in pairs(each_of(seen, 'L')) do
-      if tonumber(label) > at then call('HSET', key, 'L' .. partition, at) end
+  local key, field, seen = asset_key(asset), 'H' .. PARTITION, clock_of(asset)
+  local newest = tonumber(seen[field])
+  if newest and at <= newest and at + LONGEST >= newest then return end
+  seen[field] = at
+  clocks[asset], moved[asset] = seen, field
+  if not newest or at > newest then return end
+  seen['B' .. PARTITION] = nil
+  call('HDEL', key, 'B' .. PARTITION)
+  for partition, label in pairs(each_of(seen, 'L')) do
+    if tonumber(label) > at then
+      seen['L' .. partition] = at
+      call('HSET', key, 'L' .. partition, at)
     end
   end
 end
 
 -- Likewise its labels; of an asset that is not known yet nothing is noted.
 local function was_labelled(asset, at)
-  local key = asset_key(asset)
-  local seen = table_of(key)
-  local newest = tonumber(seen['L' .. PARTITION])
+  local key, field, seen = asset_key(asset), 'L' .. PARTITION, clock_of(asset)
+  local newest = tonumber(seen[field])
   if next(seen) == nil then return end
-  if not newest or at > newest then
-    call('HSET', key, 'L' .. PARTITION, at)
-    for partition in pairs(each_of(seen, 'H')) do call('SADD', PRE .. 'look:' .. partition, asset) end
-  elseif at + LONGEST < newest then
-    call('HSET', key, 'L' .. PARTITION, at)
-    for partition in pairs(each_of(seen, 'B')) do call('HDEL', key, 'B' .. partition) end
+  if newest and at <= newest and at + LONGEST >= newest then return end
+  seen[field] = at
+  moved[asset] = field
+  if not newest or at > newest then return end
+  for partition in pairs(each_of(seen, 'B')) do
+    seen['B' .. partition] = nil
+    call('HDEL', key, 'B' .. partition)
   end
 end
 
@@ -176,9 +186,24 @@ local function store(case, stream, offset, time, made, half)
   call('SET', kept_key(stream, case), value)
   call('ZADD', PRE .. 'exp:' .. PARTITION, 'NX', offset, member)
   call('ZADD', cases_key(asset), second_of(time), member)
-  rise('made', PARTITION, made)
-  rise('past', PARTITION, string.format('%.0f', math.min(second_of(time), tonumber(made))))
+  local at = math.min(second_of(time), tonumber(made))
+  noted.made = math.max(noted.made or 0, tonumber(made))
+  noted.past = math.max(noted.past or 0, at)
   came(asset, second_of(time))
+end
+
+-- Tell what this call learned of clocks, and whom it may let go of something.
+local function tell_clocks()
+  for key, at in pairs(noted) do rise(key, PARTITION, string.format('%.0f', at)) end
+  for asset, field in pairs(moved) do
+    local seen = clocks[asset]
+    call('HSET', asset_key(asset), field, seen[field])
+    local is_event = starts(field, 'H')
+    if is_event then call('SADD', PRE .. 'look:' .. PARTITION, asset) end
+    for partition in pairs(each_of(seen, is_event and 'W' or 'H')) do
+      call('SADD', PRE .. 'look:' .. partition, asset)
+    end
+  end
 end
 
 local function dones_of(fields, stream)
@@ -278,8 +303,10 @@ local function list(line, case, offset, time, score)
   local asset, member = asset_of(case), 'L' .. PARTITION .. ':' .. offset .. '\n' .. case
   call('ZADD', PRE .. line .. PARTITION, 'NX', score or offset, member)
   call('ZADD', labels_key(asset), second_of(time), member)
+  if clock_of(asset)['W' .. PARTITION] == 'new' then return end
   call('HSET', asset_key(asset), 'W' .. PARTITION, 1)
   call('SADD', PRE .. 'look:' .. PARTITION, asset)
+  clock_of(asset)['W' .. PARTITION] = 'new'
 end
 
 local function wait_for_it(case, offset, revision, time, texts, letter)
@@ -448,6 +475,7 @@ local function unlist(place, case)
   call('ZREM', labels_key(asset), member)
   if call('EXISTS', labels_key(asset)) == 0 then
     call('HDEL', asset_key(asset), 'W' .. PARTITION)
+    clocks[asset] = nil
     leave(asset)
   end
 end
@@ -691,6 +719,7 @@ function actions.keep()
   for i = first, #ARGV, 6 do
     keep_one((i - first) / 6, ttls, unpack(ARGV, i, i + 5))
   end
+  tell_clocks()
   rise('applied', 'P' .. PARTITION, ARGV[5])
   return answers
 end
@@ -701,6 +730,7 @@ function actions.hold()
   for i = first, #ARGV, 6 do
     hold_one((i - first) / 6, streams, ttls, unpack(ARGV, i, i + 5))
   end
+  tell_clocks()
   rise('applied', 'L' .. PARTITION, ARGV[5])
   return answers
 end
@@ -807,6 +837,7 @@ function actions.restore_kept()
       end
     end
   end
+  tell_clocks()
   return {}
 end
 
@@ -832,6 +863,7 @@ function actions.restore_held()
     end
     was_labelled(asset_of(case), second_of(time))
   end
+  tell_clocks()
   return {}
 end
 

@@ -10,11 +10,15 @@ from tidemill.runtime.clients import KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidemill.runtime.assignment import Assignment
     from tidemill.runtime.lanes import Lane
     from tidemill.runtime.observer import Observer
 
 EVERY_S = 1.0
+# A task may ask the broker, or a service beside it. So long do they rest in one turn of the loop.
+MOST_S = 0.5
 
 
 class Rests:
@@ -23,19 +27,27 @@ class Rests:
     Args:
         lanes: Those of the worker.
         observer: Told when a rest failed and all state is discarded.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, lanes: Assignment, observer: Observer) -> None:
+    def __init__(self, lanes: Assignment, observer: Observer, clock: Callable[[], float]) -> None:
         self._lanes = lanes
         self._observer = observer
+        self._clock = clock
         self._due: dict[int, float] = {}
 
     def look(self, now: float) -> None:
-        """Let those rest whose turn it is; after a failure all state is rebuilt (rule 8)."""
+        """Let those rest whose turn it is; after a failure all state is rebuilt (rule 8).
+
+        Those that have waited longest come first, and where that takes long, others another time.
+        """
+        due = [lane for lane in self._lanes if now >= self._due.get(lane.partition, now)]
         try:
-            for lane in self._lanes:
-                if now >= self._due.get(lane.partition, now) and _rest(lane):
+            for lane in sorted(due, key=lambda lane: self._due.get(lane.partition, 0.0)):
+                if _rest(lane):
                     self._due[lane.partition] = now + EVERY_S
+                if self._clock() - now >= MOST_S:
+                    return
         except DependencyUnavailableError as error:
             self._observer.aborted(str(error))
             self._lanes.discard(pause_s=error.retry_after_s)

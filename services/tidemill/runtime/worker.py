@@ -126,7 +126,7 @@ class Worker:
             clock=clock,
             deadline_s=settings.restore_deadline_s,
         )
-        self._rests = Rests(self._lanes, self._observer)
+        self._rests = Rests(self._lanes, self._observer, clock)
         self._labour = Labour(self._lanes, self._outage, self._observer, clock)
         self._lag = LagWatch(self._membership.known_end, self._observer, wall=wall)
         self._membership.check_counts(self._breathe)

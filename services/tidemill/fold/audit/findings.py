@@ -32,6 +32,7 @@ class Kind(StrEnum):
     OTHER_CODE = "other-code"
     FOLD_DIFFERS = "fold-differs"
     SWAP_DIFFERS = "swap-differs"
+    EXAMPLE_DIFFERS = "example-differs"
     NOT_REPLAYABLE = "not-replayable"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import LEDGER
+from tidemill.contracts.topics import LEDGER, UPDATES
 from tidemill.fold.applying import INPUTS
 from tidemill.fold.audit.bounds import first_sequence, last_sequence
 from tidemill.fold.audit.chain import newest_sound, walk
@@ -13,6 +13,7 @@ from tidemill.fold.audit.exam import Exam
 from tidemill.fold.audit.explanations import ExplanationAudit
 from tidemill.fold.audit.findings import Finding, Findings, Kind, Place
 from tidemill.fold.audit.judging import compare, disagreement, emitted_again, given_away, is_ours
+from tidemill.fold.audit.labelled import LabelAudit
 from tidemill.fold.audit.refolded import RefoldedAgain
 from tidemill.fold.audit.saved import SavedStates
 from tidemill.fold.audit.starting import Source, Start, choose_start, drained
@@ -128,6 +129,7 @@ class _Replaying:
         self._exam = exam
         self._explanations = ExplanationAudit(log, partition)
         self._swaps = RefoldedAgain(log, partition, signing)
+        self._labels = LabelAudit(log, partition)
         self._replica = Replica(
             log, partition, terms, witness=self._explanations.witness, swaps=self._swaps
         )
@@ -139,7 +141,7 @@ class _Replaying:
     @property
     def notes(self) -> list[str]:
         """What could not be made again."""
-        return self._swaps.notes
+        return [*self._swaps.notes, *self._labels.notes]
 
     def run(
         self, report: Findings, stop: int | None, on_entry: Callable[[Entry], None] | None
@@ -148,7 +150,7 @@ class _Replaying:
         end = self._log.span(LEDGER, self._partition)[1]
         for walked in walk(self._log, self._partition, self._start.offset, end):
             if stop is not None and walked.placed and walked.placed.entry.sequence > stop:
-                return
+                break
             examined = self._exam.examine(walked)
             if examined is None or walked.findings:
                 return
@@ -157,7 +159,18 @@ class _Replaying:
             self._exam.go_on(examined.entry)
             if on_entry is not None:
                 on_entry(examined.entry)
-        report.add(self._exam.end())
+            if self._labels.is_due and report.add(self._labelled(report)):
+                return
+        else:
+            report.add(self._exam.end())
+        report.add(self._labelled(report))
+
+    def _labelled(self, report: Findings) -> list[Finding]:
+        """Hold the examples folded so far against predictions and labels."""
+        fold = self._replica.fold
+        found = [] if fold is None else self._labels.settle(fold.terms.definition.partitions)
+        report.counts["labels"] = self._labels.compared
+        return found
 
     def _judge(self, examined: Examined, report: Findings) -> list[Finding]:
         """Fold one entry; return what differs and where."""
@@ -179,6 +192,7 @@ class _Replaying:
             accused = self._given_away(examined, step)
             inputs = self._exam.judge_inputs(examined, accused)
             return [*inputs, *self._exam.judge_outputs(examined)]
+        self._labels.note(placed.entry.sequence, examined.applied.of_topic(UPDATES))
         found = self._judge_fold(examined, step)
         explained = self._explanations.judge(placed.entry, is_partial=step.is_partial)
         report.counts["explanations"] = self._explanations.compared
