@@ -21,7 +21,7 @@ from tidemill.fold.recovery import recover
 from tidemill.fold.replica import Replica
 from tidemill.fold.swapping import Swap
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
