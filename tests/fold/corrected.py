@@ -12,7 +12,7 @@ from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.idle import IdleModels, Room
 from tidemill.fold.ledger import Entry
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.processors.learner.processor import Learner, LearnerFactory
 from tidemill.testing.plants import FEATURES, event_value, sample_terms, update_value
 

@@ -11,7 +11,7 @@ from fold.history import KEY
 from tidemill.contracts.topics import ANCHORS
 from tidemill.fold.audit import replay
 from tidemill.fold.books import Policy
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.retiring import Leaving, prepare, retire
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:

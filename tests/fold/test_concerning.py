@@ -12,7 +12,7 @@ from fold.plain_order import Plain
 from fold.test_refolding import check_later
 from tidemill.contracts.topics import EVENTS, UPDATES
 from tidemill.fold.audit import replay
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tidemill.contracts.topics import EVENTS
 from tidemill.fold.audit import replay, verify
 from tidemill.fold.terms import Terms
 from tidemill.models.compiled import slow
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR, RECORD, RECORD_ID, sample_definition
 
 HOT = {"vibration": 5.0, "temperature": 120.0, "flow": 0.5}

@@ -85,6 +85,40 @@ class Anchors:
             if not (yield from self._look(key)):
                 return None
 
+    def at(self, key: ModelKey, sequence: int) -> Generator[None, None, Anchor | None]:
+        """Return the anchor of a model that a ledger entry wrote, found by halves.
+
+        The topic is in the order of the ledger: nothing else of it is read, nor remembered.
+        """
+        low, high = self._log.span(ANCHORS, self._partition)
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            first = yield from self._first(middle, high)
+            if first is not None and first.sequence < sequence:
+                low = first.offset + 1
+            else:
+                high = middle
+        for messages in self._log.read(ANCHORS, self._partition, low, end):
+            yield
+            for message in messages:
+                anchor = _anchor(message)
+                if anchor is not None and anchor.sequence > sequence:
+                    return None
+                if anchor is not None and split_key(message.key or b"") == (key.encode(), 0):
+                    return anchor
+        return None
+
+    def _first(self, start: int, stop: int) -> Generator[None, None, Anchor | None]:
+        """Return what the first record says that can be read; chunks say the same."""
+        for messages in self._log.read(ANCHORS, self._partition, start, stop):
+            yield
+            for message in messages:
+                anchor = _anchor(message)
+                if anchor is not None:
+                    return anchor
+        return None
+
     def _known(self, key: ModelKey, before: int | None) -> list[int]:
         """Return the offsets known of a model that are retained, and before one if it is given."""
         begin, _ = self._log.span(ANCHORS, self._partition)

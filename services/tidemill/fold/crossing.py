@@ -64,7 +64,10 @@ class Anchored:
         def is_late(anchor: Anchor) -> bool:
             return anchor.sequence > entry.sequence
 
-        anchor = yield from self._anchors.newest(swap.key, is_late)
+        anchor = yield from self._anchors.at(swap.key, entry.sequence)
+        if anchor is None:
+            # Others may be altered, and mislead.
+            anchor = yield from self._anchors.newest(swap.key, is_late)
         if anchor is None or anchor.sequence < entry.sequence:
             msg = f"{where} in {ANCHORS}-{self._partition}: restore the record;"
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.fold.anchors import Anchors
@@ -11,7 +12,7 @@ from tidemill.fold.meanwhile import Live
 from tidemill.fold.refolding import Refolding
 from tidemill.fold.swapping import COMPENSATE, Compensation, Swap, Why
 from tidemill.kernel.reports import Corrections, WhyCompensated
-from tidemill.models.controls import Pending
+from tidemill.models.controls import REACH, Pending
 from tidemill.models.state import ModelKey
 from tidemill.processors.learner.job import Job
 from tidemill.processors.learner.room import Room
@@ -27,11 +28,23 @@ if TYPE_CHECKING:
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Emit, Message
     from tidemill.models.controls import Edit
-    from tidemill.processors.learner.job import Allowance
 
 # After so many laps a re-fold works longer at a time, eight slices at most.
 LAPS = 2
 MOST_DOUBLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much one correction may cost; beyond it, it is compensated.
+
+    Attributes:
+        events: Records of the asset that are folded again.
+        seconds: Of work.
+    """
+
+    events: int = REACH
+    seconds: float = 60.0
 
 
 class Correcting:

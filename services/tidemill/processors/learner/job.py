@@ -1,4 +1,4 @@
-"""One re-fold under way, and what it may cost."""
+"""One re-fold under way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidemill.fold.refolding import Refolded, Refolding
-from tidemill.models.controls import REACH
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -14,19 +13,6 @@ if TYPE_CHECKING:
     from tidemill.fold.meanwhile import Live
     from tidemill.fold.swapping import Why
     from tidemill.models.state import ModelKey
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How much one correction may cost; beyond it, it is compensated.
-
-    Attributes:
-        events: Records of the asset that are folded again.
-        seconds: Of work.
-    """
-
-    events: int = REACH
-    seconds: float = 60.0
 
 
 @dataclass(slots=True)

@@ -24,8 +24,7 @@ from tidemill.fold.snapshots import tombstones
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvariantError, SnapshotRefusal
 from tidemill.kernel.processor import Opened
-from tidemill.processors.learner.correcting import Correcting
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance, Correcting
 from tidemill.processors.learner.task import Learner
 
 if TYPE_CHECKING:
