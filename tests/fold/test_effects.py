@@ -410,3 +410,20 @@ def test_what_was_decided_of_a_model_survives_its_snapshot() -> None:
 def test_answers_to_a_drift_are_not_the_learners_business() -> None:
     run = Instructed(sample_terms())
     assert run.say("FAULT") == run.say("PROCESS_CHANGE") == []
+
+
+def test_a_counterexample_at_fault_is_not_learned_and_says_why_as_an_example_does() -> None:
+    run = Instructed(late_terms())
+    x = {"vibration": 1.0, "temperature": 20.0, "flow": 0.5}
+    record = {**run.event(0, x), "quality": ["STUCK"]}
+    names = ("model", "version", "lineage", "value", "probabilities", "outcome", "quality")
+    stored = {name: record[name] for name in (*names, "interval", "class_set", "naive")}
+    before = run.champion.state.lineage
+    told = [
+        of(run.say(kind, x=x, label=4.0, weight=weight, stored=stored), RECEIPTS)
+        for kind, weight in (("COUNTEREXAMPLE", 3.0), ("EXAMPLE", 1.0))
+    ]
+    assert [(r["status"], r["reason"]) for (r,) in told] == [
+        ("APPLIED", "what was predicted at fault is not learned: some of its inputs were made up")
+    ] * 2
+    assert (run.champion.state.lineage, run.champion.state.version) == (before, 0)

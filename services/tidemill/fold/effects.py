@@ -76,6 +76,8 @@ def take_effect(
             return Done("APPLIED", NOT_VETOED)
         case "UNVETO" | "RETRACT":
             return correct(tracked, instruction, message, sequence)
+        case "COUNTEREXAMPLE" if instruction.is_at_fault:
+            return Done("APPLIED", AT_FAULT)
         case "COUNTEREXAMPLE":
             done = _learn_counterexample(tracked, instruction)
         case "RESET":
