@@ -279,6 +279,21 @@ def test_a_frozen_model_learns_nothing_until_it_is_resumed() -> None:
     assert said(third) == said(first) != said(fourth)
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_freeze_that_is_taken_back_without_a_re_fold_leaves_the_others(first: str) -> None:
+    run = Instructed(sample_terms())
+    run.event(0, {"flow": 1.0}, 1.0)
+    for by in ("a", "b", "b"):
+        run.say("FREEZE", by=by)
+    assert run.restored().champion.state.decided == run.champion.state.decided
+    for by, others in ((first, {"a", "b"} - {first}), ("b" if first == "a" else "a", set())):
+        run.say("RETRACT", by=f"r-{by}", target_id=by)
+        (pending,) = run.champion.state.decided.pending
+        run.fold.compensate(run.champion.key, [pending.offset], "no base", 99)
+        assert set(run.champion.state.decided.frozen_by) == others
+        assert run.champion.state.is_frozen == bool(others)
+
+
 def us(number: int) -> int:
     return START_US + number * STEP_US
 

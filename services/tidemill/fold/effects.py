@@ -201,10 +201,9 @@ def _decide(state: ModelState, instruction: Instruction) -> Done:
     decided, now_us = state.decided, state.recent.newest_us
     match instruction.kind:
         case "FREEZE":
-            by = instruction.origin if decided.frozen_by is None else decided.frozen_by
-            state.controls = replace(decided, frozen_by=by)
+            state.controls = decided.frozen(instruction.origin)
         case "RESUME":
-            state.controls = replace(decided, frozen_by=None)
+            state.controls = replace(decided, frozen_by=())
         case "RELEASE":
             state.controls = decided.released(now_us)
         case _:
