@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.topics import UPDATES
 from tidemill.fold.applying import INPUTS
 from tidemill.fold.bases import NoBaseError
 from tidemill.fold.books import BUDGET
@@ -14,7 +15,7 @@ from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, la
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.swapping import COMPENSATE, Compensation, Why
+from tidemill.fold.swapping import COMPENSATE, Compensation, Why, refused_in
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
@@ -232,7 +233,10 @@ class Refolding:
         if defining and not entry.runs:
             self._adopt(Terms.of(defining[0]), entry.sequence)
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
+        passed_over = refused_in(entry)
         for message in (message for run in runs for message in run):
+            if message.topic == UPDATES and message.offset in passed_over:
+                continue
             for fold in folds:
                 fold.take(message, entry.sequence)
             self.result.events += 1

@@ -1,16 +1,22 @@
-"""The ledger actions of corrections: a model swapped for its re-fold, or compensated instead."""
+"""The ledger actions of corrections: swapped for a re-fold, compensated instead, or refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.fold.ledger import Action
 from tidemill.kernel.reports import WhyCompensated
 from tidemill.models.state import ModelKey
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.fold.ledger import Entry
+
 SWAP = "swap"
 COMPENSATE = "compensate"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,17 @@ class Swap:
             "events": str(self.events),
         }
         return Action(SWAP, detail)
+
+
+def refused(offsets: Sequence[int]) -> list[Action]:
+    """Return what an entry notes of updates that were refused for what the models were then."""
+    return [Action(REFUSED, {"updates": ",".join(map(str, offsets))})] if offsets else []
+
+
+def refused_in(entry: Entry) -> frozenset[int]:
+    """Return the offsets of the updates that an entry refused for that."""
+    found = (a.detail["updates"] for a in entry.actions if a.kind == REFUSED)
+    return frozenset(offset for text in found for offset in _offsets(text))
 
 
 class Why(NamedTuple):

@@ -48,6 +48,7 @@ class Updating:
     def __init__(self, fold: Fold, edits: Edits | None) -> None:
         self._fold = fold
         self._edits = edits
+        self._refused: tuple[int, list[int]] = (-1, [])
         self._codec = codec("Update")
 
     def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
@@ -55,16 +56,29 @@ class Updating:
         emits: list[Emit] = []
         for message in messages:
             self._fold.records += 1
-            update = None
+            update, read = None, None
             try:
                 update = self._codec.decode(message.value)
                 read = self._read(update, message)
                 if read is not None:
                     emits += self._obey(*read, sequence)
             except InvalidRecordError as error:
+                if read is not None:
+                    self._refuse(message, sequence)
                 emits += self._fold.set_aside(message, error)
                 emits += refusals(update, error, self._fold.partition)
         return emits
+
+    def refused_by(self, sequence: int) -> list[int]:
+        """Return the updates that an entry has refused though they were understood.
+
+        What models were like decided that, and in a re-fold they are not: it passes them over.
+        """
+        since, offsets = self._refused
+        return offsets if since == sequence else []
+
+    def _refuse(self, message: Message, sequence: int) -> None:
+        self._refused = (sequence, [*self.refused_by(sequence), message.offset])
 
     def _read(
         self,
@@ -79,12 +93,12 @@ class Updating:
         partitions = fold.terms.definition.partitions
         if fold.is_passed_over(update["stream"], update["asset"]):
             return None
+        # In a re-fold too it is read as it came: nothing stands in the place of a dead letter.
+        found = read_instruction(update, fold.plans, partitions, size=len(message.value or b""))
         chosen = UNCHANGED if self._edits is None else self._edits.of(update, message)
         if chosen is None:
             return None
         if chosen == UNCHANGED:
-            size = len(message.value or b"")
-            found = read_instruction(update, fold.plans, partitions, size=size)
             return None if found is None else (found, message)
         other = {**self._codec.decode(chosen), "cause": update["cause"], "replaced": None}
         found = read_instruction(other, fold.plans, partitions, is_kept=True)
