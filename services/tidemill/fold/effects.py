@@ -205,7 +205,7 @@ def _decide(state: ModelState, instruction: Instruction) -> Done:
         case "RESUME":
             state.controls = replace(decided, frozen_by=())
         case "RELEASE":
-            state.controls = decided.released(now_us)
+            state.controls = decided.released(now_us, instruction.update["target_id"])
         case _:
             until = instruction.update["until"]
             until_us = FOR_EVER_US if until is None else int(until)

@@ -25,6 +25,7 @@ from tidemill.fold.labelled import hear, is_outrun, is_said_already, word_of
 from tidemill.fold.outcomes import count, is_judged, judged_of, outcomes_of
 from tidemill.fold.receipts import ask, effect, receipt, refusals
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.models.controls import MOST_HOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,8 @@ class Updating:
         fold = self._fold
         asset = fold.fleet.of(instruction.plan.name, instruction.asset)
         _check_leaves_a_sensor(instruction, asset)
+        if self._edits is None:
+            _check_may_hold(instruction, asset)
         if asset.recent is None and asset.since < sequence:
             asset.align()
         emits: list[Emit] = []
@@ -273,5 +276,21 @@ def _check_leaves_a_sensor(instruction: Instruction, asset: AssetModels) -> None
             msg = (
                 f"feature must leave {tracked.key.model} at least one other, was "
                 f"{instruction.update['feature']!r} after {sorted(gone)}"
+            )
+            raise InvalidRecordError(DeadLetterReason.DOMAIN, msg)
+
+
+def _check_may_hold(instruction: Instruction, asset: AssetModels) -> None:
+    """Refuse a hold for which another one that is not over would have to be forgotten."""
+    if instruction.kind != "HOLD":
+        return
+    for tracked in asset.models:
+        state = tracked.state
+        if instruction.is_for(tracked.key.model) and not state.decided.may_hold(
+            state.recent.newest_us
+        ):
+            msg = (
+                f"at most {MOST_HOLDS} holds of {tracked.key.model} may be open, found as many; "
+                "release one first"
             )
             raise InvalidRecordError(DeadLetterReason.DOMAIN, msg)

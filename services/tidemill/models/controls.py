@@ -111,12 +111,25 @@ class Controls:
         return any(hold.after_us < time_us <= hold.until_us for hold in self.holds)
 
     def holding(self, hold: Hold) -> Controls:
-        """Return the same with another hold; the oldest beyond 16 is forgotten."""
-        return replace(self, holds=(*self.holds, hold)[-MOST_HOLDS:])
+        """Return the same with another hold; beyond 16 one that is over is forgotten first."""
+        holds = self.holds
+        if len(holds) >= MOST_HOLDS:
+            gone = next((each for each in holds if each.until_us <= hold.after_us), holds[0])
+            holds = tuple(each for each in holds if each is not gone)
+        return replace(self, holds=(*holds, hold))
 
-    def released(self, now_us: int) -> Controls:
-        """Return the same with every hold at an end."""
-        holds = (hold._replace(until_us=min(hold.until_us, now_us)) for hold in self.holds)
+    def may_hold(self, now_us: int) -> bool:
+        """Return whether there is room for a hold without forgetting one that is not over."""
+        return len(self.holds) < MOST_HOLDS or any(each.until_us <= now_us for each in self.holds)
+
+    def released(self, now_us: int, origin: str | None = None) -> Controls:
+        """Return the same with the holds of one origin at an end; with those of all for None."""
+        holds = (
+            hold._replace(until_us=min(hold.until_us, now_us))
+            if origin in {None, hold.origin}
+            else hold
+            for hold in self.holds
+        )
         return replace(self, holds=tuple(h for h in holds if h.after_us < h.until_us))
 
     def frozen(self, origin: str) -> Controls:
