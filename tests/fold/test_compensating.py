@@ -20,7 +20,10 @@ from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
+    from tidemill.fold.plans import StreamPlan
     from tidemill.kernel.records import Message
+    from tidemill.models.refining import Stored
+    from tidemill.models.state import ModelState
 
 RARE = Policy(snapshot_every=5, anchor_every=1_000_000, define_every=1_000)
 
@@ -279,3 +282,28 @@ def test_a_correction_in_force_needs_no_base_from_before_it() -> None:
     plant.correct()
     first, second = plant.actions("swap")
     assert int(first["base"]) < in_force <= int(second["base"])
+
+
+def test_the_last_cases_are_asked_twice_a_swap_however_many_it_puts_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant = Corrected(terms_of(LINEAR))
+    busy(plant, 12)
+    for number in range(0, 12, 2):
+        plant.apply([plant.say("RETRACT", f"r{number}", target_id=f"f{number}")])
+    while not plant.learner.work(0.02):
+        pass
+    asked: list[object] = []
+    plan = plant.learner.fold.plans["pump"]
+    ask = type(plan).ask
+
+    def counted(self: StreamPlan, state: ModelState, x: dict[str, float]) -> Stored:
+        asked.append(x)
+        return ask(self, state, x)
+
+    monkeypatch.setattr(type(plan), "ask", counted)
+    plant._write(plant.learner.take_over(plant.positions))
+    cases = len(plant.learner.fold.fleet.of("pump", ASSET).models[0].state.recent.cases)
+    assert len(asked) == 2 * (cases + 6)
+    told_of = [r for r in plant.receipts() if r["status"] == "RETRACTED"]
+    assert [r["effect"]["compared"] for r in told_of] == [cases] * 6

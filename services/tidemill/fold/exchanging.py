@@ -10,7 +10,7 @@ from tidemill.fold.effects import compensate
 from tidemill.fold.instructions import Instruction, read_instruction
 from tidemill.fold.labelled import REPLACED, displaced, is_in_force
 from tidemill.fold.outcomes import outcomes_of
-from tidemill.fold.receipts import ask, effect, receipt
+from tidemill.fold.receipts import ask, ask_last, effect, is_told_by, receipt
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.controls import Edit
 
@@ -34,7 +34,7 @@ def swap(
     decided = old.decided
     done = [each for each in decided.pending if each.offset in covered]
     instructions = [_read(fold, each) for each in done]
-    before = [ask(each.plan, old, each) for each in instructions]
+    before = _asked(instructions, tracked)
     edits = (*decided.edits, *(Edit(p.offset, p.entry, sequence, p.value, p.seen) for p in done))
     state.controls = replace(state.decided, pending=_waiting(state, old, edits), edits=edits)
     state.recent, state.applied = old.recent, old.applied
@@ -43,11 +43,23 @@ def swap(
     tracked.become(state)
     fold.learned(tracked, sequence)
     emits: list[Emit] = []
-    for instruction, asked in zip(instructions, before, strict=True):
+    after = _asked(instructions, tracked)
+    for instruction, *asked in zip(instructions, before, after, strict=True):
         reason = None if is_in_force(instruction, state) else REPLACED
         status = "RETRACTED" if reason or instruction.kind == "RETRACT" else "APPLIED"
-        emits += _tell(fold, tracked, instruction, asked, status=status, reason=reason)
+        emits += _tell(fold, tracked, instruction, effect(*asked), told=(status, reason))
     return emits + displaced(tracked, old.labels, instructions, partition=fold.partition)
+
+
+def _asked(instructions: Sequence[Instruction], tracked: Tracked) -> list[Asked | None]:
+    """Ask a model the case of each instruction that it answers, and the last cases once for all."""
+    model, state = tracked.key.model, tracked.state
+    told = [each for each in instructions if is_told_by(each, model)]
+    others = ask_last(told[0].plan, state) if told else ()
+    return [
+        ask(each.plan, state, each, others) if is_told_by(each, model) else None
+        for each in instructions
+    ]
 
 
 def _waiting(
@@ -73,13 +85,14 @@ def make_good(
         if pending.offset not in offsets:
             continue
         instruction = _read(fold, pending)
-        asked = ask(instruction.plan, tracked.state, instruction)
+        (before,) = _asked([instruction], tracked)
         if instruction.kind == "EXAMPLE":
             fold.updating.learn_late(instruction, tracked, pending.value)
         else:
             compensate(tracked, instruction, pending.value)
-        told = _tell(fold, tracked, instruction, asked, status="COMPENSATED", reason=reason)
-        emits += told
+        (after,) = _asked([instruction], tracked)
+        told = ("COMPENSATED", reason)
+        emits += _tell(fold, tracked, instruction, effect(before, after), told=told)
     fold.learned(tracked, sequence)
     return emits
 
@@ -105,25 +118,25 @@ def _tell(
     fold: Fold,
     tracked: Tracked,
     instruction: Instruction,
-    before: Asked | None,
+    changed: dict[str, float | int] | None,
     *,
-    status: str,
-    reason: str | None = None,
+    told: tuple[str, str | None],
 ) -> Sequence[Emit]:
     """Return the outcome that a revised label leads to, and the receipt, where one is due."""
-    model = tracked.key.model
     emits: list[Emit] = []
     if instruction.kind == "EXAMPLE":
         emits = outcomes_of(instruction, tracked, partition=fold.partition, least=1)
-    if instruction.is_from_feedback and model == (instruction.model or instruction.plan.champion):
-        changed = effect(before, ask(instruction.plan, tracked.state, instruction))
-        told = receipt(
-            instruction.update,
-            status,
-            partition=fold.partition,
-            reason=reason,
-            by=(model, tracked.state),
-            changed=changed,
-        )
-        emits = [*emits, told]
+    if is_told_by(instruction, tracked.key.model):
+        status, reason = told
+        emits = [
+            *emits,
+            receipt(
+                instruction.update,
+                status,
+                partition=fold.partition,
+                reason=reason,
+                by=(tracked.key.model, tracked.state),
+                changed=changed,
+            ),
+        ]
     return emits

@@ -23,7 +23,7 @@ from tidemill.fold.effects import (
 from tidemill.fold.instructions import LARGEST_KEPT_BYTES, read_instruction
 from tidemill.fold.labelled import hear, is_outrun, is_said_already, word_of
 from tidemill.fold.outcomes import count, is_judged, judged_of, outcomes_of
-from tidemill.fold.receipts import ask, effect, receipt, refusals
+from tidemill.fold.receipts import ask, effect, is_told_by, receipt, refusals
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.models.controls import MOST_HOLDS
 
@@ -147,10 +147,7 @@ class Updating:
         self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
     ) -> tuple[Done, list[Emit]]:
         """Let one model obey; return what became of it and what is written of it."""
-        plan, champion = instruction.plan, instruction.plan.champion
-        wants = instruction.is_from_feedback and tracked.key.model == (
-            instruction.model or champion
-        )
+        plan, wants = instruction.plan, is_told_by(instruction, tracked.key.model)
         before = ask(plan, tracked.state, instruction) if wants else None
         emits: list[Emit] = []
         if instruction.kind == "EXAMPLE":
