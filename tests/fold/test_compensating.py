@@ -12,7 +12,7 @@ from fold.history import KEY
 from fold.plain_order import Plain
 from fold.test_refolding import busy, check_later
 from tidemill.contracts.topics import ANCHORS, EVENTS, LEDGER
-from tidemill.fold.audit import replay
+from tidemill.fold.audit import replay, verify
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.retiring import Leaving, prepare, retire
@@ -219,6 +219,35 @@ def test_taking_back_what_is_not_there_changes_nothing(target: str) -> None:
     plant.apply(plant.events(9))
     assert told(plant, "again")[0] == "RETRACTED"
     check_later(plant, Plain(plant.terms, edits={said["f2"].offset: None}), since)
+
+
+@pytest.mark.parametrize("anchor_every", [3, 1_000_000])
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_retraction_of_nothing_says_so_and_takes_no_place_for_ever(
+    anchor_every: int, *, opens: bool
+) -> None:
+    plant, said = asked(Allowance(), policy=replace(RARE, anchor_every=anchor_every))
+    plant.correct()
+    for number, target in enumerate(("nobody", "somebody")):
+        plant.apply([plant.say("RETRACT", f"again-{number}", target_id=target)], plant.events(3))
+    plant.correct()
+    if opens:
+        plant.open(plant.terms)
+    decided = plant.learner.fold.fleet.of("pump", ASSET).models[0].state.decided
+    assert [len(decided.edits), len(decided.pending)] == [1, 0]
+    assert told(plant, "again-1") == ("RETRACTED", "the model had nothing of it to take back")
+    swaps = len(plant.actions("swap"))
+    plant.apply([plant.say("RETRACT", "other", target_id="f0")], plant.events(3))
+    plant.correct()
+    since = plant.log.ends[EVENTS]
+    plant.apply(plant.events(9))
+
+    assert told(plant, "other") == ("RETRACTED", None)
+    assert len(plant.actions("swap")) == swaps + 1
+    edits: dict[int, bytes | None] = dict.fromkeys((said["f2"].offset, said["f0"].offset))
+    check_later(plant, Plain(plant.terms, edits=edits), since)
+    for audit in (replay, verify):
+        assert audit(plant.log, 0, KEY).findings == []
 
 
 @pytest.mark.parametrize("restarts", [False, True])

@@ -121,7 +121,13 @@ class Fold:
             self._entry, self._before = sequence, self.records
 
     def swap(
-        self, key: ModelKey, state: ModelState, covered_offsets: Collection[int], sequence: int
+        self,
+        key: ModelKey,
+        state: ModelState,
+        covered_offsets: Collection[int],
+        sequence: int,
+        *,
+        idle: Collection[int] = (),
     ) -> list[Emit]:
         """Put a re-folded state in the place of a model's, as part of ledger entry `sequence`.
 
@@ -136,12 +142,13 @@ class Fold:
                 too: the result is the same.
             covered_offsets: Of `Controls.pending` those that the re-fold has heeded.
             sequence: Of the entry.
+            idle: Of those covered the retractions of what there is not: they are not kept.
 
         Returns:
             Receipts, RETRACTED or APPLIED with what changed, and outcomes of revised labels.
         """
         self._enter(sequence)
-        emits = swap(self, key, state, covered=covered_offsets, sequence=sequence)
+        emits = swap(self, key, state, covered=(covered_offsets, idle), sequence=sequence)
         return marked(emits, sequence)
 
     def compensate(

@@ -25,18 +25,37 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey, ModelState
 
 
+NOTHING_THERE = "the model had nothing of it to take back"
+
+
 def swap(
-    fold: Fold, key: ModelKey, state: ModelState, *, covered: Collection[int], sequence: int
+    fold: Fold,
+    key: ModelKey,
+    state: ModelState,
+    *,
+    covered: tuple[Collection[int], Collection[int]],
+    sequence: int,
 ) -> list[Emit]:
-    """Put a re-folded state in the place of a model's; see `Fold.swap`."""
+    """Put a re-folded state in the place of a model's; see `Fold.swap`.
+
+    Args:
+        fold: The models.
+        key: The model.
+        state: The re-folded one.
+        covered: The updates put in force, and those of them that had nothing to correct.
+        sequence: Of the entry.
+    """
+    offsets, idle = covered
     tracked = _tracked(fold, key)
     old = tracked.state
     decided = old.decided
-    done = [each for each in decided.pending if each.offset in covered]
+    done = [each for each in decided.pending if each.offset in offsets]
+    kept = [each for each in done if each.offset not in idle]
     instructions = [_read(fold, each) for each in done]
     before = _asked(instructions, tracked)
-    edits = (*decided.edits, *(Edit(p.offset, p.entry, sequence, p.value, p.seen) for p in done))
-    state.controls = replace(state.decided, pending=_waiting(state, old, edits), edits=edits)
+    edits = (*decided.edits, *(Edit(p.offset, p.entry, sequence, p.value, p.seen) for p in kept))
+    waiting = _waiting(state, old, {*offsets, *(each.offset for each in edits)})
+    state.controls = replace(state.decided, pending=waiting, edits=edits)
     state.recent, state.applied = old.recent, old.applied
     state.labels = None if old.labels is None else old.labels.learned_as(state.labels)
     state.version, state.structure = old.version + 1, tracked.structure + 1
@@ -44,8 +63,9 @@ def swap(
     fold.learned(tracked, sequence)
     emits: list[Emit] = []
     after = _asked(instructions, tracked)
-    for instruction, *asked in zip(instructions, before, after, strict=True):
+    for each, instruction, *asked in zip(done, instructions, before, after, strict=True):
         reason = None if is_in_force(instruction, state) else REPLACED
+        reason = NOTHING_THERE if each.offset in idle else reason
         status = "RETRACTED" if reason or instruction.kind == "RETRACT" else "APPLIED"
         emits += _tell(fold, tracked, instruction, effect(*asked), told=(status, reason))
     return emits + displaced(tracked, old.labels, instructions, partition=fold.partition)
@@ -63,12 +83,11 @@ def _asked(instructions: Sequence[Instruction], tracked: Tracked) -> list[Asked 
 
 
 def _waiting(
-    refolded: ModelState, living: ModelState, edits: Collection[Edit]
+    refolded: ModelState, living: ModelState, settled: Collection[int]
 ) -> tuple[Pending, ...]:
     """Return what waits on: also what had no effect only because of an update now taken back."""
-    in_force = {each.offset for each in edits}
     both = (*refolded.decided.pending, *living.decided.pending)
-    waiting = {each.offset: each for each in both if each.offset not in in_force}
+    waiting = {each.offset: each for each in both if each.offset not in settled}
     return tuple(waiting[offset] for offset in sorted(waiting))
 
 

@@ -15,7 +15,7 @@ from tidemill.fold.ledger_log import entries_after, entry_before, find_terms, la
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.swapping import COMPENSATE, Compensation, Why, refused_in
+from tidemill.fold.swapping import COMPENSATE, SWAP, Compensation, Swap, Why, refused_in
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
@@ -45,12 +45,14 @@ class Refolded:
         failed: Why a model could not be folded again.
         events: Records of the asset that were applied.
         bases: The entries that models were folded from.
+        idle: By model, retractions of what there is not; of those that waited.
     """
 
     states: dict[ModelKey, ModelState] = field(default_factory=dict)
     failed: dict[ModelKey, Why] = field(default_factory=dict)
     events: int = 0
     bases: dict[ModelKey, int] = field(default_factory=dict)
+    idle: dict[ModelKey, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Refolding:
@@ -132,6 +134,7 @@ class Refolding:
                 self._fail(key, _not_retained(error))
         for key in self._left:
             self.result.states[key] = self._folds[key].state
+            self.result.idle[key] = self._editings[key].idle
 
     @property
     def _left(self) -> list[ModelKey]:
@@ -259,7 +262,7 @@ class Refolding:
             for key in self._left:
                 self._fail(key, Why(WhyCompensated.CHANGED, f"it began anew after {where}"))
         for action in entry.actions:
-            if action.kind not in {BUDGET, ROLLBACK, COMPENSATE}:
+            if action.kind not in {BUDGET, ROLLBACK, COMPENSATE, SWAP}:
                 continue
             key = ModelKey.decode(action.detail["model"].encode())
             if key not in self._left or self._folds[key].since >= entry.sequence:
@@ -269,6 +272,8 @@ class Refolding:
                 self._fail(key, Why(WhyCompensated.CHANGED, words))
             elif action.kind == BUDGET:
                 self._folds[key].state.stop_growing()
+            elif action.kind == SWAP:
+                self._folds[key].drop(Swap.of(action).idle)
             else:
                 self._folds[key].compensate(Compensation.of(action), entry.sequence)
 

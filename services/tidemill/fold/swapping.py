@@ -28,6 +28,7 @@ class Swap:
         lineage: That of the re-fold.
         base: The ledger entry that it was folded from.
         events: Records of the asset that it took.
+        idle: Of the updates those that had nothing to correct.
     """
 
     key: ModelKey
@@ -35,6 +36,7 @@ class Swap:
     lineage: bytes
     base: int
     events: int
+    idle: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, action: Action) -> Swap:
@@ -46,6 +48,7 @@ class Swap:
             bytes.fromhex(detail["lineage"]),
             int(detail["base"]),
             int(detail["events"]),
+            _offsets(detail.get("idle", "")),
         )
 
     def action(self) -> Action:
@@ -56,6 +59,7 @@ class Swap:
             "lineage": self.lineage.hex(),
             "base": str(self.base),
             "events": str(self.events),
+            **({"idle": ",".join(map(str, self.idle))} if self.idle else {}),
         }
         return Action(SWAP, detail)
 

@@ -265,9 +265,10 @@ class Correcting:
             if fold.plans[key.stream].judges:
                 # Of predictions as they were made, which a re-fold does not make.
                 state.metrics = tracked.state.metrics
-            emits += fold.swap(key, state, offsets, books.sequence)
+            idle = tuple(each for each in offsets if each in found.idle[key])
+            emits += fold.swap(key, state, offsets, books.sequence, idle=idle)
             lineage = tracked.state.lineage
-            swap = Swap(key, offsets, lineage, found.bases[key], found.events)
+            swap = Swap(key, offsets, lineage, found.bases[key], found.events, idle)
             actions.append(swap.action())
             swapped.append(tracked)
             self.done += len(offsets)
