@@ -223,3 +223,13 @@ def test_of_streams_whose_labels_come_with_the_events_nothing_is_kept() -> None:
     assert state.labels is None
     assert MOST_LABELLED == 512
     assert FEEDBACK == "operator.feedback"
+
+
+def test_where_labels_come_with_the_events_the_receipt_says_that_none_is_replaced() -> None:
+    plant = Corrected(terms_of(LINEAR))
+    plant.apply(plant.events(3))
+    plant.apply([plant.example("c", event_id="e1")])
+    status, reason = told(plant, "c")
+    assert status == "APPLIED"
+    assert reason is not None
+    assert reason.startswith("learned beside the label that came with the events")

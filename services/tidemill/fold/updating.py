@@ -21,7 +21,7 @@ from tidemill.fold.effects import (
     waiting_vetoes,
 )
 from tidemill.fold.instructions import LARGEST_KEPT_BYTES, read_instruction
-from tidemill.fold.labelled import hear, is_outrun, is_said_already, word_of
+from tidemill.fold.labelled import beside, hear, is_outrun, is_said_already, word_of
 from tidemill.fold.outcomes import count, is_judged, judged_of, outcomes_of
 from tidemill.fold.receipts import ask, effect, is_told_by, receipt, refusals
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
@@ -161,7 +161,7 @@ class Updating:
                 instruction.update,
                 done.status,
                 partition=self._fold.partition,
-                reason=done.reason,
+                reason=done.reason or beside(instruction),
                 by=(tracked.key.model, tracked.state),
                 changed=effect(before, after),
             )
