@@ -233,3 +233,16 @@ def test_where_labels_come_with_the_events_the_receipt_says_that_none_is_replace
     assert status == "APPLIED"
     assert reason is not None
     assert reason.startswith("learned beside the label that came with the events")
+
+
+def test_a_label_too_large_to_wait_is_learned_once_and_counted_once() -> None:
+    plant = Labelled()
+    said = plant.asked()
+    plant.given(said, 10.0)
+    plant.given(said, 12.0, ANN, update_id="u" * 70_000)
+    assert told(plant, ANN) == (
+        "COMPENSATED",
+        "what waits for a re-fold may have at most 65,536 bytes",
+    )
+    assert plant.outcomes(said["event_id"]) == [(0, 10.0, 13.0), (1, 12.0, 13.0)]
+    plant.check({})
