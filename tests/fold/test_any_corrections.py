@@ -19,6 +19,7 @@ from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
     from fold.history import ListLog
+    from tidemill.kernel.records import Message
 
 WINDOW = 15
 FAMILIES = {"linear": LINEAR, "tree": TREE}
@@ -130,13 +131,17 @@ def as_if(log: ListLog, *, is_tree: bool) -> tuple[dict[int, Any], list[Any]]:
     edits: dict[int, Any] = dict.fromkeys(dead)
     for event in {u["event_id"] for _, u, _ in alive if u["kind"] == "EXAMPLE"}:
         group = [(m, u) for m, u, _ in alive if u["event_id"] == event and u["kind"] == "EXAMPLE"]
-        winner = max(group, key=lambda pair: (pair[1]["revision"], pair[0].offset))
-        for (message, _), value in zip(
-            group, [winner[0].value, *[None] * len(group)], strict=False
-        ):
+        values = [in_force(group).value, *[None] * len(group)]
+        for (message, _), value in zip(group, values, strict=False):
             edits[message.offset] = value
     vetoes = [(m.offset, n, u["feature"], m.value) for m, u, n in alive if u["kind"] == "VETO"]
     return edits, vetoes if is_tree else [offset for offset, *_ in vetoes]
+
+
+def in_force(group: list[tuple[Message, Any]]) -> Message:
+    """Return the last word on an event; of the plant's own only the highest revision counts."""
+    top = max((u["revision"] for _, u in group if u["origin"] == "label"), default=0)
+    return [m for m, u in group if u["origin"] != "label" or u["revision"] >= top][-1]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -20,7 +20,10 @@ from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
+    from tidemill.fold.plans import StreamPlan
     from tidemill.kernel.records import Message
+    from tidemill.models.refining import Stored
+    from tidemill.models.state import ModelState
 
 RARE = Policy(snapshot_every=5, anchor_every=1_000_000, define_every=1_000)
 
@@ -218,6 +221,35 @@ def test_taking_back_what_is_not_there_changes_nothing(target: str) -> None:
     check_later(plant, Plain(plant.terms, edits={said["f2"].offset: None}), since)
 
 
+@pytest.mark.parametrize("anchor_every", [3, 1_000_000])
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_retraction_of_nothing_says_so_and_takes_no_place_for_ever(
+    anchor_every: int, *, opens: bool
+) -> None:
+    plant, said = asked(Allowance(), policy=replace(RARE, anchor_every=anchor_every))
+    plant.correct()
+    for number, target in enumerate(("nobody", "somebody")):
+        plant.apply([plant.say("RETRACT", f"again-{number}", target_id=target)], plant.events(3))
+    plant.correct()
+    if opens:
+        plant.open(plant.terms)
+    decided = plant.learner.fold.fleet.of("pump", ASSET).models[0].state.decided
+    assert [len(decided.edits), len(decided.pending)] == [1, 0]
+    assert told(plant, "again-1") == ("RETRACTED", "the model had nothing of it to take back")
+    swaps = len(plant.actions("swap"))
+    plant.apply([plant.say("RETRACT", "other", target_id="f0")], plant.events(3))
+    plant.correct()
+    since = plant.log.ends[EVENTS]
+    plant.apply(plant.events(9))
+
+    assert told(plant, "other") == ("RETRACTED", None)
+    assert len(plant.actions("swap")) == swaps + 1
+    edits: dict[int, bytes | None] = dict.fromkeys((said["f2"].offset, said["f0"].offset))
+    check_later(plant, Plain(plant.terms, edits=edits), since)
+    for audit in (replay, verify):
+        assert audit(plant.log, 0, KEY).findings == []
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_model_that_rests_is_found_and_corrected(restarts: bool) -> None:
     plant, said = asked(Allowance(), live_models=0, policy=Policy(1, 5, define_every=50))
@@ -306,3 +338,28 @@ def test_audits_count_compensations_by_reason() -> None:
             "compensated_changed": 1,
         }
         assert any("1 allowance, 1 changed" in note for note in report.notes)
+
+
+def test_the_last_cases_are_asked_twice_a_swap_however_many_it_puts_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant = Corrected(terms_of(LINEAR))
+    busy(plant, 12)
+    for number in range(0, 12, 2):
+        plant.apply([plant.say("RETRACT", f"r{number}", target_id=f"f{number}")])
+    while not plant.learner.work(0.02):
+        pass
+    asked: list[object] = []
+    plan = plant.learner.fold.plans["pump"]
+    ask = type(plan).ask
+
+    def counted(self: StreamPlan, state: ModelState, x: dict[str, float]) -> Stored:
+        asked.append(x)
+        return ask(self, state, x)
+
+    monkeypatch.setattr(type(plan), "ask", counted)
+    plant._write(plant.learner.take_over(plant.positions))
+    cases = len(plant.learner.fold.fleet.of("pump", ASSET).models[0].state.recent.cases)
+    assert len(asked) == 2 * (cases + 6)
+    told_of = [r for r in plant.receipts() if r["status"] == "RETRACTED"]
+    assert [r["effect"]["compared"] for r in told_of] == [cases] * 6

@@ -279,6 +279,21 @@ def test_a_frozen_model_learns_nothing_until_it_is_resumed() -> None:
     assert said(third) == said(first) != said(fourth)
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_freeze_that_is_taken_back_without_a_re_fold_leaves_the_others(first: str) -> None:
+    run = Instructed(sample_terms())
+    run.event(0, {"flow": 1.0}, 1.0)
+    for by in ("a", "b", "b"):
+        run.say("FREEZE", by=by)
+    assert run.restored().champion.state.decided == run.champion.state.decided
+    for by, others in ((first, {"a", "b"} - {first}), ("b" if first == "a" else "a", set())):
+        run.say("RETRACT", by=f"r-{by}", target_id=by)
+        (pending,) = run.champion.state.decided.pending
+        run.fold.compensate(run.champion.key, [pending.offset], "no base", 99)
+        assert set(run.champion.state.decided.frozen_by) == others
+        assert run.champion.state.is_frozen == bool(others)
+
+
 def us(number: int) -> int:
     return START_US + number * STEP_US
 
@@ -410,3 +425,20 @@ def test_what_was_decided_of_a_model_survives_its_snapshot() -> None:
 def test_answers_to_a_drift_are_not_the_learners_business() -> None:
     run = Instructed(sample_terms())
     assert run.say("FAULT") == run.say("PROCESS_CHANGE") == []
+
+
+def test_a_counterexample_at_fault_is_not_learned_and_says_why_as_an_example_does() -> None:
+    run = Instructed(late_terms())
+    x = {"vibration": 1.0, "temperature": 20.0, "flow": 0.5}
+    record = {**run.event(0, x), "quality": ["STUCK"]}
+    names = ("model", "version", "lineage", "value", "probabilities", "outcome", "quality")
+    stored = {name: record[name] for name in (*names, "interval", "class_set", "naive")}
+    before = run.champion.state.lineage
+    told = [
+        of(run.say(kind, x=x, label=4.0, weight=weight, stored=stored), RECEIPTS)
+        for kind, weight in (("COUNTEREXAMPLE", 3.0), ("EXAMPLE", 1.0))
+    ]
+    assert [(r["status"], r["reason"]) for (r,) in told] == [
+        ("APPLIED", "what was predicted at fault is not learned: some of its inputs were made up")
+    ] * 2
+    assert (run.champion.state.lineage, run.champion.state.version) == (before, 0)

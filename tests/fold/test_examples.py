@@ -103,3 +103,14 @@ def test_a_model_at_its_budget_learns_no_more_and_says_so(step: str) -> None:
     assert after["value"] == before["value"]
     assert Quality.FROZEN.name in after["quality"]
     assert fold.counts.examples == 1
+
+
+@pytest.mark.parametrize("topic", ["plant.labels", "model.predictions"])
+def test_a_cause_that_is_the_labellers_is_no_one_elses(topic: str) -> None:
+    fold = Fold(sample_terms(), 0)
+    ahead = {**cause(topic), "offset": 1 << 62}
+
+    assert reason(update(fold, 1, cause=ahead, origin="somebody")) == "domain"
+    assert update(fold, 2, cause=cause(topic)) == []
+    assert update(fold, 3, cause=cause("sensor.events"), origin="somebody") == []
+    assert fold.counts.examples == 2

@@ -14,7 +14,7 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, FEEDBACK, OUTCOMES
 from tidemill.fold.audit import replay, verify
 from tidemill.models.labels import MOST_LABELLED
-from tidemill.processors.learner.job import Allowance
+from tidemill.processors.learner.correcting import Allowance
 from tidemill.testing.plants import LINEAR
 
 if TYPE_CHECKING:
@@ -223,3 +223,26 @@ def test_of_streams_whose_labels_come_with_the_events_nothing_is_kept() -> None:
     assert state.labels is None
     assert MOST_LABELLED == 512
     assert FEEDBACK == "operator.feedback"
+
+
+def test_where_labels_come_with_the_events_the_receipt_says_that_none_is_replaced() -> None:
+    plant = Corrected(terms_of(LINEAR))
+    plant.apply(plant.events(3))
+    plant.apply([plant.example("c", event_id="e1")])
+    status, reason = told(plant, "c")
+    assert status == "APPLIED"
+    assert reason is not None
+    assert reason.startswith("learned beside the label that came with the events")
+
+
+def test_a_label_too_large_to_wait_is_learned_once_and_counted_once() -> None:
+    plant = Labelled()
+    said = plant.asked()
+    plant.given(said, 10.0)
+    plant.given(said, 12.0, ANN, update_id="u" * 70_000)
+    assert told(plant, ANN) == (
+        "COMPENSATED",
+        "what waits for a re-fold may have at most 65,536 bytes",
+    )
+    assert plant.outcomes(said["event_id"]) == [(0, 10.0, 13.0), (1, 12.0, 13.0)]
+    plant.check({})

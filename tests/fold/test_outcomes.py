@@ -212,6 +212,17 @@ def test_a_model_without_an_answer_is_judged_by_nothing() -> None:
     assert outcome["metrics"] == {}
 
 
+@pytest.mark.parametrize("said", [None, {}])
+def test_a_model_without_a_class_to_name_is_judged_by_nothing(
+    said: dict[str, float] | None,
+) -> None:
+    run = Instructed(late_terms(LOGISTIC, kind="binary"))
+    record = {**run.event(0, {"flow": 2.0}), "probabilities": said, "outcome": None}
+    (outcome,) = of(run.label(record, True), OUTCOMES)
+    assert math.isnan(outcome["error"])
+    assert (outcome["predicted"], outcome["metrics"]) == (None, {})
+
+
 def test_outcomes_name_the_ledger_entry_that_wrote_them() -> None:
     run = Instructed(late_terms())
     record = run.event(0, {"flow": 2.0})

@@ -183,7 +183,7 @@ def test_a_veto_that_is_taken_back_without_a_re_fold_lets_the_sensor_in() -> Non
         run.fold.compensate(run.champion.key, [offset], "no base", 99)
         decided = run.champion.state.decided
         assert decided.vetoed == frozenset()
-        assert decided.frozen_by == "other"
+        assert decided.frozen_by == ("other",)
         assert bool(decided.holds) == (kind == "UNVETO")
         assert run.champion.state.lineage != lineage
 

@@ -122,7 +122,13 @@ class Fold:
             self._entry, self._before = sequence, self.records
 
     def swap(
-        self, key: ModelKey, state: ModelState, covered_offsets: Collection[int], sequence: int
+        self,
+        key: ModelKey,
+        state: ModelState,
+        covered_offsets: Collection[int],
+        sequence: int,
+        *,
+        idle: Collection[int] = (),
     ) -> list[Emit]:
         """Put a re-folded state in the place of a model's, as part of ledger entry `sequence`.
 
@@ -137,12 +143,13 @@ class Fold:
                 too: the result is the same.
             covered_offsets: Of `Controls.pending` those that the re-fold has heeded.
             sequence: Of the entry.
+            idle: Of those covered the retractions of what there is not: they are not kept.
 
         Returns:
             Receipts, RETRACTED or APPLIED with what changed, and outcomes of revised labels.
         """
         self._enter(sequence)
-        emits = swap(self, key, state, covered=covered_offsets, sequence=sequence)
+        emits = swap(self, key, state, covered=(covered_offsets, idle), sequence=sequence)
         return marked(emits, sequence)
 
     def compensate(
@@ -210,7 +217,7 @@ class Fold:
         if judged.is_learnable:
             cases = self._learn(seen, x, asset.models, answers, emits=emits)
             if plan.starts_from_type and cases:
-                self._teach_type(seen, cases)
+                self._teach_type(seen, asset.models, cases)
 
     def _apply_apart(self, seen: Seen, checked: Checked, asset: AssetModels) -> None:
         """Apply an event to models of different age, each by its own recent past."""
@@ -245,7 +252,7 @@ class Fold:
             if cases and tracked.is_sound(stored.answer):
                 state = tracked.state
                 for case in cases:
-                    if state.controls is not None and _is_held(state, event.time_us, case):
+                    if state.controls and tracked.must_not_learn(case, event.time_us):
                         continue
                     told = case.stored if plan.senses.looks_ahead else stored
                     score = plan.teach(state, case, told, tracked.told)
@@ -257,13 +264,11 @@ class Fold:
             emits += marked(judge(seen, models[0], cases, now=(answers[0], *named)), sequence)
         return cases
 
-    def _teach_type(self, seen: Seen, cases: Sequence[Case]) -> None:
-        """Let the models of the asset type learn what an event taught the asset."""
-        plan, _, _, message, sequence = seen
-        assert message.value is not None
-        models = self.of_type(plan, sequence)
-        for tracked in learn_cases(models, plan, cases, message.value):
-            self.fleet.learned(tracked, sequence, self._before)
+    def _teach_type(self, seen: Seen, own: Sequence[Tracked], cases: Sequence[Case]) -> None:
+        """Let the models of the asset type learn what an event taught the asset, or could have."""
+        models = self.of_type(seen.plan, seen.sequence)
+        for tracked in learn_cases(models, own, seen, cases):
+            self.fleet.learned(tracked, seen.sequence, self._before)
 
     def of_type(self, plan: StreamPlan, sequence: int) -> list[Tracked]:
         """Return those models of a stream's asset type that stand before an entry."""
@@ -288,12 +293,6 @@ class Fold:
         self.counts.dead[reason] = self.counts.dead.get(reason, 0) + 1
         self.last_error = f"{message.position}: {reason}: {error}"
         return [dead_letter(message, error, PROCESSOR)]
-
-
-def _is_held(state: ModelState, time_us: int, case: Case) -> bool:
-    """Return whether a case, or the event that brought its label, lies in a hold."""
-    waited = case.waited
-    return state.is_held(time_us) or (waited is not None and state.is_held(waited.time_us))
 
 
 def _plans(terms: Terms) -> dict[str, StreamPlan]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidemill.fold.instructions import Instruction
     from tidemill.fold.past import Floor
     from tidemill.fold.plans import StreamPlan
+    from tidemill.fold.seen import Seen
     from tidemill.fold.senses import Case
     from tidemill.fold.tracked import AssetModels, Tracked
 
@@ -53,19 +54,32 @@ def inherit(tracked: Tracked, of_type: Tracked, floor: Floor) -> None:
 
 
 def learn_cases(
-    models: Sequence[Tracked], plan: StreamPlan, cases: Sequence[Case], value: bytes
+    models: Sequence[Tracked], own: Sequence[Tracked], seen: Seen, cases: Sequence[Case]
 ) -> list[Tracked]:
-    """Let a type's models learn what an event taught an asset; return those that changed."""
-    changed = []
+    """Let a type's models learn what an event taught an asset; return those that changed.
+
+    What one of the asset's own models is held from, that of its type is held from too. A frozen
+    model does not learn, but its type does: the event is right.
+    """
+    plan, event, value, changed = seen.plan, seen.event, seen.message.value, []
+    assert value is not None
+    by_name = {each.key.model: each for each in own}
     for tracked in models:
-        answers = [plan.ask(tracked.state, case.x) for case in cases]
-        if not all(tracked.is_sound(said.answer) for said in answers):
-            continue
-        for case, said in zip(cases, answers, strict=True):
-            plan.teach(tracked.state, case, case.stored if plan.senses.looks_ahead else said)
-            tracked.state.advance(value)
-        changed.append(tracked)
+        mine = by_name[tracked.key.model]
+        allowed = [case for case in cases if not mine.must_not_learn(case, event.time_us)]
+        if allowed and _learn(tracked, plan, allowed, value):
+            changed.append(tracked)
     return changed
+
+
+def _learn(tracked: Tracked, plan: StreamPlan, cases: Sequence[Case], value: bytes) -> bool:
+    answers = [plan.ask(tracked.state, case.x) for case in cases]
+    if not all(tracked.is_sound(said.answer) for said in answers):
+        return False
+    for case, said in zip(cases, answers, strict=True):
+        plan.teach(tracked.state, case, case.stored if plan.senses.looks_ahead else said)
+        tracked.state.advance(value)
+    return True
 
 
 def learn_example(

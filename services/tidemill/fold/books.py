@@ -10,7 +10,7 @@ from tidemill.fold.applying import PROCESSOR
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Action, Changed, Digest, Entry, InputDigest, Run
 from tidemill.fold.saving import Saving
-from tidemill.fold.swapping import full_actions
+from tidemill.fold.swapping import full_actions, refused
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.records import Emit
@@ -130,7 +130,8 @@ class Books:
         way = sum(positions.values()) + ENTRY * sequence
         anchored = self._choose_anchors(due, {tracked.key for tracked in swapped}, way)
         states = {tracked.key: dump_state(tracked.state) for tracked in due}
-        noted = [*actions, *full_actions(fold.full), *self._enforce_budgets(due, states)]
+        told = [*full_actions(fold.full), *refused(fold.updating.refused_by(sequence))]
+        noted = [*actions, *told, *self._enforce_budgets(due, states)]
         if self._runs and sequence % self._saving.policy.define_every == 0:
             noted.append(fold.terms.action())
         saved = [

@@ -98,7 +98,7 @@ def cross(fold: Fold, entry: Entry, swaps: Swaps) -> Generator[None, None, list[
             swap = Swap.of(action)
             if _stands_before(fold, swap, entry.sequence):
                 state = yield from swaps(fold, swap, entry)
-                emits += fold.swap(swap.key, state, swap.offsets, entry.sequence)
+                emits += fold.swap(swap.key, state, swap.offsets, entry.sequence, idle=swap.idle)
         elif action.kind == COMPENSATE:
             done = Compensation.of(action)
             if done.why.kind is WhyCompensated.FULL:

@@ -107,6 +107,7 @@ class Editing:
     Attributes:
         corrections: All of them, in order.
         active: Those that no later one takes back.
+        used: Those that took back something that the walk came by.
     """
 
     def __init__(self, asked: Iterable[Pending | Edit]) -> None:
@@ -124,8 +125,15 @@ class Editing:
         for each in self.active:
             if each.kind == "EXAMPLE" and each.update["event_id"] is not None:
                 self._labels.setdefault(each.update["event_id"], []).append(each)
+        self.used: set[int] = set()
         self._placed: set[int] = set()
         self._started = -1
+
+    @property
+    def idle(self) -> tuple[int, ...]:
+        """The retractions that no walk from before all they concern found anything for."""
+        takers = (each for each in self._takers if each.kind == "RETRACT")
+        return tuple(each.offset for each in takers if each.offset not in self.used)
 
     def has(self, offset: int) -> bool:
         """Return whether an update is one of the corrections."""
@@ -133,7 +141,9 @@ class Editing:
 
     def of(self, offset: int, update: Mapping[str, Any], value: bytes) -> bytes | None:  # Any: Avro
         """Return the update to apply at a place in the recorded order; None: none."""
-        if any(taker.takes_back(update, offset) for taker in self._takers):
+        takers = [taker.offset for taker in self._takers if taker.takes_back(update, offset)]
+        if takers:
+            self.used.update(takers)
             return None
         labels = self._labels.get(update["event_id"]) if update["kind"] == "EXAMPLE" else None
         if labels:

@@ -76,6 +76,8 @@ def take_effect(
             return Done("APPLIED", NOT_VETOED)
         case "UNVETO" | "RETRACT":
             return correct(tracked, instruction, message, sequence)
+        case "COUNTEREXAMPLE" if instruction.is_at_fault:
+            return Done("APPLIED", AT_FAULT)
         case "COUNTEREXAMPLE":
             done = _learn_counterexample(tracked, instruction)
         case "RESET":
@@ -199,12 +201,11 @@ def _decide(state: ModelState, instruction: Instruction) -> Done:
     decided, now_us = state.decided, state.recent.newest_us
     match instruction.kind:
         case "FREEZE":
-            by = instruction.origin if decided.frozen_by is None else decided.frozen_by
-            state.controls = replace(decided, frozen_by=by)
+            state.controls = decided.frozen(instruction.origin)
         case "RESUME":
-            state.controls = replace(decided, frozen_by=None)
+            state.controls = replace(decided, frozen_by=())
         case "RELEASE":
-            state.controls = decided.released(now_us)
+            state.controls = decided.released(now_us, instruction.update["target_id"])
         case _:
             until = instruction.update["until"]
             until_us = FOR_EVER_US if until is None else int(until)

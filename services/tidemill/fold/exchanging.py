@@ -11,7 +11,7 @@ from tidemill.fold.effects import compensate
 from tidemill.fold.instructions import Instruction, read_instruction
 from tidemill.fold.labelled import REPLACED, displaced, is_in_force
 from tidemill.fold.outcomes import outcomes_of
-from tidemill.fold.receipts import ask, effect, receipt
+from tidemill.fold.receipts import ask, ask_last, effect, is_told_by, receipt
 from tidemill.kernel.errors import InvariantError
 from tidemill.models.controls import MOST_CORRECTIONS, Edit
 
@@ -26,21 +26,39 @@ if TYPE_CHECKING:
     from tidemill.models.state import ModelKey, ModelState
 
 
+NOTHING_THERE = "the model had nothing of it to take back"
+
+
 def swap(
-    fold: Fold, key: ModelKey, state: ModelState, *, covered: Collection[int], sequence: int
+    fold: Fold,
+    key: ModelKey,
+    state: ModelState,
+    *,
+    covered: tuple[Collection[int], Collection[int]],
+    sequence: int,
 ) -> list[Emit]:
-    """Put a re-folded state in the place of a model's; see `Fold.swap`."""
+    """Put a re-folded state in the place of a model's; see `Fold.swap`.
+
+    Args:
+        fold: The models.
+        key: The model.
+        state: The re-folded one.
+        covered: The updates put in force, and those of them that had nothing to correct.
+        sequence: Of the entry.
+    """
+    offsets, idle = covered
     tracked = _tracked(fold, key)
     old = tracked.state
     decided = old.decided
-    done = [each for each in decided.pending if each.offset in covered]
+    done = [each for each in decided.pending if each.offset in offsets]
+    kept = [each for each in done if each.offset not in idle]
     instructions = [_read(fold, each) for each in done]
-    before = [ask(each.plan, old, each) for each in instructions]
-    edits = (*decided.edits, *(in_force(each, sequence) for each in done))
-    settled = {each.offset for each in edits}
-    kept = replace(decided, edits=without_superseded(edits)).within_reach(old.recent.count)
-    waiting = _waiting(state, old, settled, MOST_CORRECTIONS - len(kept.edits))
-    state.controls = replace(state.decided, pending=waiting, edits=kept.edits, floor=kept.floor)
+    before = _asked(instructions, tracked)
+    edits = (*decided.edits, *(in_force(each, sequence) for each in kept))
+    settled = {*offsets, *(each.offset for each in edits)}
+    now = replace(decided, edits=without_superseded(edits)).within_reach(old.recent.count)
+    waiting = _waiting(state, old, settled, MOST_CORRECTIONS - len(now.edits))
+    state.controls = replace(state.decided, pending=waiting, edits=now.edits, floor=now.floor)
     state.recent, state.applied = old.recent, old.applied
     state.labels = None if old.labels is None else old.labels.learned_as(state.labels)
     if fold.plans[key.stream].judges:
@@ -50,10 +68,12 @@ def swap(
     tracked.become(state)
     fold.learned(tracked, sequence)
     emits: list[Emit] = []
-    for instruction, asked in zip(instructions, before, strict=True):
+    after = _asked(instructions, tracked)
+    for each, instruction, *asked in zip(done, instructions, before, after, strict=True):
         reason = None if is_in_force(instruction, state) else REPLACED
+        reason = NOTHING_THERE if each.offset in idle else reason
         status = "RETRACTED" if reason or instruction.kind == "RETRACT" else "APPLIED"
-        emits += _tell(fold, tracked, instruction, asked, status=status, reason=reason)
+        emits += _tell(fold, tracked, instruction, effect(*asked), told=(status, reason))
     return emits + displaced(tracked, old.labels, instructions, partition=fold.partition)
 
 
@@ -62,16 +82,27 @@ def in_force(pending: Pending, sequence: int) -> Edit:
     return Edit(pending.offset, pending.entry, sequence, pending.value, pending.seen)
 
 
+def _asked(instructions: Sequence[Instruction], tracked: Tracked) -> list[Asked | None]:
+    """Ask a model the case of each instruction that it answers, and the last cases once for all."""
+    model, state = tracked.key.model, tracked.state
+    told = [each for each in instructions if is_told_by(each, model)]
+    others = ask_last(told[0].plan, state) if told else ()
+    return [
+        ask(each.plan, state, each, others) if is_told_by(each, model) else None
+        for each in instructions
+    ]
+
+
 def _waiting(
-    refolded: ModelState, living: ModelState, done: Collection[int], room: int
+    refolded: ModelState, living: ModelState, settled: Collection[int], room: int
 ) -> tuple[Pending, ...]:
     """Return what waits on: also what had no effect only because of an update now taken back.
 
     Of that no more than there is room for.
     """
-    waiting = {each.offset: each for each in living.decided.pending if each.offset not in done}
+    waiting = {each.offset: each for each in living.decided.pending if each.offset not in settled}
     for each in refolded.decided.pending:
-        if each.offset not in done and len(waiting) < room:
+        if each.offset not in settled and len(waiting) < room:
             waiting[each.offset] = each
     return tuple(waiting[offset] for offset in sorted(waiting))
 
@@ -89,13 +120,14 @@ def make_good(
         if pending.offset not in offsets:
             continue
         instruction = _read(fold, pending)
-        asked = ask(instruction.plan, tracked.state, instruction)
+        (before,) = _asked([instruction], tracked)
         if instruction.kind == "EXAMPLE":
             fold.updating.learn_late(instruction, tracked, pending.value)
         else:
             compensate(tracked, instruction, pending.value)
-        told = _tell(fold, tracked, instruction, asked, status="COMPENSATED", reason=reason)
-        emits += told
+        (after,) = _asked([instruction], tracked)
+        told = ("COMPENSATED", reason)
+        emits += _tell(fold, tracked, instruction, effect(before, after), told=told)
     fold.learned(tracked, sequence)
     return emits
 
@@ -121,25 +153,25 @@ def _tell(
     fold: Fold,
     tracked: Tracked,
     instruction: Instruction,
-    before: Asked | None,
+    changed: dict[str, float | int] | None,
     *,
-    status: str,
-    reason: str | None = None,
+    told: tuple[str, str | None],
 ) -> Sequence[Emit]:
     """Return the outcome that a revised label leads to, and the receipt, where one is due."""
-    model = tracked.key.model
     emits: list[Emit] = []
     if instruction.kind == "EXAMPLE":
         emits = outcomes_of(instruction, tracked, partition=fold.partition, least=1)
-    if instruction.is_from_feedback and model == (instruction.model or instruction.plan.champion):
-        changed = effect(before, ask(instruction.plan, tracked.state, instruction))
-        told = receipt(
-            instruction.update,
-            status,
-            partition=fold.partition,
-            reason=reason,
-            by=(model, tracked.state),
-            changed=changed,
-        )
-        emits = [*emits, told]
+    if is_told_by(instruction, tracked.key.model):
+        status, reason = told
+        emits = [
+            *emits,
+            receipt(
+                instruction.update,
+                status,
+                partition=fold.partition,
+                reason=reason,
+                by=(tracked.key.model, tracked.state),
+                changed=changed,
+            ),
+        ]
     return emits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.events import check_name
 from tidemill.contracts.prediction import Quality
-from tidemill.contracts.topics import BY_NAME, FEEDBACK
+from tidemill.contracts.topics import BY_NAME, FEEDBACK, LABELS, PREDICTIONS
 from tidemill.fold.senses import Case
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.models.outputs import Answer
@@ -41,6 +41,8 @@ KINDS = (
 )
 _LESSONS = frozenset({"EXAMPLE", "COUNTEREXAMPLE"})
 _VETOES = frozenset({"VETO", "UNVETO"})
+# What completes a label: the labeller alone goes by them.
+_OF_LABELS = frozenset({LABELS, PREDICTIONS})
 # What is kept of an instruction with the models: corrections that wait, and who asked for them.
 LARGEST_KEPT_BYTES = 65_536
 # Of a prediction: it may be learned all the same. Whether an event lay in a hold, its time says.
@@ -134,6 +136,8 @@ def read_instruction(
     kind = update["kind"]
     if kind in NOT_OURS:
         return None
+    if not is_kept:
+        _check_origin(update)
     if kind not in KINDS:
         raise _domain(f"kind must be one of {', '.join(KINDS)} in this version, was {kind}")
     plan = _plan(update, plans)
@@ -141,13 +145,21 @@ def read_instruction(
         found = _lesson(update, plan, partitions, is_kept=is_kept)
     else:
         names = _names(update, plan) if kind in _VETOES else ()
-        cause = _cause(update["cause"], partitions)
+        cause = _cause(update, partitions)
         found = Instruction(update, plan, update["model"], cause, _about(update, plan), names)
     if kind == "RETRACT" and not update["target_id"]:
         raise _domain(f"target_id must name what is taken back, was {update['target_id']!r}")
     if kind != "EXAMPLE" or found.is_revision:
         _check_may_be_kept(update, size)
     return found
+
+
+def _check_origin(update: dict[str, Any]) -> None:  # Any: as above
+    """Hold that a cause among labels is the labeller's: one that ran ahead would silence labels."""
+    topic = update["cause"]["topic"]
+    if topic in _OF_LABELS and update["origin"] != OF_LABELS:
+        rule = f"cause.topic must be none of {sorted(_OF_LABELS)} for an origin other than"
+        raise _domain(f"{rule} {OF_LABELS}, was {topic} for {update['origin']!r}")
 
 
 def _check_may_be_kept(update: dict[str, Any], size: int) -> None:  # Any: as above
@@ -184,7 +196,7 @@ def _lesson(
     replaced = _replaced(update, plan)
     if update["revision"] and replaced is not None and update["event_id"] is None:
         raise _domain("event_id must name whose label is revised, was null")
-    cause = _cause(update["cause"], partitions)
+    cause = _cause(update, partitions)
     stored = _stored(update["stored"])
     told = None if stored is None else stored._replace(region=NO_REGION)
     case = Case(checked.x, label, weight, told)
@@ -247,10 +259,11 @@ def _likeliest(probabilities: Mapping[str, float]) -> str:
 
 
 def _cause(
-    cause: dict[str, Any],  # Any: an Avro record
+    update: dict[str, Any],  # Any: an Avro record
     partitions: int,
 ) -> tuple[tuple[str, int], tuple[int, int]]:
     """Return source and position of a cause; a model remembers one position per source."""
+    cause = update["cause"]
     topic, partition = cause["topic"], cause["partition"]
     if topic not in BY_NAME:
         raise _domain(f"cause.topic must be one of {sorted(BY_NAME)}, was {topic!r}")

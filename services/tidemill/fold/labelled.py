@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 LARGEST_REVISION = (1 << 31) - 1
 REPLACED = "a later label of its event replaced it"
 BACK = "what had replaced it was taken back"
+BESIDE = "learned beside the label that came with the events: on this stream none is replaced"
+
+
+def beside(instruction: Instruction) -> str | None:
+    """Return what to say of a label that was learned, where it cannot replace another one."""
+    is_label = instruction.kind == "EXAMPLE" and instruction.update["event_id"] is not None
+    comes_with_event = instruction.plan.label_field is not None
+    return BESIDE if is_label and comes_with_event else None
 
 
 def word_of(instruction: Instruction, state: ModelState) -> Word | None:

@@ -16,7 +16,7 @@ from tidemill.fold.plans import plan_stream
 from tidemill.models.state import origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tidemill.contracts.stream import StreamDefinition
     from tidemill.fold.bases import Base
@@ -122,6 +122,13 @@ class ModelFold:
         if message.topic == EVENTS:
             self._start_anew()
         return self._is_own
+
+    def drop(self, offsets: Collection[int]) -> None:
+        """Forget corrections that had nothing to correct: they are no edits, and wait no more."""
+        controls = self.state.controls
+        if offsets and controls is not None:
+            left = tuple(each for each in controls.pending if each.offset not in offsets)
+            self.state.controls = replace(controls, pending=left)
 
     def compensate(self, done: Compensation, sequence: int) -> None:
         """Repeat what was done in place of corrections, but for those that are none any more."""

@@ -174,9 +174,10 @@ def _delay_s(judged: Judged) -> float:
 
 
 def _error(answer: Answer, key: float | str) -> float:
-    """Return absolute error or log loss; NaN where a model had no number to be judged by."""
+    """Return absolute error or log loss; NaN where a model had no answer to be judged by."""
     if isinstance(key, str):
-        return log_loss((answer.probabilities or {}).get(key, 0.0))
+        said = answer.probabilities
+        return log_loss(said.get(key, 0.0)) if said else nan
     return nan if answer.value is None else abs(key - answer.value)
 
 

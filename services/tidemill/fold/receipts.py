@@ -32,19 +32,37 @@ class Asked(NamedTuple):
     others: tuple[Answer, ...]
 
 
-def ask(plan: StreamPlan, state: ModelState, instruction: Instruction) -> Asked | None:
+def is_told_by(instruction: Instruction, model: str) -> bool:
+    """Return whether the receipt of an instruction is this model's to give."""
+    return instruction.is_from_feedback and model == (
+        instruction.model or instruction.plan.champion
+    )
+
+
+def ask_last(plan: StreamPlan, state: ModelState) -> tuple[Answer, ...]:
+    """Ask a model the last cases of its asset."""
+    return tuple(plan.ask(state, case).answer for case in state.recent.cases)
+
+
+def ask(
+    plan: StreamPlan,
+    state: ModelState,
+    instruction: Instruction,
+    others: tuple[Answer, ...] | None = None,
+) -> Asked | None:
     """Ask a model before or after an instruction; None where that cannot change its answers.
 
-    The case in question is the instruction's, or else the asset's last one.
+    The case in question is the instruction's, or else the asset's last one. `others` is what the
+    model says of the last cases, where it was asked already.
     """
     if instruction.kind in _UNMEASURED:
         return None
-    cases = tuple(state.recent.cases)
+    cases = state.recent.cases
     x: dict[str, Any] | None = cases[-1] if cases else None  # Any: numbers and strings
     if instruction.case is not None:
         x = instruction.case.x
     question = None if x is None else plan.ask(state, x).answer
-    return Asked(question, tuple(plan.ask(state, case).answer for case in cases))
+    return Asked(question, ask_last(plan, state) if others is None else others)
 
 
 def effect(before: Asked | None, after: Asked | None) -> dict[str, float | int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tidemill.contracts.topics import UPDATES
 from tidemill.fold.applying import INPUTS
 from tidemill.fold.bases import NoBaseError
 from tidemill.fold.books import BUDGET
@@ -21,7 +22,7 @@ from tidemill.fold.ledger_log import (
 from tidemill.fold.model_fold import ModelFold, plans_of
 from tidemill.fold.replica import ROLLBACK
 from tidemill.fold.retirement import assets_retired
-from tidemill.fold.swapping import COMPENSATE, Compensation, Why, full_in
+from tidemill.fold.swapping import COMPENSATE, SWAP, Compensation, Swap, Why, full_in, refused_in
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, RetentionError
@@ -51,12 +52,14 @@ class Refolded:
         failed: Why a model could not be folded again.
         events: Records of the asset that were applied.
         bases: The entries that models were folded from.
+        idle: By model, retractions of what there is not; of those that waited.
     """
 
     states: dict[ModelKey, ModelState] = field(default_factory=dict)
     failed: dict[ModelKey, Why] = field(default_factory=dict)
     events: int = 0
     bases: dict[ModelKey, int] = field(default_factory=dict)
+    idle: dict[ModelKey, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Refolding:
@@ -138,6 +141,7 @@ class Refolding:
                 self._fail(key, _not_retained(error))
         for key in self._left:
             self.result.states[key] = self._folds[key].state
+            self.result.idle[key] = self._editings[key].idle
 
     @property
     def _left(self) -> list[ModelKey]:
@@ -247,7 +251,10 @@ class Refolding:
             self._adopt(Terms.of(defining[0]), entry.sequence)
         folds = [self._folds[key] for key in self._left if self._folds[key].since < entry.sequence]
         full = {key: full_in(entry, key) for key in self._left}
+        passed_over = refused_in(entry)
         for message in (message for run in runs for message in run):
+            if message.topic == UPDATES and message.offset in passed_over:
+                continue
             own = [fold.take(message, entry.sequence, full[fold.key]) for fold in folds]
             self.result.events += any(own)
             yield
@@ -269,7 +276,7 @@ class Refolding:
             for key in self._left:
                 self._fail(key, Why(WhyCompensated.CHANGED, f"it began anew after {where}"))
         for action in entry.actions:
-            if action.kind not in {BUDGET, ROLLBACK, COMPENSATE}:
+            if action.kind not in {BUDGET, ROLLBACK, COMPENSATE, SWAP}:
                 continue
             key = ModelKey.decode(action.detail["model"].encode())
             if key not in self._left or self._folds[key].since >= entry.sequence:
@@ -279,6 +286,8 @@ class Refolding:
                 self._fail(key, Why(WhyCompensated.CHANGED, words))
             elif action.kind == BUDGET:
                 self._folds[key].state.stop_growing()
+            elif action.kind == SWAP:
+                self._folds[key].drop(Swap.of(action).idle)
             else:
                 self._folds[key].compensate(Compensation.of(action), entry.sequence)
 

@@ -1,4 +1,4 @@
-"""The ledger actions of corrections: a model swapped for its re-fold, or compensated instead."""
+"""The ledger actions of corrections: swapped for a re-fold, compensated instead, or refused."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SWAP = "swap"
 COMPENSATE = "compensate"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Swap:
         lineage: That of the re-fold.
         base: The ledger entry that it was folded from.
         events: Records of the asset that it took.
+        idle: Of the updates those that had nothing to correct.
     """
 
     key: ModelKey
@@ -35,6 +37,7 @@ class Swap:
     lineage: bytes
     base: int
     events: int
+    idle: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, action: Action) -> Swap:
@@ -46,6 +49,7 @@ class Swap:
             bytes.fromhex(detail["lineage"]),
             int(detail["base"]),
             int(detail["events"]),
+            _offsets(detail.get("idle", "")),
         )
 
     def action(self) -> Action:
@@ -56,8 +60,20 @@ class Swap:
             "lineage": self.lineage.hex(),
             "base": str(self.base),
             "events": str(self.events),
+            **({"idle": ",".join(map(str, self.idle))} if self.idle else {}),
         }
         return Action(SWAP, detail)
+
+
+def refused(offsets: Sequence[int]) -> list[Action]:
+    """Return what an entry notes of updates that were refused for what the models were then."""
+    return [Action(REFUSED, {"updates": ",".join(map(str, offsets))})] if offsets else []
+
+
+def refused_in(entry: Entry) -> frozenset[int]:
+    """Return the offsets of the updates that an entry refused for that."""
+    found = (a.detail["updates"] for a in entry.actions if a.kind == REFUSED)
+    return frozenset(offset for text in found for offset in _offsets(text))
 
 
 class Why(NamedTuple):

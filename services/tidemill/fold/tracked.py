@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tidemill.attribution.explaining import Explainer
+    from tidemill.fold.senses import Case
     from tidemill.models.outputs import Answer
     from tidemill.models.recent import Recent
     from tidemill.models.refining import Stored
@@ -86,6 +87,11 @@ class Tracked:
         if state.decided.is_full:
             state.controls = state.decided.within_reach(state.recent.count)
         return not state.decided.is_full
+
+    def must_not_learn(self, case: Case, time_us: int) -> bool:
+        """Return whether a case, or the event that brought its label, lies in a hold."""
+        state, waited = self.state, case.waited
+        return state.is_held(time_us) or (waited is not None and state.is_held(waited.time_us))
 
     @property
     def structure(self) -> int:

@@ -22,10 +22,11 @@ from tidemill.fold.effects import (
     waiting_vetoes,
 )
 from tidemill.fold.instructions import LARGEST_KEPT_BYTES, read_instruction
-from tidemill.fold.labelled import hear, is_outrun, is_said_already, word_of
+from tidemill.fold.labelled import beside, hear, is_outrun, is_said_already, word_of
 from tidemill.fold.outcomes import count, is_judged, judged_of, outcomes_of
-from tidemill.fold.receipts import ask, effect, receipt, refusals
+from tidemill.fold.receipts import ask, effect, is_told_by, receipt, refusals
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
+from tidemill.models.controls import MOST_HOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,7 @@ class Updating:
     def __init__(self, fold: Fold, edits: Edits | None) -> None:
         self._fold = fold
         self._edits = edits
+        self._refused: tuple[int, list[int]] = (-1, [])
         self._codec = codec("Update")
 
     def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
@@ -56,16 +58,29 @@ class Updating:
         emits: list[Emit] = []
         for message in messages:
             self._fold.records += 1
-            update = None
+            update, read = None, None
             try:
                 update = self._codec.decode(message.value)
                 read = self._read(update, message)
                 if read is not None:
                     emits += self._obey(*read, sequence)
             except InvalidRecordError as error:
+                if read is not None:
+                    self._refuse(message, sequence)
                 emits += self._fold.set_aside(message, error)
                 emits += refusals(update, error, self._fold.partition)
         return emits
+
+    def refused_by(self, sequence: int) -> list[int]:
+        """Return the updates that an entry has refused though they were understood.
+
+        What models were like decided that, and in a re-fold they are not: it passes them over.
+        """
+        since, offsets = self._refused
+        return offsets if since == sequence else []
+
+    def _refuse(self, message: Message, sequence: int) -> None:
+        self._refused = (sequence, [*self.refused_by(sequence), message.offset])
 
     def _read(
         self,
@@ -80,12 +95,12 @@ class Updating:
         partitions = fold.terms.definition.partitions
         if fold.is_passed_over(update["stream"], update["asset"]):
             return None
+        # In a re-fold too it is read as it came: nothing stands in the place of a dead letter.
+        found = read_instruction(update, fold.plans, partitions, size=len(message.value or b""))
         chosen = UNCHANGED if self._edits is None else self._edits.of(update, message)
         if chosen is None:
             return None
         if chosen == UNCHANGED:
-            size = len(message.value or b"")
-            found = read_instruction(update, fold.plans, partitions, size=size)
             return None if found is None else (found, message)
         other = {**self._codec.decode(chosen), "cause": update["cause"], "replaced": None}
         found = read_instruction(other, fold.plans, partitions, is_kept=True)
@@ -95,6 +110,8 @@ class Updating:
         fold = self._fold
         asset = fold.fleet.of(instruction.plan.name, instruction.asset)
         _check_leaves_a_sensor(instruction, asset)
+        if self._edits is None:
+            _check_may_hold(instruction, asset)
         if asset.recent is None and asset.since < sequence:
             asset.align()
         emits: list[Emit] = []
@@ -131,10 +148,7 @@ class Updating:
         self, instruction: Instruction, tracked: Tracked, message: Message, sequence: int
     ) -> tuple[Done, list[Emit]]:
         """Let one model obey; return what became of it and what is written of it."""
-        plan, champion = instruction.plan, instruction.plan.champion
-        wants = instruction.is_from_feedback and tracked.key.model == (
-            instruction.model or champion
-        )
+        plan, wants = instruction.plan, is_told_by(instruction, tracked.key.model)
         before = ask(plan, tracked.state, instruction) if wants else None
         emits: list[Emit] = []
         if instruction.kind == "EXAMPLE":
@@ -150,7 +164,7 @@ class Updating:
                 instruction.update,
                 done.status,
                 partition=self._fold.partition,
-                reason=done.reason,
+                reason=done.reason or beside(instruction),
                 by=(tracked.key.model, tracked.state),
                 changed=effect(before, after),
             )
@@ -262,5 +276,21 @@ def _check_leaves_a_sensor(instruction: Instruction, asset: AssetModels) -> None
             msg = (
                 f"feature must leave {tracked.key.model} at least one other, was "
                 f"{instruction.update['feature']!r} after {sorted(gone)}"
+            )
+            raise InvalidRecordError(DeadLetterReason.DOMAIN, msg)
+
+
+def _check_may_hold(instruction: Instruction, asset: AssetModels) -> None:
+    """Refuse a hold for which another one that is not over would have to be forgotten."""
+    if instruction.kind != "HOLD":
+        return
+    for tracked in asset.models:
+        state = tracked.state
+        if instruction.is_for(tracked.key.model) and not state.decided.may_hold(
+            state.recent.newest_us
+        ):
+            msg = (
+                f"at most {MOST_HOLDS} holds of {tracked.key.model} may be open, found as many; "
+                "release one first"
             )
             raise InvalidRecordError(DeadLetterReason.DOMAIN, msg)

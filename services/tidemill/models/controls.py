@@ -10,6 +10,8 @@ FOR_EVER_US = 1 << 62
 SINCE_EVER_US = -(1 << 62)
 # Holds that are remembered, for labels that come after them.
 MOST_HOLDS = 16
+# Those who froze a model.
+MOST_FREEZERS = 16
 # Corrections that wait and corrections in force, together.
 MOST_CORRECTIONS = 256
 # A model is folded again over so many events of its asset, at most.
@@ -78,7 +80,7 @@ class Controls:
 
     Attributes:
         vetoes: Sensors that it is not asked with and does not learn.
-        frozen_by: Who had it learn no more until it is resumed; None where it is not frozen.
+        frozen_by: Who had it learn no more until it is resumed, oldest first.
         holds: Spans of event time that it does not learn, oldest first.
         pending: Corrections that wait for their re-fold, oldest first.
         edits: Corrections in force, oldest first.
@@ -88,7 +90,7 @@ class Controls:
     """
 
     vetoes: tuple[Veto, ...] = ()
-    frozen_by: str | None = None
+    frozen_by: tuple[str, ...] = ()
     holds: tuple[Hold, ...] = ()
     pending: tuple[Pending, ...] = ()
     edits: tuple[Edit, ...] = ()
@@ -132,20 +134,38 @@ class Controls:
         return any(hold.after_us < time_us <= hold.until_us for hold in self.holds)
 
     def holding(self, hold: Hold) -> Controls:
-        """Return the same with another hold; the oldest beyond 16 is forgotten."""
-        return replace(self, holds=(*self.holds, hold)[-MOST_HOLDS:])
+        """Return the same with another hold; beyond 16 one that is over is forgotten first."""
+        holds = self.holds
+        if len(holds) >= MOST_HOLDS:
+            gone = next((each for each in holds if each.until_us <= hold.after_us), holds[0])
+            holds = tuple(each for each in holds if each is not gone)
+        return replace(self, holds=(*holds, hold))
 
-    def released(self, now_us: int) -> Controls:
-        """Return the same with every hold at an end."""
-        holds = (hold._replace(until_us=min(hold.until_us, now_us)) for hold in self.holds)
+    def may_hold(self, now_us: int) -> bool:
+        """Return whether there is room for a hold without forgetting one that is not over."""
+        return len(self.holds) < MOST_HOLDS or any(each.until_us <= now_us for each in self.holds)
+
+    def released(self, now_us: int, origin: str | None = None) -> Controls:
+        """Return the same with the holds of one origin at an end; with those of all for None."""
+        holds = (
+            hold._replace(until_us=min(hold.until_us, now_us))
+            if origin in {None, hold.origin}
+            else hold
+            for hold in self.holds
+        )
         return replace(self, holds=tuple(h for h in holds if h.after_us < h.until_us))
+
+    def frozen(self, origin: str) -> Controls:
+        """Return the same frozen by one more; one beyond 16 is not remembered."""
+        frozen_by = tuple(dict.fromkeys((*self.frozen_by, origin)))
+        return replace(self, frozen_by=frozen_by[:MOST_FREEZERS])
 
     def lifted(self, origin: str) -> Controls:
         """Return the same without the vetoes, the freeze and the holds of one origin."""
         return replace(
             self,
             vetoes=tuple(veto for veto in self.vetoes if veto.origin != origin),
-            frozen_by=None if self.frozen_by == origin else self.frozen_by,
+            frozen_by=tuple(by for by in self.frozen_by if by != origin),
             holds=tuple(hold for hold in self.holds if hold.origin != origin),
         )
 

@@ -168,7 +168,7 @@ class ModelState:
     def is_frozen(self) -> bool:
         """Whether it learns no more, until it is resumed if that is why."""
         controls = self.controls
-        return self.at_budget or (controls is not None and controls.frozen_by is not None)
+        return self.at_budget or (controls is not None and bool(controls.frozen_by))
 
     @property
     def has_pending(self) -> bool:

@@ -216,9 +216,10 @@ class Correcting:
                 actions.append(done.action())
                 self._count(done)
                 continue
-            emits += fold.swap(key, found.states[key], offsets, books.sequence)
+            idle = tuple(each for each in offsets if each in found.idle[key])
+            emits += fold.swap(key, found.states[key], offsets, books.sequence, idle=idle)
             lineage = tracked.state.lineage
-            swap = Swap(key, offsets, lineage, found.bases[key], found.events)
+            swap = Swap(key, offsets, lineage, found.bases[key], found.events, idle)
             actions.append(swap.action())
             swapped.append(tracked)
             self.done += len(offsets)
