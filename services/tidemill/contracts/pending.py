@@ -217,20 +217,12 @@ class PendingStore(Protocol):
     def keep(
         self, generation: str, partition: int, predictions: Sequence[Kept], following: int
     ) -> list[Met]:
-        """Keep predictions, in order; return the labels that had waited for them.
-
-        Args:
-            following: The next offset.
-        """
+        """Keep predictions up to `following`, in order; return the labels that had waited."""
 
     def hold(
         self, generation: str, partition: int, labels: Sequence[Held], following: int
     ) -> list[Met]:
-        """Join labels to what was predicted, in order, or let them wait; return what came of each.
-
-        Args:
-            following: The next offset.
-        """
+        """Join labels up to `following`, in order, or let them wait; return what came of each."""
 
     def confirm(self, generation: str) -> None:
         """Hold that the generation is the present one and all is recovered."""
