@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fold.corrected import ASSET, OTHER, Corrected, terms_of
 from fold.history import KEY
-from tidemill.contracts.topics import ANCHORS
+from tidemill.contracts.topics import ANCHORS, EVENTS
 from tidemill.fold.audit import replay
 from tidemill.fold.books import Policy
 from tidemill.processors.learner.correcting import Allowance
@@ -30,15 +30,17 @@ def anchors(plant: Corrected, asset: str = ASSET) -> list[Message]:
 @pytest.mark.parametrize("every", [1, 20, 100])
 def test_rare_labels_are_corrected_by_a_re_fold_like_frequent_ones(every: int) -> None:
     plant = Corrected(terms_of(LINEAR), policy=POLICY, allowance=Allowance(events=10 * EVERY))
-    newest = ""
+    newest: dict[str, Any] = {}  # Any: fields of an update
     for number in range(600):
         labels = []
         if number % every == 0:
-            newest = f"late-{number}"
-            labels.append(plant.example(event_id=newest))
+            at = {"topic": EVENTS, "partition": 0, "offset": max(0, number - 1)}
+            newest = {"event_id": f"late-{number}", "event": at}
+            labels.append(plant.example(**newest))
         plant.apply(labels, plant.events(1, labelled=False))
         if number > 300 and number % 60 == 0:
-            plant.apply([plant.revision(newest, 1.0 + number, feedback=f"c{number}")])
+            again: dict[str, Any] = {"label": 1.0 + number, "revision": 1, "replaced": 0.5}
+            plant.apply([plant.example(f"c{number}", **newest, **again)])
             plant.correct()
 
     told = [receipt["status"] for receipt in plant.receipts()]
