@@ -163,7 +163,7 @@ def test_an_example_without_a_stored_prediction_of_the_champion_has_no_outcome()
     run = Instructed(late_terms(challengers={"plain": ["linear_model.LinearRegression"]}))
     record = run.event(0, {"flow": 2.0})
     assert run.label(record, 1.0, model="pump/plain") == []
-    assert run.say("EXAMPLE", x={"flow": 1.0}, label=1.0, topic="plant.labels") == []
+    assert run.say("EXAMPLE", by="label", x={"flow": 1.0}, label=1.0, topic="plant.labels") == []
     assert run.label({**record, "model": "pump/plain"}, 1.0) == []
     assert run.label(record, 1.0, event_id=None) == []
     assert len(run.label(record, 1.0)) == 1
