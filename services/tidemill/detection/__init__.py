@@ -1,0 +1,1 @@
+"""Drift: when a signal, or an asset, is no longer what it was."""

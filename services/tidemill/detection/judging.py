@@ -1,0 +1,144 @@
+"""Where a change began, what it is, and when it is over."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tidemill.detection import layout as at
+from tidemill.detection.changes import Moments
+from tidemill.detection.learning import scan_anew
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Row = NDArray[np.float64]
+
+# A window that says whether a signal is back is so many times as long as what raised the alarm:
+# half the change is then four standard errors.
+_WINDOWS = 3.0
+_SHORTEST_WINDOW = 16.0
+# Back is nearer to the reference than so much of the change.
+_BACK = 0.5
+NOTHING = Moments(0, math.nan, math.nan)
+
+
+class Span(NamedTuple):
+    """Sums over a span of a channel."""
+
+    n: float
+    s: float
+    x: float
+
+    @property
+    def mean(self) -> float:
+        """The mean of what the channel looks at."""
+        return self.s / self.n
+
+
+def start_of(c: Row, *, is_rate: bool) -> tuple[float, float, float, float]:
+    """Return the vertex that holds the strongest start: n, sum, stamp, sum beside."""
+    lower, upper = int(c[at.LOWER]), int(c[at.UPPER]) if c[at.SIDES] > 1.0 and not is_rate else 0
+    found = c[at.HULLS : at.HULLS + lower * at.VERTEX]
+    if upper:
+        second = at.HULLS + at.HULL
+        found = np.concatenate([found, c[second : second + upper * at.VERTEX]])
+    vertices = [tuple(v) for v in found.reshape(-1, at.VERTEX).tolist() if v[0] > 0.0]
+    strength = _rate_strength if is_rate else _strength
+    n, s = float(c[at.N]), float(c[at.S])
+    best: tuple[float, float, float, float] = max(vertices, key=lambda v: strength(v, n, s))
+    return best
+
+
+def _strength(vertex: tuple[float, ...], n: float, s: float) -> float:
+    d = vertex[1] - s / n * vertex[0]
+    return d * d * n / (vertex[0] * (n - vertex[0]))
+
+
+def _rate_strength(vertex: tuple[float, ...], n: float, s: float) -> float:
+    count, flags = n - vertex[0], s - vertex[1] - 1.0
+    usual = max((vertex[1] + 1.0) / (vertex[0] + 2.0), at.LEAST_RATE)
+    share = flags / count
+    if share <= usual:
+        return 0.0
+    clear = (count - flags) * math.log((1.0 - share) / (1.0 - usual))
+    return flags * math.log(share / usual) + clear
+
+
+def leave(c: Row, *, is_rate: bool) -> None:
+    """Open: the reference ends at the strongest start; from here on the way back is watched."""
+    n, s, stamp, x = start_of(c, is_rate=is_rate)
+    c[at.OUT_N], c[at.OUT_S], c[at.OUT_X], c[at.OUT_SINCE] = n, s, x, stamp
+    c[at.SHIFT] = (c[at.S] - s) / (c[at.N] - n) - s / n
+    c[at.OUT] = 1.0
+    c[at.ALARMS] += 1.0
+    c[at.WINDOW] = max(_WINDOWS * (c[at.N] - n), _SHORTEST_WINDOW, 4.0 * c[at.BLOCK])
+    c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
+
+
+def is_back(c: Row) -> bool:
+    """Judge a full window, and begin the next one."""
+    mean = c[at.WINDOW_SUM] / c[at.IN_WINDOW]
+    away = abs(mean - c[at.OUT_S] / c[at.OUT_N])
+    c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
+    return bool(away < _BACK * abs(c[at.SHIFT]))
+
+
+def come_back(c: Row) -> None:
+    """Close: go on from the reference as it was."""
+    n, s, x, stamp = c[at.OUT_N], c[at.OUT_S], c[at.OUT_X], c[at.OUT_SINCE]
+    scan_anew(c)
+    c[at.N], c[at.S], c[at.X] = n, s, x
+    for hull, size in ((at.HULLS, at.LOWER), (at.HULLS + at.HULL, at.UPPER)):
+        if size == at.UPPER and c[at.SIDES] <= 1.0:
+            continue
+        place = hull + at.VERTEX
+        c[place : place + at.VERTEX] = (n, s, stamp, x)
+        c[size] = 2.0
+
+
+def spans(c: Row) -> tuple[Span, Span]:
+    """Return the sums over the reference, and since."""
+    before = Span(float(c[at.OUT_N]), float(c[at.OUT_S]), float(c[at.OUT_X]))
+    after = Span(
+        float(c[at.N]) - before.n, float(c[at.S]) - before.s, float(c[at.X]) - before.x
+    )
+    return before, after
+
+
+def effect(c: Row, before: Span, after: Span) -> float:
+    """Return the change in standard deviations of what the channel looks at."""
+    sd = c[at.SD] or math.sqrt(max(after.mean * (1.0 - after.mean), 1e-12))
+    return float((after.mean - before.mean) / sd)
+
+
+def moments(row: Row, channel: int, before: Span, after: Span) -> tuple[Moments, Moments]:
+    """Return mean and sd before and after, in the unit of the signal; of a rate, in shares."""
+    if channel == at.LEVEL:
+        return _of_level(row, before), _of_level(row, after)
+    if channel == at.SPREAD:
+        return _of_spread(row, before, before), _of_spread(row, before, after)
+    return _of_share(before), _of_share(after)
+
+
+def _of_level(row: Row, span: Span) -> Moments:
+    mean = span.mean
+    sd = math.sqrt(max(span.x / span.n - mean * mean, 0.0))
+    scale = 1.0 / row[at.PER_SCALE]
+    return Moments(int(span.n), float(row[at.CENTRE] + mean * scale), float(sd * scale))
+
+
+def _of_spread(row: Row, before: Span, span: Span) -> Moments:
+    """The mean root of the changes from value to value goes with the root of the spread."""
+    scale, per = 1.0 / row[at.PER_SCALE], row[at.U_PER_SCALE]
+    usual = row[at.U_CENTRE] + before.mean / per
+    ratio = (row[at.U_CENTRE] + span.mean / per) / usual if usual > 0.0 else math.nan
+    sd = row[at.LEVEL + at.SD] * scale * ratio * ratio
+    return Moments(int(span.n), float(row[at.CENTRE] + span.x / span.n * scale), float(sd))
+
+
+def _of_share(span: Span) -> Moments:
+    share = span.mean
+    return Moments(int(span.n), share, math.sqrt(max(share * (1.0 - share), 0.0)))

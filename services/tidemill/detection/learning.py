@@ -1,0 +1,191 @@
+"""What the reference of a signal is made of: bounds, long-run variance, limits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tidemill.detection import layout as at
+from tidemill.detection.limits import FEWEST, limit
+from tidemill.detection.long_run import LongRun, long_run
+from tidemill.detection.robust import Bounds, bounds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Row = NDArray[np.float64]
+
+FIRST_FIT = 64
+_FEWEST_PAIRS = 48
+_LONGEST_STEP = 4096
+# Values without a level of the variance in sight, after which none is hoped for.
+PATIENCE = 2**16
+# Share of large differences among the last ones of one length: a signal that wanders; one that
+# has stopped.
+_WANDERS, _STEADY = 0.6, 0.25
+_LARGE = 9.0  # squared standard errors
+_CALM = 0.4  # of the limit
+_FEWEST_FLAGGED = 256  # events before a share of them is watched
+_LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
+
+
+def fresh(row: Row) -> None:
+    """Empty a row, apart from what its caller asked for: run lengths and sides."""
+    kept = [(row[c + at.LENGTH], row[c + at.SIDES]) for c in at.CHANNELS]
+    whole = row[at.RUN_LENGTH]
+    row[:] = 0.0
+    row[at.RUN_LENGTH] = whole
+    row[at.LAST_Z] = row[at.LAST_X] = row[at.STAMP] = math.nan
+    row[at.STRIDE] = 1.0
+    row[at.NEXT_FIT] = FIRST_FIT
+    for c, (length, sides) in zip(at.CHANNELS, kept, strict=True):
+        start(row[c:], length, sides)
+
+
+def start(c: Row, length: float, sides: float) -> None:
+    """Empty a channel."""
+    c[: at.HULLS] = 0.0
+    c[at.LENGTH], c[at.SIDES] = length, sides
+    c[at.BLOCK] = c[at.VARIANCE] = c[at.TAU] = 1.0
+    c[at.LIMIT] = c[at.CALM] = c[at.BIG] = math.inf
+    scan_anew(c)
+
+
+def scan_anew(c: Row) -> None:
+    """Begin the scan at nothing; what is known of the variance stays."""
+    c[at.N] = c[at.S] = c[at.X] = c[at.FILL] = c[at.STAT] = c[at.OUT] = c[at.ABOVE] = 0.0
+    c[at.LOWER] = c[at.UPPER] = 1.0
+    hulls = 2 if c[at.SIDES] > 1.0 else 1
+    for hull in range(hulls):
+        place = at.HULLS + hull * at.HULL
+        c[place : place + at.VERTEX] = (0.0, 0.0, math.nan, 0.0)
+
+
+def renew_estimates(row: Row) -> list[tuple[int, bool]]:
+    """Look at what was seen so far; return the channels that became unsteady, or steady again."""
+    events = row[at.EVENTS]
+    row[at.NEXT_FIT] = events + min(max(events // 8.0, 16.0), _LONGEST_STEP)
+    if row[at.KNOWN] < 2.0:
+        _renew_bounds(row)
+    turned = []
+    for c in at.CHANNELS:
+        channel = row[c:]
+        if channel[at.OUT] or not channel[at.LENGTH]:
+            continue
+        if c in {at.MISSING, at.STUCK}:
+            _renew_rate(channel, _LEAST_NU[c])
+        elif row[at.KNOWN]:
+            was = channel[at.UNSTEADY]
+            _renew_values(channel, _LEAST_NU[c])
+            if channel[at.UNSTEADY] != was:
+                turned.append((c, not was))
+    level = row[at.LEVEL :]
+    if row[at.KNOWN] == 1.0 and (level[at.LIMIT] < math.inf or level[at.UNSTEADY]):
+        _settle(row)
+    return turned
+
+
+def _renew_bounds(row: Row) -> None:
+    """Lay the bounds where the values lie; where they lay elsewhere, begin again."""
+    kept = int(row[at.KEPT])
+    if kept < _FEWEST_PAIRS:
+        return
+    found = bounds(_pairs(row)[:, 1].tolist())
+    if found is None:
+        return
+    if row[at.KNOWN] and Bounds(row[at.CENTRE], 1.0 / row[at.PER_SCALE]).is_near(found):
+        return
+    row[at.CENTRE], row[at.PER_SCALE], row[at.KNOWN] = found.centre, 1.0 / found.scale, 1.0
+    row[at.PRODUCTS] = row[at.SQUARED] = 0.0
+    row[at.LAST_Z] = math.nan
+    _restart(row[at.LEVEL :])
+
+
+def _settle(row: Row) -> None:
+    """Keep the bounds from here on, and begin to look at the spread."""
+    row[at.KNOWN] = 2.0
+    row[at.PHI] = max(-1.0, min(1.0, row[at.PRODUCTS] / row[at.SQUARED]))
+    with np.errstate(over="ignore"):
+        z = np.clip((_pairs(row) - row[at.CENTRE]) * row[at.PER_SCALE], -at.CLIP, at.CLIP)
+    found = bounds(np.sqrt(np.abs(z[:, 1] - row[at.PHI] * z[:, 0])).tolist())
+    if found is not None:
+        row[at.U_CENTRE], row[at.U_PER_SCALE] = found.centre, 1.0 / found.scale
+    _restart(row[at.SPREAD :])
+
+
+def _pairs(row: Row) -> Row:
+    kept = int(row[at.KEPT])
+    return row[at.PAIRS : at.PAIRS + 2 * kept].reshape(kept, 2)
+
+
+def _restart(c: Row) -> None:
+    start(c, c[at.LENGTH], c[at.SIDES])
+
+
+def rungs(c: Row) -> list[tuple[float, float]]:
+    """Return the squared differences and their number, by doubling block length."""
+    ladder = c[at.LADDER : at.HULLS].reshape(at.LEVELS, at.RUNG)
+    found = [(r[at.SQUARES], r[at.COUNT]) for r in ladder.tolist()]
+    return [(squares, count) for squares, count in found if count]
+
+
+def _wander(c: Row) -> float:
+    """Return the largest share of large differences among the last ones of any length."""
+    return float(c[at.LADDER : at.HULLS].reshape(at.LEVELS, at.RUNG)[:, at.LARGE].max())
+
+
+def _renew_values(c: Row, least_nu: float) -> None:
+    found = long_run(rungs(c), least_nu)
+    wander = _wander(c)
+    was = c[at.UNSTEADY] > 0.0
+    if found is None:
+        varies = any(squares for squares, _ in rungs(c))
+        lost = varies and c[at.LIMIT] == math.inf and c[at.STEPS] >= PATIENCE
+        unsteady = was or lost or wander > _WANDERS
+    else:
+        is_long = c[at.LENGTH] < FEWEST * found.tau
+        unsteady = is_long or wander > (_STEADY if was else _WANDERS)
+        learn(c, found)
+    if unsteady:
+        c[at.LIMIT] = c[at.CALM] = math.inf
+        c[at.STAT] = 0.0
+    elif was:
+        scan_anew(c)
+    c[at.UNSTEADY] = float(unsteady)
+
+
+def learn(c: Row, found: LongRun) -> None:
+    """Take what is known of the variance into use."""
+    c[at.VARIANCE], c[at.NU], c[at.TAU] = found.variance, found.nu, found.tau
+    c[at.LAG], c[at.SD] = found.lag, found.sd
+    c[at.BIG] = _LARGE * found.variance
+    sided = c[at.LENGTH] * (1.0 if c[at.SIDES] > 1.0 else 0.5)
+    c[at.LIMIT] = limit(sided, found.tau, found.nu)
+    c[at.CALM] = _CALM * c[at.LIMIT]
+    c[at.BLOCK] = _block(found, c[at.LIMIT])
+    c[at.FILL] = min(c[at.FILL], c[at.BLOCK] - 1.0)
+
+
+def _block(found: LongRun, height: float) -> float:
+    """Return the length of a block: a part of tau, and so long that one value cannot alarm."""
+    clipped = at.CLIP * at.CLIP / (2.0 * found.variance)
+    least = max(found.tau / 4.0, clipped / (0.9 * height), 1.0)
+    return float(min(2.0 ** math.floor(math.log2(least)), 2.0**12))
+
+
+def _renew_rate(c: Row, least_nu: float) -> None:
+    if c[at.N] < _FEWEST_FLAGGED:
+        return
+    share = c[at.S] / c[at.N]
+    found = long_run(rungs(c), least_nu)
+    if found is None:
+        if any(squares for squares, _ in rungs(c)):
+            return
+        found = LongRun(0.0, 1e9, 1.0, 0.0, 0.0)
+    c[at.VARIANCE] = max(1.0, found.tau)
+    c[at.NU], c[at.TAU], c[at.LAG] = found.nu, max(1.0, found.tau), found.lag
+    c[at.SD] = math.sqrt(share * (1.0 - share))
+    c[at.LIMIT] = limit(0.5 * c[at.LENGTH], c[at.TAU], found.nu)
+    c[at.CALM] = _CALM * c[at.LIMIT]

@@ -1,0 +1,1 @@
+from tidemill.detection._kernel import advance
