@@ -51,7 +51,9 @@ cdef enum:
     ABOVE = 28
     WATCHED = 29
     BIG = 32
-    LADDER = 33
+    LEAST = 33
+    HORIZON = 34
+    LADDER = 38
 
     LEVELS = 21
     RUNG = 4
@@ -99,7 +101,7 @@ def advance(double[:, ::1] rows, const double[:, ::1] values, const double[::1] 
 
 cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
     cdef int woke = 0
-    cdef double z, u
+    cdef double wide, z, last, u
     state[EVENTS] += 1.0
     if not isfinite(x):
         woke = _rate(state + MISSING, 1.0, state[STAMP]) * 4
@@ -112,18 +114,21 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
         state[VALUES] += 1.0
         state[LAST_X] = x
         if state[KNOWN] > 0.0:
-            z = _clipped((x - state[CENTRE]) * state[PER_SCALE])
+            wide = (x - state[CENTRE]) * state[PER_SCALE]
+            z = _clipped(wide)
+            last = state[LAST_Z]
             woke |= _channel(state + LEVEL, z, z * z, stamp)
-            if state[LAST_Z] != state[LAST_Z]:
-                pass
-            elif state[KNOWN] < 2.0:
-                state[PRODUCTS] += z * state[LAST_Z]
-                state[SQUARED] += state[LAST_Z] * state[LAST_Z]
-            else:
-                u = sqrt(fabs(z - state[PHI] * state[LAST_Z]))
+            if state[KNOWN] < 2.0:
+                if last == last:
+                    last = _clipped(last)
+                    state[PRODUCTS] += z * last
+                    state[SQUARED] += last * last
+            elif -CLIP <= last <= CLIP and state[U_PER_SCALE] > 0.0:
+                # After a value out of bounds the next step is no measure of the spread.
+                u = sqrt(fabs(wide - state[PHI] * last))
                 u = _clipped((u - state[U_CENTRE]) * state[U_PER_SCALE])
                 woke |= _channel(state + SPREAD, u, z, stamp) * 2
-            state[LAST_Z] = z
+            state[LAST_Z] = wide
     state[STAMP] = stamp
     if state[EVENTS] >= state[NEXT_FIT]:
         woke |= FIT
@@ -226,7 +231,7 @@ cdef inline void _scan(double *c) noexcept nogil:
     cdef double *vertex = c + HULLS
     cdef Py_ssize_t place
     for place in range(<Py_ssize_t>c[LOWER]):
-        if vertex[0] > 0.0:
+        if vertex[0] >= c[LEAST] and n - vertex[0] <= c[HORIZON]:
             d = vertex[1] - mean * vertex[0]
             d = d * d * n / (vertex[0] * (n - vertex[0]))
             if d > best:
@@ -235,7 +240,7 @@ cdef inline void _scan(double *c) noexcept nogil:
     if c[SIDES] > 1.0:
         vertex = c + HULLS + HULL
         for place in range(<Py_ssize_t>c[UPPER]):
-            if vertex[0] > 0.0:
+            if vertex[0] >= c[LEAST] and n - vertex[0] <= c[HORIZON]:
                 d = vertex[1] - mean * vertex[0]
                 d = d * d * n / (vertex[0] * (n - vertex[0]))
                 if d > best:
@@ -314,8 +319,8 @@ cdef inline void _scan_rate(double *c) noexcept nogil:
     cdef double *vertex = c + HULLS
     cdef Py_ssize_t place
     for place in range(<Py_ssize_t>c[LOWER]):
-        if vertex[0] > 0.0:
-            count = c[N] - vertex[0]
+        count = c[N] - vertex[0]
+        if vertex[0] >= c[LEAST] and count <= c[HORIZON]:
             flags = c[S] - vertex[1] - 1.0
             usual = (vertex[1] + 1.0) / (vertex[0] + 2.0)
             if usual < LEAST_RATE:

@@ -45,9 +45,13 @@ def start_of(c: Row, *, is_rate: bool) -> tuple[float, float, float, float]:
     if upper:
         second = at.HULLS + at.HULL
         found = np.concatenate([found, c[second : second + upper * at.VERTEX]])
-    vertices = [tuple(v) for v in found.reshape(-1, at.VERTEX).tolist() if v[0] > 0.0]
     strength = _rate_strength if is_rate else _strength
     n, s = float(c[at.N]), float(c[at.S])
+    vertices = [
+        tuple(v)
+        for v in found.reshape(-1, at.VERTEX).tolist()
+        if v[0] >= c[at.LEAST] and n - v[0] <= c[at.HORIZON]
+    ]
     best: tuple[float, float, float, float] = max(vertices, key=lambda v: strength(v, n, s))
     return best
 
@@ -72,6 +76,7 @@ def leave(c: Row, *, is_rate: bool) -> None:
     n, s, stamp, x = start_of(c, is_rate=is_rate)
     c[at.OUT_N], c[at.OUT_S], c[at.OUT_X], c[at.OUT_SINCE] = n, s, x, stamp
     c[at.SHIFT] = (c[at.S] - s) / (c[at.N] - n) - s / n
+    c[at.AT_N], c[at.AT_S], c[at.AT_X] = c[at.N], c[at.S], c[at.X]
     c[at.OUT] = 1.0
     c[at.ALARMS] += 1.0
     c[at.WINDOW] = max(_WINDOWS * (c[at.N] - n), _SHORTEST_WINDOW, 4.0 * c[at.BLOCK])
@@ -87,8 +92,12 @@ def is_back(c: Row) -> bool:
 
 
 def come_back(c: Row) -> None:
-    """Close: go on from the reference as it was."""
-    n, s, x, stamp = c[at.OUT_N], c[at.OUT_S], c[at.OUT_X], c[at.OUT_SINCE]
+    """Close: go on from what was seen up to the alarm.
+
+    What raised the alarm stays in: without it the reference would be further from the truth, the
+    other way, where it was chance; where it was not, it is short beside the reference.
+    """
+    n, s, x, stamp = c[at.AT_N], c[at.AT_S], c[at.AT_X], c[at.OUT_SINCE]
     scan_anew(c)
     c[at.N], c[at.S], c[at.X] = n, s, x
     for hull, size in ((at.HULLS, at.LOWER), (at.HULLS + at.HULL, at.UPPER)):

@@ -27,6 +27,8 @@ PATIENCE = 2**16
 _WANDERS, _STEADY = 0.6, 0.25
 _LARGE = 9.0  # squared standard errors
 _CALM = 0.4  # of the limit
+_REFERENCE = 50.0  # independent values
+_LEAST_EFFECT = 0.1  # standard deviations: smaller changes are nobody's concern
 _FEWEST_FLAGGED = 256  # events before a share of them is watched
 _LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
 
@@ -48,8 +50,8 @@ def start(c: Row, length: float, sides: float) -> None:
     """Empty a channel."""
     c[: at.HULLS] = 0.0
     c[at.LENGTH], c[at.SIDES] = length, sides
-    c[at.BLOCK] = c[at.VARIANCE] = c[at.TAU] = 1.0
-    c[at.LIMIT] = c[at.CALM] = c[at.BIG] = math.inf
+    c[at.BLOCK] = c[at.VARIANCE] = c[at.TAU] = c[at.LEAST] = 1.0
+    c[at.LIMIT] = c[at.CALM] = c[at.BIG] = c[at.HORIZON] = math.inf
     scan_anew(c)
 
 
@@ -164,8 +166,16 @@ def learn(c: Row, found: LongRun) -> None:
     sided = c[at.LENGTH] * (1.0 if c[at.SIDES] > 1.0 else 0.5)
     c[at.LIMIT] = limit(sided, found.tau, found.nu)
     c[at.CALM] = _CALM * c[at.LIMIT]
+    _set_range(c)
     c[at.BLOCK] = _block(found, c[at.LIMIT])
     c[at.FILL] = min(c[at.FILL], c[at.BLOCK] - 1.0)
+
+
+def _set_range(c: Row) -> None:
+    """Say how long a reference must be, and how long ago a change may have begun."""
+    tau = max(1.0, c[at.TAU])
+    c[at.LEAST] = _REFERENCE * tau
+    c[at.HORIZON] = 2.0 * c[at.LIMIT] * tau / (_LEAST_EFFECT * _LEAST_EFFECT)
 
 
 def _block(found: LongRun, height: float) -> float:
@@ -189,3 +199,4 @@ def _renew_rate(c: Row, least_nu: float) -> None:
     c[at.SD] = math.sqrt(share * (1.0 - share))
     c[at.LIMIT] = limit(0.5 * c[at.LENGTH], c[at.TAU], found.nu)
     c[at.CALM] = _CALM * c[at.LIMIT]
+    _set_range(c)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _FEW = 8
 # What is left to rise beyond the block length: at 2.75 correlation times of an AR(1).
 _RISE = 1.25
+# What may be lost: of a signal that swings back and forth.
+_FALL = 0.8
 
 
 class LongRun(NamedTuple):
@@ -83,7 +85,7 @@ def _pools(sums: Sequence[float], counts: Sequence[float]) -> list[tuple[float, 
 def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     """Return whether all pools of longer blocks agree with V of the shortest."""
     return all(
-        value * (0.8 - noise) <= level <= value * (_RISE + noise)
+        value * (_FALL - 3.0 * noise) <= level <= value * (_RISE + noise)
         for level, nu in beyond
         if nu >= _FEW
         for noise in (math.sqrt(2.0 / nu),)

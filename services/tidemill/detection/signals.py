@@ -28,7 +28,7 @@ _NAMES = {
     at.STUCK: Channel.STUCK,
 }
 # Shares of the false alarms of a signal.
-SHARES = {Channel.LEVEL: 0.65, Channel.SPREAD: 0.30, Channel.MISSING: 0.025, Channel.STUCK: 0.025}
+SHARES = {Channel.LEVEL: 0.60, Channel.SPREAD: 0.36, Channel.MISSING: 0.02, Channel.STUCK: 0.02}
 
 
 @dataclass(frozen=True, slots=True)
