@@ -53,7 +53,9 @@ cdef enum:
     BIG = 32
     LEAST = 33
     HORIZON = 34
-    LADDER = 38
+    BINS = 38
+    MOST_BINS = 32
+    LADDER = BINS + MOST_BINS
 
     LEVELS = 21
     RUNG = 4
@@ -69,6 +71,7 @@ cdef enum:
 
 cdef double CLIP = 3.5
 cdef double LEAST_RATE = 0.001
+cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")
 
 
@@ -166,6 +169,7 @@ cdef inline void _keep(double *state, double x) noexcept nogil:
 
 
 cdef inline int _channel(double *c, double v, double beside, double stamp) noexcept nogil:
+    cdef Py_ssize_t place
     c[N] += 1.0
     c[S] += v
     c[X] += beside
@@ -175,6 +179,8 @@ cdef inline int _channel(double *c, double v, double beside, double stamp) noexc
         c[IN_WINDOW] += 1.0
         return c[IN_WINDOW] >= c[WINDOW]
     _climb(c, v, c[STAT] < c[CALM])
+    place = <Py_ssize_t>((v + CLIP) * PER_BIN)
+    c[BINS + (place if place < MOST_BINS else MOST_BINS - 1)] += 1.0
     c[FILL] += 1.0
     if c[FILL] < c[BLOCK]:
         return 0
@@ -183,12 +189,10 @@ cdef inline int _channel(double *c, double v, double beside, double stamp) noexc
     if c[LIMIT] < INFINITY:
         c[WATCHED] += c[BLOCK]
     _count(c)
-    if c[STAT] > c[LIMIT]:
-        return 1
     _push(c + HULLS, c + LOWER, c, stamp, 1.0)
     if c[SIDES] > 1.0:
         _push(c + HULLS + HULL, c + UPPER, c, stamp, -1.0)
-    return 0
+    return c[STAT] > c[LIMIT]
 
 
 cdef inline void _count(double *c) noexcept nogil:

@@ -10,6 +10,7 @@ import numpy as np
 from tidemill.detection import layout as at
 from tidemill.detection.changes import Moments
 from tidemill.detection.learning import scan_anew
+from tidemill.detection.tails import likelihood_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,19 +41,43 @@ class Span(NamedTuple):
 
 def start_of(c: Row, *, is_rate: bool) -> tuple[float, float, float, float]:
     """Return the vertex that holds the strongest start: n, sum, stamp, sum beside."""
-    lower, upper = int(c[at.LOWER]), int(c[at.UPPER]) if c[at.SIDES] > 1.0 and not is_rate else 0
-    found = c[at.HULLS : at.HULLS + lower * at.VERTEX]
-    if upper:
-        second = at.HULLS + at.HULL
-        found = np.concatenate([found, c[second : second + upper * at.VERTEX]])
     strength = _rate_strength if is_rate else _strength
     n, s = float(c[at.N]), float(c[at.S])
-    vertices = [
-        tuple(v)
+    return max(_vertices(c), key=lambda v: strength(v, n, s))
+
+
+def _vertices(c: Row) -> list[tuple[float, float, float, float]]:
+    """Return the starts that may be named."""
+    found = c[at.HULLS : at.HULLS + int(c[at.LOWER]) * at.VERTEX]
+    if c[at.SIDES] > 1.0:
+        second = at.HULLS + at.HULL
+        upper = c[second : second + int(c[at.UPPER]) * at.VERTEX]
+        found = np.concatenate([found, upper])
+    n = float(c[at.N])
+    return [
+        (v[0], v[1], v[2], v[3])
         for v in found.reshape(-1, at.VERTEX).tolist()
-        if v[0] >= c[at.LEAST] and n - v[0] <= c[at.HORIZON]
+        if v[0] >= c[at.LEAST] and 0.0 < n - v[0] <= c[at.HORIZON]
     ]
-    best: tuple[float, float, float, float] = max(vertices, key=lambda v: strength(v, n, s))
+
+
+def evidence(c: Row) -> float:
+    """Return the strength of the strongest start, with the chances that the values really have.
+
+    The mean of n values is at least m with chance exp(-n I(m)), where I(m) is m^2 / 2 variance
+    only for normal values. It is taken from how often values stood where, if that is less.
+
+    Source: Cramer (1938); Dembo & Zeitouni (1998), Large Deviations, theorem 2.2.3.
+    """
+    bins = c[at.BINS : at.BINS + at.MOST_BINS]
+    n, s = float(c[at.N]), float(c[at.S])
+    best = 0.0
+    for vertex in _vertices(c):
+        mean = vertex[1] / vertex[0]
+        shift = (s - vertex[1]) / (n - vertex[0]) - mean
+        plain = _strength(vertex, n, s) / (2.0 * c[at.VARIANCE])
+        if plain > max(best, c[at.LIMIT]):
+            best = max(best, plain * likelihood_share(bins, shift))
     return best
 
 

@@ -65,7 +65,10 @@ HORIZON = 34  # values that a change may be old
 AT_N = 35  # the sums at the alarm
 AT_S = 36
 AT_X = 37
-LADDER = 38
+BINS = 38  # how often values stood where, within the bounds
+
+MOST_BINS = 32
+LADDER = BINS + MOST_BINS
 
 LEVELS = 21
 RUNG = 4  # left sum; squared differences and their number while calm; share of large ones lately

@@ -80,6 +80,8 @@ def renew_estimates(row: Row) -> list[tuple[int, bool]]:
             _renew_rate(channel, _LEAST_NU[c])
         elif row[at.KNOWN]:
             was = channel[at.UNSTEADY]
+            if c == at.SPREAD and channel[at.STEPS] < _REFERENCE * row[at.LEVEL + at.TAU]:
+                continue  # it may follow the level, as slowly
             _renew_values(channel, _LEAST_NU[c])
             if channel[at.UNSTEADY] != was:
                 turned.append((c, not was))

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 _FEW = 8
 # What is left to rise beyond the block length: at 2.75 correlation times of an AR(1).
 _RISE = 1.25
-# What may be lost: of a signal that swings back and forth.
-_FALL = 0.8
 
 
 class LongRun(NamedTuple):
@@ -40,7 +38,8 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
     With S and S' the sums of two neighbouring blocks of m = 2^j values, V_j = E (S - S')^2 / 2m
     rises to the long-run variance; of an AR(1) as 1 - 3/4 (tau - 1/tau) / m. The shortest blocks
     from which on it stays level are taken, with all longer ones: differences of different lengths
-    are all but uncorrelated. What an AR(1) of this tau still lacks there is added.
+    are all but uncorrelated. What an AR(1) of this tau still lacks there is added. Of a signal that
+    swings back and forth V_j falls again: then the highest is taken, which no length exceeds.
 
     Args:
         rungs: Of each j, the sum of (S - S')^2 and how many there were.
@@ -58,7 +57,11 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
         if pools[j + 1][1] < least_nu:
             return None
         if _is_level(sums[j] / counts[j], pools[j + 1 :]):
-            return _made(level, nu, 2.0**j, variance=variance, first=sums[0] / counts[0])
+            level = _filled(level, variance, 2.0**j)
+            highest = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
+            level = max(level, highest, variance)
+            lag = 1.0 - sums[0] / counts[0] / variance
+            return LongRun(level, nu, level / variance, lag, math.sqrt(variance))
     return None
 
 
@@ -85,15 +88,12 @@ def _pools(sums: Sequence[float], counts: Sequence[float]) -> list[tuple[float, 
 def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     """Return whether all pools of longer blocks agree with V of the shortest."""
     return all(
-        value * (_FALL - 3.0 * noise) <= level <= value * (_RISE + noise)
-        for level, nu in beyond
-        if nu >= _FEW
-        for noise in (math.sqrt(2.0 / nu),)
+        level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW
     )
 
 
-def _made(level: float, nu: float, length: float, *, variance: float, first: float) -> LongRun:
+def _filled(level: float, variance: float, length: float) -> float:
+    """Return the variance with what blocks of this length still lack of it."""
     tau = level / variance
     lack = 0.5 * max(0.0, tau - 1.0 / tau) / length if tau > 0.0 else 0.0
-    level /= 1.0 - min(lack, 0.5)
-    return LongRun(level, nu, level / variance, 1.0 - first / variance, math.sqrt(variance))
+    return level / (1.0 - min(lack, 0.5))

@@ -156,8 +156,11 @@ class Signals:
             change = _change(row, signal, event, channel=c, status=Status.CLOSED)
             judging.come_back(channel)
             return None if _is_out(row) else change
+        is_rate = c in {at.MISSING, at.STUCK}
+        if not is_rate and judging.evidence(channel) <= channel[at.LIMIT]:
+            return None
         is_first = not _is_out(row)
-        judging.leave(channel, is_rate=c in {at.MISSING, at.STUCK})
+        judging.leave(channel, is_rate=is_rate)
         if not is_first:
             return None
         return _change(row, signal, event, channel=c, status=Status.OPEN)
