@@ -28,6 +28,8 @@ _WANDERS, _STEADY = 0.6, 0.25
 _LARGE = 9.0  # squared standard errors
 _CALM = 0.4  # of the limit
 _REFERENCE = 50.0  # independent values
+# Slow movements below the noise show only in sums of many values.
+_FEWEST_VALUES = 1_000
 _LEAST_EFFECT = 0.1  # standard deviations: smaller changes are nobody's concern
 _FEWEST_FLAGGED = 256  # events before a share of them is watched
 _LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
@@ -141,6 +143,8 @@ def _wander(c: Row) -> float:
 
 
 def _renew_values(c: Row, least_nu: float) -> None:
+    if c[at.STEPS] < _FEWEST_VALUES:
+        return
     found = long_run(rungs(c), least_nu)
     wander = _wander(c)
     was = c[at.UNSTEADY] > 0.0
