@@ -230,27 +230,28 @@ cdef inline void _climb(double *c, double v, bint calm) noexcept nogil:
 
 cdef inline void _scan(double *c) noexcept nogil:
     """Hold the sum so far against every start that may yet be the best."""
-    cdef double n = c[N], mean = c[S] / c[N], best = 0.0
-    cdef double d
-    cdef double *vertex = c + HULLS
+    cdef bint is_both = c[SIDES] > 1.0
+    cdef double best = _strongest(c, c + HULLS, <Py_ssize_t>c[LOWER], is_both)
+    cdef double other
+    if is_both:
+        other = _strongest(c, c + HULLS + HULL, <Py_ssize_t>c[UPPER], True)
+        if other > best:
+            best = other
+    c[STAT] = best / (2.0 * c[VARIANCE])
+
+
+cdef inline double _strongest(double *c, double *vertex, Py_ssize_t count, bint is_both) noexcept nogil:
+    cdef double n = c[N], mean = c[S] / c[N], best = 0.0, d
     cdef Py_ssize_t place
-    for place in range(<Py_ssize_t>c[LOWER]):
+    for place in range(count):
         if vertex[0] >= c[LEAST] and n - vertex[0] <= c[HORIZON]:
             d = vertex[1] - mean * vertex[0]
-            d = d * d * n / (vertex[0] * (n - vertex[0]))
-            if d > best:
-                best = d
-        vertex += VERTEX
-    if c[SIDES] > 1.0:
-        vertex = c + HULLS + HULL
-        for place in range(<Py_ssize_t>c[UPPER]):
-            if vertex[0] >= c[LEAST] and n - vertex[0] <= c[HORIZON]:
-                d = vertex[1] - mean * vertex[0]
+            if is_both or d < 0.0:
                 d = d * d * n / (vertex[0] * (n - vertex[0]))
                 if d > best:
                     best = d
-            vertex += VERTEX
-    c[STAT] = best / (2.0 * c[VARIANCE])
+        vertex += VERTEX
+    return best
 
 
 cdef inline void _push(double *hull, double *size, double *c, double stamp, double side) noexcept nogil:

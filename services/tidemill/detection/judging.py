@@ -49,15 +49,18 @@ def start_of(c: Row, *, is_rate: bool) -> tuple[float, float, float, float]:
 def _vertices(c: Row) -> list[tuple[float, float, float, float]]:
     """Return the starts that may be named."""
     found = c[at.HULLS : at.HULLS + int(c[at.LOWER]) * at.VERTEX]
-    if c[at.SIDES] > 1.0:
+    is_both = c[at.SIDES] > 1.0
+    if is_both:
         second = at.HULLS + at.HULL
         upper = c[second : second + int(c[at.UPPER]) * at.VERTEX]
         found = np.concatenate([found, upper])
-    n = float(c[at.N])
+    n, s = float(c[at.N]), float(c[at.S])
     return [
         (v[0], v[1], v[2], v[3])
         for v in found.reshape(-1, at.VERTEX).tolist()
-        if v[0] >= c[at.LEAST] and 0.0 < n - v[0] <= c[at.HORIZON]
+        if v[0] >= c[at.LEAST]
+        and 0.0 < n - v[0] <= c[at.HORIZON]
+        and (is_both or v[1] * n < s * v[0])
     ]
 
 
