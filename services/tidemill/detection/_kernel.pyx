@@ -318,7 +318,7 @@ cdef inline int _rate(double *c, double flag, double stamp) noexcept nogil:
 
 
 cdef inline void _scan_rate(double *c) noexcept nogil:
-    """The same for shares. The first flag of a span only says where it begins: it is not counted."""
+    """The same for shares; the first flag of a span says where it begins: it is not counted."""
     cdef double best = 0.0
     cdef double count, flags, share, usual
     cdef double *vertex = c + HULLS

@@ -23,6 +23,7 @@ _WINDOWS = 3.0
 _SHORTEST_WINDOW = 16.0
 # Back is nearer to the reference than so much of the change.
 _BACK = 0.5
+_LEFT = 0.25  # of the limit
 NOTHING = Moments(0, math.nan, math.nan)
 
 
@@ -111,12 +112,15 @@ def leave(c: Row, *, is_rate: bool) -> None:
     c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
 
 
-def is_back(c: Row) -> bool:
+def is_back(c: Row, *, is_rate: bool) -> bool:
     """Judge a full window, and begin the next one."""
-    mean = c[at.WINDOW_SUM] / c[at.IN_WINDOW]
-    away = abs(mean - c[at.OUT_S] / c[at.OUT_N])
+    n = c[at.IN_WINDOW]
+    away = abs(c[at.WINDOW_SUM] / n - c[at.OUT_S] / c[at.OUT_N])
     c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
-    return bool(away < _BACK * abs(c[at.SHIFT]))
+    is_near = away < _BACK * abs(c[at.SHIFT])
+    # At the alarm the change looks larger than it is: what is left may still be one.
+    is_sure = is_rate or n * away * away / (2.0 * c[at.VARIANCE]) < _LEFT * c[at.LIMIT]
+    return bool(is_near and is_sure)
 
 
 def come_back(c: Row) -> None:
@@ -139,9 +143,7 @@ def come_back(c: Row) -> None:
 def spans(c: Row) -> tuple[Span, Span]:
     """Return the sums over the reference, and since."""
     before = Span(float(c[at.OUT_N]), float(c[at.OUT_S]), float(c[at.OUT_X]))
-    after = Span(
-        float(c[at.N]) - before.n, float(c[at.S]) - before.s, float(c[at.X]) - before.x
-    )
+    after = Span(float(c[at.N]) - before.n, float(c[at.S]) - before.s, float(c[at.X]) - before.x)
     return before, after
 
 

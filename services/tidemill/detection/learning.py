@@ -118,6 +118,7 @@ def _settle(row: Row) -> None:
     found = bounds(np.sqrt(np.abs(z[:, 1] - row[at.PHI] * z[:, 0])).tolist())
     if found is not None:
         row[at.U_CENTRE], row[at.U_PER_SCALE] = found.centre, 1.0 / found.scale
+    row[at.PAIRS : at.LEVEL] = 0.0
     _restart(row[at.SPREAD :])
 
 

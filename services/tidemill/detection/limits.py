@@ -24,11 +24,17 @@ def limit(run_length: float, tau: float, nu: float) -> float:
     return 0.5 * nu * math.expm1(2.0 * h / nu)
 
 
-def achieved(run_length: float, tau: float, height: float) -> float:
-    """Return the run length that a limit of this height would have reached. Inverse of `limit`."""
-    return max(tau, 1.0) * math.exp(OFFSET + SLOPE * height) if run_length else math.nan
+def reached(height: float, tau: float, nu: float) -> float:
+    """Return the run length, in values, at a limit of this height. Inverse of `limit`."""
+    h = 0.5 * nu * math.log1p(2.0 * height / nu)
+    return max(tau, 1.0) * math.exp(OFFSET + SLOPE * h)
 
 
 def divided(run_length: float, parts: int) -> float:
-    """Return the run length of each of so many, such that all together keep the one given."""
+    """Return the run length of each part, such that all together keep the one given.
+
+    Args:
+        run_length: Of an asset, events between two false alarms on average.
+        parts: How many signals share it.
+    """
     return run_length * parts

@@ -53,15 +53,14 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
     if variance <= 0.0:
         return None
     pools = _pools(sums, counts)
-    for j, (level, nu) in enumerate(pools[:-1]):
+    for j in range(len(pools) - 1):
         if pools[j + 1][1] < least_nu:
             return None
         if _is_level(sums[j] / counts[j], pools[j + 1 :]):
-            level = _filled(level, variance, 2.0**j)
-            highest = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
-            level = max(level, highest, variance)
+            fine = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
+            level = max(_filled(pools[j][0], variance, 2.0**j), fine, variance)
             lag = 1.0 - sums[0] / counts[0] / variance
-            return LongRun(level, nu, level / variance, lag, math.sqrt(variance))
+            return LongRun(level, pools[j][1], level / variance, lag, math.sqrt(variance))
     return None
 
 
@@ -87,9 +86,7 @@ def _pools(sums: Sequence[float], counts: Sequence[float]) -> list[tuple[float, 
 
 def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     """Return whether all pools of longer blocks agree with V of the shortest."""
-    return all(
-        level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW
-    )
+    return all(level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW)
 
 
 def _filled(level: float, variance: float, length: float) -> float:

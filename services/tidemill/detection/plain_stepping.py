@@ -249,7 +249,7 @@ def _rate(row: Row, c: int, flag: float, stamp: float) -> bool:
 
 
 def _scan_rate(row: Row, c: int) -> None:
-    """The same for shares. The first flag of a span only says where it begins: it is not counted."""
+    """The same for shares; the first flag of a span says where it begins: it is not counted."""
     best = 0.0
     first = c + at.HULLS
     for vertex in range(first, first + at.VERTEX * int(row[c + at.LOWER]), at.VERTEX):

@@ -11,13 +11,14 @@ import numpy as np
 from tidemill.detection import judging, learning
 from tidemill.detection import layout as at
 from tidemill.detection.changes import Change, Channel, Moments, Status
-from tidemill.detection.limits import divided
+from tidemill.detection.promises import achieved
+from tidemill.detection.saving import restored, saved
 from tidemill.detection.stepping import advance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from tidemill.detection.learning import Row
 
@@ -114,6 +115,21 @@ class Signals:
         for signal in signals:
             learning.fresh(self.rows[signal])
 
+    def state(self) -> bytes:
+        """Return all that is known, as bytes; equal for equal pasts, however they were cut."""
+        return saved(self.rows)
+
+    @classmethod
+    def from_state(cls, state: bytes) -> Signals:
+        """Return signals that go on where those of `state` stood.
+
+        Raises:
+            ValueError: The bytes are not those of signals.
+        """
+        found = cls(())
+        found.rows = restored(state)
+        return found
+
     def standing(self, signal: int) -> Standing:
         """Return what is known of a signal."""
         row = self.rows[signal]
@@ -150,13 +166,13 @@ class Signals:
     def _turned(self, signal: int, event: int, c: int) -> Change | None:
         row = self.rows[signal]
         channel = row[c:]
+        is_rate = c in {at.MISSING, at.STUCK}
         if channel[at.OUT]:
-            if not judging.is_back(channel):
+            if not judging.is_back(channel, is_rate=is_rate):
                 return None
             change = _change(row, signal, event, channel=c, status=Status.CLOSED)
             judging.come_back(channel)
             return None if _is_out(row) else change
-        is_rate = c in {at.MISSING, at.STUCK}
         if not is_rate and judging.evidence(channel) <= channel[at.LIMIT]:
             return None
         is_first = not _is_out(row)
@@ -230,8 +246,3 @@ def _steadiness(row: Row, signal: int, event: int, *, channel: int, status: Stat
         run_length=float(row[at.RUN_LENGTH]),
         achieved=None,
     )
-
-
-def achieved(row: Row) -> float | None:
-    """Return what the past of a signal says of its run length; None while it says too little."""
-    return None
