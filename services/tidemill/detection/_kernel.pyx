@@ -26,7 +26,9 @@ cdef enum:
     WOKE = 14
     PRODUCTS = 16
     SQUARED = 17
-    PAIRS = 18
+    STRAY = 18
+    U_STRAY = 19
+    PAIRS = 20
     MOST_PAIRS = 64
     LEVEL = PAIRS + 2 * MOST_PAIRS
 
@@ -71,6 +73,8 @@ cdef enum:
 
 cdef double CLIP = 3.5
 cdef double LEAST_RATE = 0.001
+cdef double FAR = 4.5
+cdef double SELDOM = 64.0
 cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")
 
@@ -120,7 +124,8 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
             wide = (x - state[CENTRE]) * state[PER_SCALE]
             z = _clipped(wide)
             last = state[LAST_Z]
-            woke |= _channel(state + LEVEL, z, z * z, stamp)
+            if not _is_stray(state, STRAY, wide, 0.0):
+                woke |= _channel(state + LEVEL, z, z * z, stamp)
             if state[KNOWN] < 2.0:
                 if last == last:
                     last = _clipped(last)
@@ -129,14 +134,27 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
             elif -CLIP <= last <= CLIP and state[U_PER_SCALE] > 0.0:
                 # After a value out of bounds the next step is no measure of the spread.
                 u = sqrt(fabs(wide - state[PHI] * last))
-                u = _clipped((u - state[U_CENTRE]) * state[U_PER_SCALE])
-                woke |= _channel(state + SPREAD, u, z, stamp) * 2
+                u = (u - state[U_CENTRE]) * state[U_PER_SCALE]
+                if not _is_stray(state, U_STRAY, u, 1.0):
+                    woke |= _channel(state + SPREAD, _clipped(u), z, stamp) * 2
             state[LAST_Z] = wide
     state[STAMP] = stamp
     if state[EVENTS] >= state[NEXT_FIT]:
         woke |= FIT
     state[WOKE] = woke
     return woke != 0
+
+
+cdef inline bint _is_stray(double *state, Py_ssize_t place, double v, double tail) noexcept nogil:
+    """Whether a value is far out, and the first in a while; `tail` more after it may be its own."""
+    cdef double age
+    if -FAR <= v <= FAR:
+        return False
+    age = state[VALUES] - state[place]
+    if age > SELDOM:
+        state[place] = state[VALUES]
+        return True
+    return age <= tail
 
 
 cdef inline double _clipped(double z) noexcept nogil:

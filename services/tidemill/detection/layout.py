@@ -21,7 +21,9 @@ WOKE = 14  # why the kernel returned, as bits
 RUN_LENGTH = 15  # of the whole signal, events
 PRODUCTS = 16  # of neighbouring standardised values, and squares, while learned
 SQUARED = 17
-PAIRS = 18  # kept values, each after the one before it
+STRAY = 18  # number of the value that was far out, for the level and for the spread
+U_STRAY = 19
+PAIRS = 20  # kept values, each after the one before it
 
 MOST_PAIRS = 64
 LEVEL = PAIRS + 2 * MOST_PAIRS
@@ -87,4 +89,7 @@ CHANNELS = (LEVEL, SPREAD, MISSING, STUCK)
 FIT = 16  # the bit of WOKE beside 1, 2, 4, 8 of the channels
 
 CLIP = 3.5  # robust standard deviations
+# Further out than this, one value in so many is a stray one, and passed over.
+FAR = 4.5
+SELDOM = 64.0
 LEAST_RATE = 0.001  # a share below this is taken as this

@@ -42,6 +42,7 @@ def fresh(row: Row) -> None:
     row[:] = 0.0
     row[at.RUN_LENGTH] = whole
     row[at.LAST_Z] = row[at.LAST_X] = row[at.STAMP] = math.nan
+    row[at.STRAY] = row[at.U_STRAY] = -math.inf
     row[at.STRIDE] = 1.0
     row[at.NEXT_FIT] = FIRST_FIT
     for c, (length, sides) in zip(at.CHANNELS, kept, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 # ln(run length / tau) = OFFSET + SLOPE * h of the scan on independent normal values: simulated.
-OFFSET, SLOPE = 0.45, 0.956
+OFFSET, SLOPE = 0.55, 0.956
 # Below so many independent values in a run length no limit means anything.
 FEWEST = 50.0
 

@@ -75,7 +75,9 @@ def _value(row: Row, x: float, stamp: float) -> int:
 def _standardised(row: Row, wide: float, stamp: float) -> int:
     z = _clipped(wide)
     last = row[at.LAST_Z]
-    woke = int(_channel(row, at.LEVEL, (z, z * z), stamp))
+    woke = 0
+    if not _is_stray(row, at.STRAY, wide, tail=0.0):
+        woke = int(_channel(row, at.LEVEL, (z, z * z), stamp))
     if row[at.KNOWN] < 2.0:
         if not math.isnan(last):
             last = _clipped(last)
@@ -83,10 +85,22 @@ def _standardised(row: Row, wide: float, stamp: float) -> int:
             row[at.SQUARED] += last * last
     elif -at.CLIP <= last <= at.CLIP and row[at.U_PER_SCALE] > 0.0:
         u = math.sqrt(abs(wide - row[at.PHI] * last))
-        u = _clipped((u - row[at.U_CENTRE]) * row[at.U_PER_SCALE])
-        woke |= 2 * _channel(row, at.SPREAD, (u, z), stamp)
+        u = (u - row[at.U_CENTRE]) * row[at.U_PER_SCALE]
+        if not _is_stray(row, at.U_STRAY, u, tail=1.0):
+            woke |= 2 * _channel(row, at.SPREAD, (_clipped(u), z), stamp)
     row[at.LAST_Z] = wide
     return woke
+
+
+def _is_stray(row: Row, place: int, v: float, *, tail: float) -> bool:
+    """Whether a value is far out, and the first in a while; `tail` more after it may be its own."""
+    if -at.FAR <= v <= at.FAR:
+        return False
+    age = row[at.VALUES] - row[place]
+    if age > at.SELDOM:
+        row[place] = row[at.VALUES]
+        return True
+    return age <= tail
 
 
 def _clipped(z: float) -> float:

@@ -29,7 +29,7 @@ _NAMES = {
     at.STUCK: Channel.STUCK,
 }
 # Shares of the false alarms of a signal.
-SHARES = {Channel.LEVEL: 0.60, Channel.SPREAD: 0.36, Channel.MISSING: 0.02, Channel.STUCK: 0.02}
+SHARES = {Channel.LEVEL: 0.57, Channel.SPREAD: 0.41, Channel.MISSING: 0.01, Channel.STUCK: 0.01}
 
 
 @dataclass(frozen=True, slots=True)
