@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # A window that says whether a signal is back is so many times as long as what raised the alarm:
 # half the change is then four standard errors.
 _WINDOWS = 3.0
-_SHORTEST_WINDOW = 16.0
+_SHORTEST_WINDOW = 32.0  # independent values
 # Back is nearer to the reference than so much of the change.
 _BACK = 0.5
 _LEFT = 0.25  # of the limit
@@ -108,7 +108,7 @@ def leave(c: Row, *, is_rate: bool) -> None:
     c[at.AT_N], c[at.AT_S], c[at.AT_X] = c[at.N], c[at.S], c[at.X]
     c[at.OUT] = 1.0
     c[at.ALARMS] += 1.0
-    c[at.WINDOW] = max(_WINDOWS * (c[at.N] - n), _SHORTEST_WINDOW, 4.0 * c[at.BLOCK])
+    c[at.WINDOW] = math.ceil(max(_WINDOWS * (c[at.N] - n), _SHORTEST_WINDOW * c[at.TAU]))
     c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
 
 
@@ -147,10 +147,12 @@ def spans(c: Row) -> tuple[Span, Span]:
     return before, after
 
 
-def effect(c: Row, before: Span, after: Span) -> float:
+def effect(c: Row, before: Span, after: Span, *, is_rate: bool) -> float:
     """Return the change in standard deviations of what the channel looks at."""
-    sd = c[at.SD] or math.sqrt(max(after.mean * (1.0 - after.mean), 1e-12))
-    return float((after.mean - before.mean) / sd)
+    if is_rate:
+        usual = min(max(before.mean, at.LEAST_RATE), 1.0 - at.LEAST_RATE)
+        return float((after.mean - before.mean) / math.sqrt(usual * (1.0 - usual)))
+    return float((after.mean - before.mean) / c[at.SD])
 
 
 def moments(row: Row, channel: int, before: Span, after: Span) -> tuple[Moments, Moments]:

@@ -28,6 +28,7 @@ _NAMES = {
     at.MISSING: Channel.MISSING,
     at.STUCK: Channel.STUCK,
 }
+_RATES = (at.MISSING, at.STUCK)
 # Shares of the false alarms of a signal.
 SHARES = {Channel.LEVEL: 0.57, Channel.SPREAD: 0.41, Channel.MISSING: 0.01, Channel.STUCK: 0.01}
 
@@ -166,7 +167,7 @@ class Signals:
     def _turned(self, signal: int, event: int, c: int) -> Change | None:
         row = self.rows[signal]
         channel = row[c:]
-        is_rate = c in {at.MISSING, at.STUCK}
+        is_rate = c in _RATES
         if channel[at.OUT]:
             if not judging.is_back(channel, is_rate=is_rate):
                 return None
@@ -220,7 +221,7 @@ def _change(row: Row, signal: int, event: int, *, channel: int, status: Status) 
         started=float(c[at.OUT_SINCE]),
         before=first,
         after=second,
-        effect=judging.effect(c, before, after),
+        effect=judging.effect(c, before, after, is_rate=channel in _RATES),
         statistic=float(c[at.STAT]),
         tau=float(c[at.TAU]),
         autocorrelation=float(c[at.LAG]),
