@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tidemill.detection.changes import Channel
 from tidemill.detection.signals import Signals, Watch
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def correlated(phi: float, shape: tuple[int, int], seed: int) -> Floats:
     return found
 
 
-def watched(values: Floats, **options: object) -> tuple[Signals, list[Change]]:
+def watched(
+    values: Floats, *, channels: tuple[Channel, ...] = tuple(Channel), upward: bool = False
+) -> tuple[Signals, list[Change]]:
     """Return signals that have seen one row of values each, and what changed."""
-    watch = Watch(RUN_LENGTH, **options)  # type: ignore[arg-type]  # the options of Watch, by name
-    signals = Signals([watch] * len(values))
+    signals = Signals([Watch(RUN_LENGTH, channels, upward)] * len(values))
     return signals, signals.update(values, np.arange(float(values.shape[1])))

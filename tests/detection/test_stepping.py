@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tidemill.detection import layout as at
 from tidemill.detection import plain_stepping, signals, stepping
+from tidemill.detection.changes import Channel
 from tidemill.detection.signals import Signals, Watch
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from tidemill.detection.changes import Change
 
-WATCHES = (Watch(1e4), Watch(1e4, upward=True), Watch(1e4, channels=("level",)))  # type: ignore[arg-type]  # a StrEnum's value
+WATCHES = (Watch(1e4), Watch(1e4, upward=True), Watch(1e4, channels=(Channel.LEVEL,)))
 ODD = (math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 0.0, -0.0, 20.0)
 
 

@@ -73,7 +73,7 @@ cdef enum:
 
 cdef double CLIP = 3.5
 cdef double LEAST_RATE = 0.001
-cdef double FAR = 4.5
+cdef double FAR = 4.0
 cdef double SELDOM = 64.0
 cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")
@@ -352,6 +352,7 @@ cdef inline void _scan_rate(double *c) noexcept nogil:
             if share > usual:
                 share = (flags * log(share / usual)
                          + (count - flags) * log((1.0 - share) / (1.0 - usual)))
+                share = share * (vertex[0] / c[N])
                 if share > best:
                     best = share
         vertex += VERTEX

@@ -97,7 +97,7 @@ def _rate_strength(vertex: tuple[float, ...], n: float, s: float) -> float:
     if share <= usual:
         return 0.0
     clear = (count - flags) * math.log((1.0 - share) / (1.0 - usual))
-    return flags * math.log(share / usual) + clear
+    return (flags * math.log(share / usual) + clear) * (vertex[0] / n)
 
 
 def leave(c: Row, *, is_rate: bool) -> None:

@@ -31,7 +31,6 @@ _REFERENCE = 50.0  # independent values
 # Slow movements below the noise show only in sums of many values.
 _FEWEST_VALUES = 1_000
 _LEAST_EFFECT = 0.1  # standard deviations: smaller changes are nobody's concern
-_FEWEST_FLAGGED = 256  # events before a share of them is watched
 _LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
 
 
@@ -50,8 +49,10 @@ def fresh(row: Row) -> None:
 
 
 def start(c: Row, length: float, sides: float) -> None:
-    """Empty a channel."""
+    """Empty a channel; whether it is steady is not forgotten with what it was."""
+    unsteady = c[at.UNSTEADY]
     c[: at.HULLS] = 0.0
+    c[at.UNSTEADY] = unsteady
     c[at.LENGTH], c[at.SIDES] = length, sides
     c[at.BLOCK] = c[at.VARIANCE] = c[at.TAU] = c[at.LEAST] = 1.0
     c[at.LIMIT] = c[at.CALM] = c[at.BIG] = c[at.HORIZON] = math.inf
@@ -77,21 +78,30 @@ def renew_estimates(row: Row) -> list[tuple[int, bool]]:
     turned = []
     for c in at.CHANNELS:
         channel = row[c:]
-        if channel[at.OUT] or not channel[at.LENGTH]:
+        if channel[at.OUT]:
             continue
         if c in {at.MISSING, at.STUCK}:
             _renew_rate(channel, _LEAST_NU[c])
         elif row[at.KNOWN]:
             was = channel[at.UNSTEADY]
-            if c == at.SPREAD and channel[at.STEPS] < _REFERENCE * row[at.LEVEL + at.TAU]:
-                continue  # it may follow the level, as slowly
-            _renew_values(channel, _LEAST_NU[c])
-            if channel[at.UNSTEADY] != was:
+            _renew_values(row, c)
+            if channel[at.UNSTEADY] != was and channel[at.LENGTH] < math.inf:
                 turned.append((c, not was))
-    level = row[at.LEVEL :]
-    if row[at.KNOWN] == 1.0 and (level[at.LIMIT] < math.inf or level[at.UNSTEADY]):
-        _settle(row)
+    _go_on(row)
     return turned
+
+
+def _go_on(row: Row) -> None:
+    """Settle once the level is known, or is not to be; look at what does not settle afresh."""
+    level = row[at.LEVEL :]
+    is_lost = level[at.UNSTEADY] > 0.0
+    if is_lost and row[at.VALUES] >= PATIENCE and not any(row[c + at.OUT] for c in at.CHANNELS):
+        flags = [row[c + at.UNSTEADY] for c in at.CHANNELS]
+        fresh(row)
+        for c, flag in zip(at.CHANNELS, flags, strict=True):
+            row[c + at.UNSTEADY] = flag
+    elif row[at.KNOWN] == 1.0 and level[at.STEPS] >= _FEWEST_VALUES and (level[at.NU] or is_lost):
+        _settle(row)
 
 
 def _renew_bounds(row: Row) -> None:
@@ -144,20 +154,23 @@ def _wander(c: Row) -> float:
     return float(c[at.LADDER : at.HULLS].reshape(at.LEVELS, at.RUNG)[:, at.LARGE].max())
 
 
-def _renew_values(c: Row, least_nu: float) -> None:
-    if c[at.STEPS] < _FEWEST_VALUES:
-        return
-    found = long_run(rungs(c), least_nu)
-    wander = _wander(c)
-    was = c[at.UNSTEADY] > 0.0
+def _renew_values(row: Row, place: int) -> None:
+    c = row[place:]
+    was, unsteady = c[at.UNSTEADY] > 0.0, c[at.UNSTEADY] > 0.0
+    follows = place == at.SPREAD and c[at.STEPS] < _REFERENCE * row[at.LEVEL + at.TAU]
+    found = None
+    if c[at.STEPS] >= _FEWEST_VALUES and not follows:
+        found = long_run(rungs(c), _LEAST_NU[place])
     if found is None:
-        varies = any(squares for squares, _ in rungs(c))
-        lost = varies and c[at.LIMIT] == math.inf and c[at.STEPS] >= PATIENCE
-        unsteady = was or lost or wander > _WANDERS
+        is_late = place == at.LEVEL and row[at.VALUES] >= PATIENCE and not c[at.NU]
+        unsteady = was or is_late or _wander(c) > _WANDERS
     else:
-        is_long = c[at.LENGTH] < FEWEST * found.tau
-        unsteady = is_long or wander > (_STEADY if was else _WANDERS)
         learn(c, found)
+        if was and c[at.STEPS] >= PATIENCE // 2:
+            unsteady = _wander(c) > _STEADY
+        elif not was:
+            unsteady = _wander(c) > _WANDERS
+        unsteady = unsteady or c[at.LENGTH] < FEWEST * found.tau
     if unsteady:
         c[at.LIMIT] = c[at.CALM] = math.inf
         c[at.STAT] = 0.0
@@ -194,7 +207,7 @@ def _block(found: LongRun, height: float) -> float:
 
 
 def _renew_rate(c: Row, least_nu: float) -> None:
-    if c[at.N] < _FEWEST_FLAGGED:
+    if c[at.N] < _FEWEST_VALUES:
         return
     share = c[at.S] / c[at.N]
     found = long_run(rungs(c), least_nu)

@@ -275,5 +275,6 @@ def _scan_rate(row: Row, c: int) -> None:
         share = flags / count
         if share > usual:
             clear = (count - flags) * math.log((1.0 - share) / (1.0 - usual))
-            best = max(best, flags * math.log(share / usual) + clear)
+            gain = flags * math.log(share / usual) + clear
+            best = max(best, gain * (row[vertex] / row[c + at.N]))
     row[c + at.STAT] = best / row[c + at.VARIANCE]

@@ -24,7 +24,7 @@ def achieved(row: Row) -> float | None:
     from excursions to half the limit: the logarithm of the run length goes with the limit, so
     that a run length f times the expected one there is f^2 times the one asked here.
     """
-    rates = [_rate(row[c:]) for c in (at.LEVEL, at.SPREAD) if row[c + at.LENGTH]]
+    rates = [_rate(row[c:]) for c in (at.LEVEL, at.SPREAD) if row[c + at.LENGTH] < math.inf]
     known = [rate for rate in rates if rate is not None]
     return 1.0 / math.fsum(known) if known and len(known) == len(rates) else None
 

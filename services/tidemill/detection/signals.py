@@ -188,7 +188,7 @@ def _ask(row: Row, watch: Watch) -> None:
     row[at.RUN_LENGTH] = watch.run_length
     for c, name in _NAMES.items():
         share = SHARES[name] / sum(asked) if name in watch.channels else 0.0
-        row[c + at.LENGTH] = watch.run_length / share if share else 0.0
+        row[c + at.LENGTH] = watch.run_length / share if share else math.inf
         is_upward = name in {Channel.MISSING, Channel.STUCK} or (
             watch.upward and name is Channel.LEVEL
         )
