@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tidemill.detection.changes import Change
 
     Floats = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 RUN_LENGTH = 100_000.0
 

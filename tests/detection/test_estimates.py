@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 
 import numpy as np
 import pytest
-from detection.streams import correlated, watched
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detection.streams import correlated, watched
 from tidemill.detection import layout as at
 from tidemill.detection.learning import rungs
 from tidemill.detection.limits import divided, limit, reached
 from tidemill.detection.long_run import long_run
-from tidemill.detection.robust import Bounds, bounds, median
+from tidemill.detection.robust import bounds, median
 from tidemill.detection.tails import likelihood_share
 
 
@@ -53,7 +54,9 @@ def test_values_that_do_not_differ_or_too_much_have_no_bounds(values: list[float
 
 def test_rare_pulses_have_bounds_by_their_mean_deviation() -> None:
     found = bounds([0.0] * 95 + [1.0] * 5)
-    assert found == Bounds(0.0, pytest.approx(0.05 * 1.2533141373155001))
+    assert found is not None
+    assert found.centre == 0.0
+    assert found.scale == pytest.approx(0.05 * 1.2533141373155001)
 
 
 @pytest.mark.parametrize(("phi", "error"), [(0.0, 0.05), (0.5, 0.08), (0.9, 0.12)])
@@ -110,7 +113,7 @@ def test_fewer_degrees_of_freedom_and_longer_runs_raise_the_limit() -> None:
 def test_a_mean_of_normal_values_is_as_likely_as_its_square_says() -> None:
     edges = np.linspace(-at.CLIP, at.CLIP, at.MOST_BINS + 1)
     normal = statistics.NormalDist()
-    bins = np.array([normal.cdf(b) - normal.cdf(a) for a, b in zip(edges, edges[1:], strict=False)])
+    bins = np.array([normal.cdf(b) - normal.cdf(a) for a, b in itertools.pairwise(edges)])
     for shift in (0.3, -0.3, 1.0, -1.0):
         assert likelihood_share(bins * 1e6, shift) == pytest.approx(1.0, abs=0.02)
 

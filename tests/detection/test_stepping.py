@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from detection.streams import correlated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detection.streams import correlated
 from tidemill.detection import layout as at
 from tidemill.detection import plain_stepping, signals, stepping
 from tidemill.detection.changes import Channel
 from tidemill.detection.signals import Signals, Watch
 
 if TYPE_CHECKING:
-    from detection.streams import Floats
-
+    from detection.streams import Floats, Indices
     from tidemill.detection.changes import Change
 
 WATCHES = (Watch(1e4), Watch(1e4, upward=True), Watch(1e4, channels=(Channel.LEVEL,)))
@@ -42,7 +42,7 @@ def told(found: Signals, values: Floats, cuts: list[int]) -> list[tuple[object, 
     """Return what was said, with events counted from the very first."""
     said: list[tuple[object, ...]] = []
     edges = [0, *cuts, values.shape[1]]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         stamps = np.arange(float(begin), float(end))
         said += [_plain(change, begin) for change in found.update(values[:, begin:end], stamps)]
     return said
@@ -148,8 +148,8 @@ def test_without_the_compiled_form_python_computes(monkeypatch: pytest.MonkeyPat
 def test_a_compiled_form_that_differs_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     class Other:
         @staticmethod
-        def advance(rows: Floats, *rest: Floats) -> int:
-            woken: int = stepping.plain_stepping.advance(rows, *rest)  # type: ignore[arg-type]  # indices too
+        def advance(rows: Floats, values: Floats, stamps: Floats, at_event: Indices) -> int:
+            woken = plain_stepping.advance(rows, values, stamps, at_event)
             rows[0, at.LEVEL + at.S] += 1e-13
             return woken
 
