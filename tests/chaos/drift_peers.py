@@ -71,7 +71,7 @@ PEERS = (
 )
 
 
-def keeps(peer: Peer, setting: float, phi: float, size: Size, seed: int) -> bool:
+def keeps(peer: Peer, setting: float, phi: float, size: Size, *, seed: int) -> bool:
     """Return whether a setting keeps the rate on a stationary signal."""
     events = size.slow_events if peer.is_slow else size.events
     runs = 1 if peer.is_slow else size.runs
@@ -91,10 +91,10 @@ def keeps(peer: Peer, setting: float, phi: float, size: Size, seed: int) -> bool
 
 def fastest(peer: Peer, phi: float, size: Size, seed: int) -> float | None:
     """Return the first setting that keeps the rate; None if there is none."""
-    return next((s for s in peer.settings if keeps(peer, s, phi, size, seed)), None)
+    return next((s for s in peer.settings if keeps(peer, s, phi, size, seed=seed)), None)
 
 
-def peer_delays(peer: Peer, setting: float, phi: float, size: Size, seed: int) -> list[float]:
+def peer_delays(peer: Peer, setting: float, phi: float, size: Size, *, seed: int) -> list[float]:
     """Return the median delay of each change."""
     after = 60_000 if phi > 0.95 else 20_000
     count = TOGETHER // 4 if peer.is_slow else size.signals
@@ -166,7 +166,7 @@ def _columns(
             found[f"{peer.name}, {kind}: none keeps the rate"] = [math.inf] * len(CHANGES)
         else:
             name = f"{peer.name}, {kind}: {peer.says.format(setting)}"
-            found[name] = peer_delays(peer, setting, phi, size, seed)
+            found[name] = peer_delays(peer, setting, phi, size, seed=seed)
     return found
 
 

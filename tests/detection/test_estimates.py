@@ -122,7 +122,7 @@ def test_a_mean_of_normal_values_is_as_likely_as_its_square_says() -> None:
 def test_a_mean_of_two_values_is_as_likely_as_the_divergence_says(p: float, up: float) -> None:
     bins = np.zeros(at.MOST_BINS)
     bins[0], bins[-1] = 1e6 * (1.0 - p), 1e6 * p
-    width = 2.0 * at.CLIP * (1.0 - 1.0 / at.MOST_BINS)
+    width = 2.0 * at.CLIP
     share = p + up * (1.0 - p)
     shift = (share - p) * width
     divergence = share * math.log(share / p)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 2.0 * at.CLIP / at.MOST_BINS
 _PLACES = [(place + 0.5) * _WIDTH - at.CLIP for place in range(at.MOST_BINS)]
+# What was out of bounds stands at them.
+_PLACES[0], _PLACES[-1] = -at.CLIP, at.CLIP
 _STEPS = 40
 
 
@@ -38,8 +40,10 @@ def likelihood_share(bins: NDArray[np.float64], shift: float) -> float:
 def _rate(points: list[tuple[float, float]], shift: float) -> float:
     """Return the largest of t m - ln E exp(t z), by halving: what is maximised is concave."""
     side = math.copysign(1.0, shift)
-    if abs(shift) >= max(side * z for z, _ in points):
-        return math.inf
+    furthest, share_there = max((side * z, share) for z, share in points)
+    if abs(shift) >= furthest:
+        # All values the furthest ever seen; further out nothing is known.
+        return -math.log(share_there) if abs(shift) < furthest + _WIDTH else math.inf
     low, high = 0.0, 64.0
     for _ in range(_STEPS):
         t = 0.5 * (low + high)
