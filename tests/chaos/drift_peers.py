@@ -48,12 +48,16 @@ class Peer(NamedTuple):
     is_slow: bool = False
 
 
+def _made(kind: Any, **settings: float) -> Any:  # Any: River's
+    return kind(**settings)
+
+
 PEERS = (
     Peer(
         "ADWIN",
         "delta 1e-{:g}",
         (3, 5, 8, 12, 20, 40, 80, 120, 160, 200, 250),
-        lambda power: drift.ADWIN(delta=10.0**-power),
+        lambda power: _made(drift.ADWIN, delta=10.0**-power),
     ),
     Peer(
         "PageHinkley",
