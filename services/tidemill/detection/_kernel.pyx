@@ -109,6 +109,7 @@ def advance(double[:, ::1] rows, const double[:, ::1] values, const double[::1] 
 cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
     cdef int woke = 0
     cdef double wide, z, last, u
+    cdef bint stray
     state[EVENTS] += 1.0
     if not isfinite(x):
         woke = _rate(state + MISSING, 1.0, state[STAMP]) * 4
@@ -124,14 +125,15 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
             wide = (x - state[CENTRE]) * state[PER_SCALE]
             z = _clipped(wide)
             last = state[LAST_Z]
-            if not _is_stray(state, STRAY, wide, 0.0):
+            stray = _is_stray(state, STRAY, wide, 0.0)
+            if not stray:
                 woke |= _channel(state + LEVEL, z, z * z, stamp)
             if state[KNOWN] < 2.0:
                 if last == last:
                     last = _clipped(last)
                     state[PRODUCTS] += z * last
                     state[SQUARED] += last * last
-            elif -CLIP <= last <= CLIP and state[U_PER_SCALE] > 0.0:
+            elif not stray and -CLIP <= last <= CLIP and state[U_PER_SCALE] > 0.0:
                 # After a value out of bounds the next step is no measure of the spread.
                 u = sqrt(fabs(wide - state[PHI] * last))
                 u = (u - state[U_CENTRE]) * state[U_PER_SCALE]

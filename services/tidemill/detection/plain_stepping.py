@@ -76,14 +76,15 @@ def _standardised(row: Row, wide: float, stamp: float) -> int:
     z = _clipped(wide)
     last = row[at.LAST_Z]
     woke = 0
-    if not _is_stray(row, at.STRAY, wide, tail=0.0):
+    stray = _is_stray(row, at.STRAY, wide, tail=0.0)
+    if not stray:
         woke = int(_channel(row, at.LEVEL, (z, z * z), stamp))
     if row[at.KNOWN] < 2.0:
         if not math.isnan(last):
             last = _clipped(last)
             row[at.PRODUCTS] += z * last
             row[at.SQUARED] += last * last
-    elif -at.CLIP <= last <= at.CLIP and row[at.U_PER_SCALE] > 0.0:
+    elif not stray and -at.CLIP <= last <= at.CLIP and row[at.U_PER_SCALE] > 0.0:
         u = math.sqrt(abs(wide - row[at.PHI] * last))
         u = (u - row[at.U_CENTRE]) * row[at.U_PER_SCALE]
         if not _is_stray(row, at.U_STRAY, u, tail=1.0):
