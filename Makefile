@@ -45,7 +45,7 @@ check: $(READY_DEV) ## Format, lint, types, arrows, generated pages, schema comp
 coverage: $(READY_DEV) ## Branch coverage of the pure packages by the tests that need no broker.
 	@$(BIN)/python -m pytest -q -m 'not broker' --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --skip-covered \
-		--include='*/kernel/*,*/contracts/*,*/models/*,*/attribution/*,*/fold/*,*/processor.py'
+		--include='*/kernel/*,*/contracts/*,*/models/*,*/attribution/*,*/detection/*,*/fold/*,*/processor.py'
 
 bench: $(READY_DEV) ## Processor time per event beside other engines; writes docs/proofs/bench.md.
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
