@@ -73,7 +73,7 @@ cdef enum:
 
 cdef double CLIP = 3.5
 cdef double LEAST_RATE = 0.001
-cdef double FAR = 4.5
+cdef double FAR = 5.5
 cdef double SELDOM = 64.0
 cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")

@@ -90,6 +90,6 @@ FIT = 16  # the bit of WOKE beside 1, 2, 4, 8 of the channels
 
 CLIP = 3.5  # robust standard deviations
 # Further out than this, one value in so many is a stray one, and passed over.
-FAR = 4.5
+FAR = 5.5
 SELDOM = 64.0
 LEAST_RATE = 0.001  # a share below this is taken as this
