@@ -1,1 +1,1 @@
-"""Drift: when a signal, or an asset, is no longer what it was."""
+"""Whether a plant is still as it was: changes in sensors, predictions, errors, explanations."""

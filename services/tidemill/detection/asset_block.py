@@ -1,0 +1,113 @@
+"""A block of sensors watched together: it learns a reference, holds it, and says how far off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tidemill.detection.asset_passes import KINDS, Moving, advance
+from tidemill.detection.asset_reference import learn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tidemill.detection.asset_reference import Learned, Learning
+
+    Numbers = NDArray[np.float64]
+
+
+class Mark(NamedTuple):
+    """Where a block stands."""
+
+    rows: int
+    calm: NDArray[np.int64]
+    moving: tuple[Numbers, ...]
+
+
+class Block:
+    """What is known of a block; rows come event by event or many at once, to the same end.
+
+    Attributes:
+        rows: How many rows came since the reference began.
+        learned: What the reference says; None before its end.
+        moving: What moves with every event.
+        calm: (3 K,) number of the last row at which each statistic was as in the reference.
+    """
+
+    def __init__(self, sensors: int, how: Learning) -> None:
+        self.sensors, self.how = sensors, how
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget the reference; the rows that come next are the new one."""
+        memories = len(self.how.memory)
+        self.rows = 0
+        self.kept = np.zeros((self.how.rows, self.sensors))
+        self.learned: Learned | None = None
+        self.moving = Moving(self.sensors, self.how.lags, memories)
+        self.calm = np.zeros(len(KINDS) * memories, dtype=np.int64)
+
+    def take(self, rows: Numbers) -> Numbers:
+        """Take rows, no more than end the reference; return their statistics, (n, 3 K).
+
+        While the model is learned, and where the reference does not hold, there are none: zeros.
+        """
+        out = np.zeros((len(rows), self.calm.size))
+        learned = self.learned
+        if learned is None:
+            self.kept[self.rows : self.rows + len(rows)] = rows
+        elif learned.holds:
+            advance(np.ascontiguousarray(rows), learned.frozen, self.moving, out, counting=False)
+            self._note_calm(out, learned.levels)
+        self.rows += len(rows)
+        if learned is None and self.rows == self.how.rows:
+            self._learn()
+        return out
+
+    def _note_calm(self, out: Numbers, levels: Numbers) -> None:
+        is_calm = out <= levels
+        last = self.rows + len(out) - 1 - is_calm[::-1].argmax(axis=0)
+        self.calm = np.where(is_calm.any(axis=0), last, self.calm)
+
+    def _learn(self) -> None:
+        self.learned, past = learn(self.kept, self.how)
+        self.moving.start(past)
+        self.calm[:] = self.rows - 1
+        self.kept = np.zeros((0, self.sensors))
+
+    @property
+    def limits(self) -> Numbers:
+        """(3 K,) of the statistics; infinite where nothing is watched."""
+        if self.learned is None or not self.learned.holds:
+            return np.full(self.calm.size, np.inf)
+        return self.learned.limits
+
+    @property
+    def levels(self) -> Numbers:
+        """(3 K,) what the statistics are about in the reference; 0 before it is learned."""
+        return np.zeros(self.calm.size) if self.learned is None else self.learned.levels
+
+    def mark(self) -> Mark:
+        """Return where the block stands; only while it is watching does `rewind` lead back."""
+        return Mark(self.rows, self.calm, self.moving.copies())
+
+    def rewind(self, mark: Mark) -> None:
+        """Go back to where the block stood."""
+        self.rows, self.calm = mark.rows, mark.calm
+        self.moving.put(mark.moving)
+
+    def evidence(self, channel: int) -> list[tuple[int, float, float]]:
+        """Return number, evidence and effect of each sensor that says something: see `Ranked`."""
+        if self.learned is None or not self.learned.holds:
+            return []
+        k, kind = divmod(channel, len(KINDS))
+        moving, frozen = self.moving, self.learned.frozen
+        if KINDS[kind] == "spread":
+            evidence = np.sqrt(moving.spread[k])
+        else:
+            evidence = np.abs(moving.alone[k]) * np.sqrt(frozen.per_alone[k])
+        return [
+            (int(i), float(evidence[i]), float(moving.level[k, i]))
+            for i in np.flatnonzero(frozen.inverse)
+        ]

@@ -1,0 +1,124 @@
+"""The state of an asset's check as plain numbers and bytes, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tidemill.detection.asset import AssetCheck
+from tidemill.detection.asset_fit import SPAN
+from tidemill.detection.asset_passes import Frozen, Moving
+from tidemill.detection.asset_reference import Learned
+from tidemill.kernel.errors import InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tidemill.detection.asset import AssetSettings
+    from tidemill.detection.asset_block import Block
+
+    Numbers = NDArray[np.float64]
+
+# Of texts, numbers, bytes, and lists and maps of them.
+Dumped = dict[str, Any]
+
+_NUMBER = np.dtype("<f8")
+_FROZEN = ("center", "inverse", "reach", "coef", "white", "alone", "memory")
+_SCALED = ("per_white", "per_alone")
+_LEARNED = ("limits", "levels", "inflation")
+
+
+def dump(check: AssetCheck) -> Dumped:
+    """Return the state as plain values; its size depends on the settings only."""
+    return {
+        "status": check.status,
+        "events": check.events,
+        "watched": check.watched,
+        "episodes": check.episodes,
+        "last_near": check.last_near,
+        "blocks": [_dump_block(block) for block in check.blocks],
+    }
+
+
+def load(settings: AssetSettings, dumped: Mapping[str, Any]) -> AssetCheck:  # Any: as `Dumped`
+    """Return the check that was dumped under these settings.
+
+    Raises:
+        InvariantError: No such state, or one of other settings.
+    """
+    check = AssetCheck(settings)
+    if len(dumped["blocks"]) != len(check.blocks):
+        msg = f"a state of {len(check.blocks)} blocks must be restored, was one of "
+        raise InvariantError(f"{msg}{len(dumped['blocks'])}; renew the reference")
+    check.status = dumped["status"]
+    check.events, check.watched = dumped["events"], dumped["watched"]
+    check.episodes, check.last_near = dumped["episodes"], dumped["last_near"]
+    for block, each in zip(check.blocks, dumped["blocks"], strict=True):
+        _load_block(block, each)
+    return check
+
+
+def _dump_block(block: Block) -> Dumped:
+    learned = block.learned
+    frozen: Dumped | None = None
+    if learned is not None:
+        frozen = {name: _bytes(getattr(learned.frozen, name)) for name in _FROZEN + _SCALED}
+        frozen |= {name: _bytes(getattr(learned, name)) for name in _LEARNED}
+        frozen |= {"share": learned.frozen.share, "over": learned.over, "holds": learned.holds}
+    return {
+        "rows": block.rows,
+        "kept": _bytes(block.kept[: block.rows] if learned is None else block.kept),
+        "calm": [int(row) for row in block.calm],
+        "moving": {name: _bytes(getattr(block.moving, name)) for name in Moving.SAVED},
+        "learned": frozen,
+    }
+
+
+def _load_block(block: Block, dumped: Mapping[str, Any]) -> None:
+    block.rows = dumped["rows"]
+    block.calm = np.array(dumped["calm"], dtype=np.int64)
+    for name in Moving.SAVED:
+        place = getattr(block.moving, name)
+        place[:] = _numbers(dumped["moving"][name], place.shape)
+    if dumped["learned"] is None:
+        block.kept[: block.rows] = _numbers(dumped["kept"], (block.rows, block.sensors))
+    else:
+        block.kept = np.zeros((0, block.sensors))
+        block.learned = _load_learned(block, dumped["learned"])
+
+
+def _load_learned(block: Block, dumped: Mapping[str, Any]) -> Learned:
+    p, memories = block.sensors, len(block.how.memory)
+    shapes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("center", "inverse", "reach"), (p,)),
+        **dict.fromkeys(("white", "alone"), (p, p)),
+        **dict.fromkeys(("per_white", "per_alone", "inflation"), (memories, p)),
+        **dict.fromkeys(("limits", "levels"), (block.calm.size,)),
+        "coef": (1 + block.how.lags * p, p),
+        "memory": (memories,),
+    }
+    found = {name: _numbers(dumped[name], shape) for name, shape in shapes.items()}
+    frozen = Frozen(
+        **{name: found[name] for name in _FROZEN + _SCALED}, span=SPAN, share=dumped["share"]
+    )
+    return Learned(
+        frozen,
+        **{name: found[name] for name in _LEARNED},
+        over=dumped["over"],
+        holds=dumped["holds"],
+    )
+
+
+def _bytes(values: Numbers) -> bytes:
+    return values.astype(_NUMBER).tobytes()
+
+
+def _numbers(packed: bytes, shape: tuple[int, ...]) -> Numbers:
+    values = np.frombuffer(packed, dtype=_NUMBER).astype(np.float64)
+    if values.size != int(np.prod(shape)):
+        msg = f"a state of shape {shape} must be restored, found {values.size} numbers"
+        raise InvariantError(f"{msg}; renew the reference")
+    return values.reshape(shape)
