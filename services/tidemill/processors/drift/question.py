@@ -1,0 +1,70 @@
+"""The question that a multivariate episode asks: sensor fault or process change?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill.processors.drift.episodes import Place, Record
+
+# How a release says what was held, in its label.
+LABELS = {"FAULT": "fault", "PROCESS_CHANGE": "process_change", "TIMED_OUT": "process_change"}
+
+
+@dataclass(slots=True)
+class Question:
+    """One question that is not settled.
+
+    Attributes:
+        record: The record of its episode, as it opened.
+        from_us: Event time of the first event of the suspicious span.
+        until_us: Event time at which it is taken as answered.
+        is_held: Whether the models do not learn meanwhile.
+        verdict: What was answered, where the span is still held; empty before.
+    """
+
+    record: Record
+    from_us: int
+    until_us: int
+    is_held: bool
+    verdict: str = ""
+
+    @property
+    def drift_id(self) -> str:
+        """The episode's."""
+        return str(self.record["drift_id"])
+
+    def hold(self, place: Place) -> Record:
+        """Return the instruction not to learn from the span until it is released."""
+        return {
+            **self._update("HOLD", place, index=1),
+            "until": self.until_us,
+            "span": {"from": self.from_us, "to": None},
+        }
+
+    def release(self, place: Place, verdict: str) -> Record:
+        """Return the instruction that ends the hold and says what it was."""
+        return {
+            **self._update("RELEASE", place, index=0),
+            "target_id": self.drift_id,
+            "label": LABELS[verdict],
+            "span": {"from": self.from_us, "to": max(self.from_us, place.time_us)},
+        }
+
+    def _update(self, kind: str, place: Place, *, index: int) -> Record:
+        topic, partition, offset, time_us = place
+        cause = {"topic": topic, "partition": partition, "offset": offset, "index": index}
+        return {
+            "update_id": f"{self.drift_id}:{kind.lower()}",
+            "cause": cause,
+            "asset": self.record["asset"],
+            "stream": self.record["stream"],
+            "kind": kind,
+            "origin": self.drift_id,
+            "time": time_us,
+        }
+
+    def dump(self) -> dict[str, Any]:  # Any: plain values
+        """Return all of it as plain values."""
+        return asdict(self)

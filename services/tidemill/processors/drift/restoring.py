@@ -1,0 +1,162 @@
+"""Recovery: from topics and committed offsets to what is watched, standing exactly there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import DRIFT_LEDGER, DRIFT_SNAPSHOTS
+from tidemill.fold.cursors import Cursor
+from tidemill.fold.ledger import InputDigest
+from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
+from tidemill.fold.recovery import agreed_positions, fill
+from tidemill.fold.shelf import Shelf
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.processors.drift.saving import restored
+from tidemill.processors.drift.watching import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from tidemill.fold.ledger import Entry
+    from tidemill.fold.ledger_log import Placed
+    from tidemill.fold.snapshots import SigningKey
+    from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Log
+    from tidemill.kernel.reports import Refused
+    from tidemill.models.state import ModelKey
+
+RETRY_AFTER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What is watched in one partition, and what was found on the way.
+
+    Attributes:
+        positions: Next offset to read, per input topic.
+        chunks: Records that the newest snapshot of each asset takes.
+        refused: Every snapshot record that was not accepted.
+        refolded: Records that were folded again.
+    """
+
+    watching: Watching
+    tail: Entry
+    positions: Mapping[str, int]
+    chunks: Mapping[ModelKey, int]
+    refused: tuple[Refused, ...]
+    refolded: int
+
+
+def recover(
+    log: Log,
+    partition: int,
+    committed: Mapping[str, int | None],
+    *,
+    terms: Terms,
+    signing: SigningKey,
+    reference: int,
+) -> Generator[None, None, Recovered | None]:
+    """Rebuild a partition; None if its ledger has no entry yet.
+
+    Raises:
+        InvariantError: Ledger, offsets and inputs contradict one another.
+        DependencyUnavailableError: The broker has not yet shown all of what was committed.
+    """
+    tail = yield from last_entry(log, partition, DRIFT_LEDGER)
+    if tail is None:
+        if any(committed.values()):
+            msg = f"{DRIFT_LEDGER}-{partition}: without it no offset may be committed; restore it;"
+            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
+        return None
+    positions = yield from agreed_positions(log, tail, committed)
+    in_force = yield from _terms_in_force(log, tail, terms)
+    shelf = Shelf(signing, plant=in_force.definition.plant)
+    yield from fill(shelf, log, DRIFT_SNAPSHOTS, partition)
+    watching = Watching(in_force, partition, reference)
+    start = _put(shelf, watching, tail.entry)
+    refolded = 0
+    cursors = {topic: Cursor(log, topic, partition, end) for topic, end in positions.items()}
+    for placed in entries_after(log, partition, start, tail, topic=DRIFT_LEDGER):
+        yield
+        if placed is not None:
+            refolded += yield from fold_again(watching, placed.entry, cursors)
+    check_standing(watching, tail.entry)
+    watching.since.clear()
+    chunks = {key: each.chunks for key, each in shelf.newest.items()}
+    return Recovered(watching, tail.entry, positions, chunks, tuple(shelf.refused), refolded)
+
+
+def _terms_in_force(log: Log, tail: Placed, terms: Terms) -> Generator[None, None, Terms]:
+    partition, digest = tail.entry.partition, tail.entry.definition
+    if digest == terms.digest:
+        return terms
+    found = yield from retained_terms(
+        log, partition, digest, tail.offset + 1, topic=DRIFT_LEDGER
+    )
+    if found is None:
+        raise terms_missing(partition, digest, DRIFT_LEDGER)
+    return found
+
+
+def _put(shelf: Shelf, watching: Watching, entry: Entry) -> int:
+    """Put all saved states in; return the entry after which to fold on.
+
+    Where a state was refused all is folded from the beginning: nothing older is kept.
+    """
+    if shelf.suspects:
+        return -1
+    for key, each in shelf.newest.items():
+        if each.sequence > entry.sequence:
+            msg = (
+                f"drift ledger entry {each.sequence} of partition {entry.partition}, which the "
+                f"state of {key.encode().decode()} follows; restore the ledger topic;"
+            )
+            raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
+        plan = watching.plans.get(key.stream)
+        if plan is not None and plan.digest == each.state_digest:
+            found = restored(plan, key.asset, watching.partition, each.state)
+            watching.put(key, found, each.sequence)
+    watching.settle()
+    return entry.resume
+
+
+def fold_again(
+    watching: Watching, entry: Entry, cursors: Mapping[str, Cursor]
+) -> Generator[None, None, int]:
+    """Apply again what an entry names; return how many records that were.
+
+    Raises:
+        InvariantError: The inputs are not those that the entry names.
+    """
+    inputs, count = InputDigest(), 0
+    for run in entry.runs:
+        messages = yield from cursors[run.topic].take(run.first, run.last)
+        watching.apply(messages, entry.sequence)
+        inputs.add(messages)
+        count += len(messages)
+    if inputs.result() != entry.inputs:
+        msg = (
+            f"drift ledger entry {entry.sequence} of partition {entry.partition}: the records "
+            "it names must be those it was made of; they were altered: restore them"
+        )
+        raise InvariantError(msg)
+    watching.settle()
+    return count
+
+
+def check_standing(watching: Watching, entry: Entry) -> None:
+    """Hold what is watched against the ledger: a quiet asset is in no entry that was folded.
+
+    Raises:
+        DependencyUnavailableError: It is not all there, or not as the ledger says.
+    """
+    standing = watching.standing
+    if (standing.models, standing.digest) == (entry.learned, entry.fleet):
+        return
+    msg = (
+        f"states of all {entry.learned} assets of partition {entry.partition} as drift ledger "
+        f"entry {entry.sequence} says; found {standing.models}, or older ones; restore the "
+        f"records of {DRIFT_SNAPSHOTS};"
+    )
+    raise DependencyUnavailableError(msg, retry_after_s=1.0)

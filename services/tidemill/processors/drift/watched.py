@@ -1,0 +1,235 @@
+"""One asset of one stream, watched: what is known of its signals, its episodes, its question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tidemill.contracts.topics import EVENTS, EXPLANATIONS, OUTCOMES, PREDICTIONS, UPDATES
+from tidemill.detection.asset import AssetCheck
+from tidemill.detection.signals import Signals
+from tidemill.processors.drift.episodes import Episodes, Place
+from tidemill.processors.drift.holding import Allowance, Clock, first_due
+from tidemill.processors.drift.marks import Mark, Marks
+from tidemill.processors.drift.plans import OF_MODELS, Kind
+from tidemill.processors.drift.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tidemill.detection.asset import Change as AssetChange
+    from tidemill.processors.drift.episodes import Record
+    from tidemill.processors.drift.plans import Plan
+    from tidemill.processors.drift.reading import Reading
+
+KINDS = {PREDICTIONS: Kind.PREDICTION, OUTCOMES: Kind.ERROR, EXPLANATIONS: Kind.EXPLANATION}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one record led to: the index of that record, and a record to write.
+
+    `is_update` tells an instruction to the models from a record of a drift.
+    """
+
+    index: int
+    record: dict[str, Any]  # Any: Avro values
+    is_update: bool = False
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is watched of one asset.
+
+    Attributes:
+        version: Records taken in; `lineage` is the chain digest of their values.
+        structure: That of the model whose predictions came last; None before.
+        unknown: Answers to what nobody asked, or is over.
+    """
+
+    plan: Plan
+    asset: str
+    partition: int
+    version: int = 0
+    lineage: bytes = b""
+    clock: Clock = field(default_factory=Clock)
+    allowance: Allowance = field(default_factory=Allowance)
+    marks: Marks = field(default_factory=Marks)
+    structure: int | None = None
+    question: Question | None = None
+    unknown: int = 0
+    signals: dict[Kind, Signals] = field(init=False)
+    check: AssetCheck | None = field(init=False)
+    episodes: Episodes = field(init=False)
+
+    def __post_init__(self) -> None:
+        watches = self.plan.watches.items()
+        self.signals = {kind: Signals(each) for kind, each in watches if each}
+        self.check = None if self.plan.asset is None else AssetCheck(self.plan.asset)
+        self.episodes = Episodes(self.plan, self.asset)
+
+    def take(self, topic: str, readings: Sequence[Reading]) -> list[Said]:
+        """Take what records of one topic say, in order; return what they led to."""
+        if topic == UPDATES:
+            return [said for reading in readings for said in self._answered(reading)]
+        if topic == EVENTS:
+            return self._events(readings)
+        kind = KINDS[topic]
+        if kind is not Kind.PREDICTION:
+            return self._signals(kind, topic, readings)
+        found: list[Said] = []
+        for structure, alike in groupby(readings, key=lambda reading: reading.structure):
+            part = list(alike)
+            if self.structure is not None and structure != self.structure:
+                found += self._renew(OF_MODELS, part[0].index, part[0].time_us)
+            self.structure = structure
+            found += self._signals(kind, topic, part)
+        return found
+
+    def _signals(self, kind: Kind, topic: str, readings: Sequence[Reading]) -> list[Said]:
+        if kind not in self.signals or not readings:
+            return []
+        values = np.array([reading.values for reading in readings], dtype=np.float64).T
+        stamps = np.array([float(reading.time_us) for reading in readings])
+        found = []
+        for change in self.signals[kind].update(values, stamps):
+            reading = readings[change.event]
+            record = self.episodes.turned(kind, change, self._place(topic, reading))
+            if record is not None:
+                found.append(Said(reading.index, record))
+        return found
+
+    def _place(self, topic: str, reading: Reading) -> Place:
+        return Place(topic, self.partition, reading.offset, reading.time_us)
+
+    def _events(self, readings: Sequence[Reading]) -> list[Said]:
+        """Take events; the sensors together first, as they decide how long references last."""
+        reached = self.clock.after(reading.time_us for reading in readings)
+        found: list[Said] = []
+        at = 0
+        while at < len(readings):
+            found += self._expired(readings[at], reached[at])
+            stop = len(readings)
+            if self.question is not None:
+                ahead = reached[at:stop]
+                stop = at + first_due(self.question, ahead, self.allowance, self.plan)
+            at = self._stretch(readings, reached, (at, stop), found)
+        return found
+
+    def _expired(self, reading: Reading, reached: tuple[int, int]) -> list[Said]:
+        """Settle a question that is due before an event, which then belongs to what follows."""
+        question = self.question
+        if question is None or first_due(question, [reached], self.allowance, self.plan):
+            return []
+        found = []
+        if not question.verdict:
+            record = self._settled(question, "TIMED_OUT", reading.time_us)
+            found.append(Said(reading.index, record))
+        found += self._release(question, self._place(EVENTS, reading), reading.index)
+        if not question.verdict and self._is_out():
+            found += self._renew(tuple(Kind), reading.index, reading.time_us)
+        return found
+
+    def _is_out(self) -> bool:
+        return self.check is not None and self.check.status == "OPEN"
+
+    def _stretch(
+        self,
+        readings: Sequence[Reading],
+        reached: Sequence[tuple[int, int]],
+        span: tuple[int, int],
+        found: list[Said],
+    ) -> int:
+        """Take events up to where the sensors together change; return the number of the next."""
+        at, stop = span
+        changes: list[AssetChange] = []
+        if self.check is not None:
+            rows = np.array([reading.values for reading in readings[at:stop]], dtype=np.float64)
+            count, changes = self.check.advance(rows)
+            stop = at + count
+        for reading in readings[at:stop]:
+            self.marks.note(Mark(self.allowance.events, reading.offset, reading.time_us))
+            self.allowance.events += 1
+        if self.question is not None and self.question.is_held:
+            self.allowance.held += stop - at
+        self.clock = Clock(*reached[stop - 1])
+        found += self._signals(Kind.FEATURE, EVENTS, readings[at:stop])
+        for change in changes:
+            found += self._together(change, readings[stop - 1])
+        return stop
+
+    def _together(self, change: AssetChange, reading: Reading) -> list[Said]:
+        """Tell what the sensors together have come to; an open episode asks."""
+        assert self.check is not None
+        place = self._place(EVENTS, reading)
+        if change.status == "CALM":
+            record = self.episodes.end(Kind.MULTIVARIATE.value, reading.time_us)
+            found = [] if record is None else [Said(reading.index, record)]
+            if self.question is not None and self.question.verdict:
+                found += self._release(self.question, place, reading.index)
+            return found
+        begin = None if change.started is None else self.marks.find(change.started)
+        started = reading.time_us if begin is None else min(begin.time_us, reading.time_us)
+        record = self.episodes.opened(change, self.check, place, started=started)
+        asks = change.status == "OPEN" and self.question is None
+        if not asks:
+            return [Said(reading.index, record)]
+        since = 1 if change.started is None else change.event - change.started + 1
+        record["held"] = is_held = self.allowance.has_room(self.plan, since)
+        until_us = self.clock.reached_us + self.plan.timeout_us
+        self.question = Question(record, started, max(until_us, started), is_held)
+        found = [Said(reading.index, record)]
+        if is_held:
+            self.allowance.held += since
+            found.append(Said(reading.index, self.question.hold(place), is_update=True))
+        return found
+
+    def _answered(self, reading: Reading) -> list[Said]:
+        """Take an answer: to the question, or to any episode that is not over."""
+        now_us, answer = max(self.clock.reached_us, 0), reading.answer
+        place = Place(UPDATES, self.partition, reading.offset, now_us)
+        question = self.question
+        found: list[Said] = []
+        if question is not None and question.drift_id == reading.drift_id and not question.verdict:
+            found.append(Said(reading.index, self._settled(question, answer, now_us)))
+            if answer == "FAULT" and question.is_held and self._is_out():
+                question.verdict = answer
+                return found
+            question.verdict = answer
+            found += self._release(question, place, reading.index)
+        else:
+            key = self.episodes.find(reading.drift_id)
+            if key is None or self.episodes.standing[key]["status"] == answer:
+                self.unknown += 1
+                return found
+            found.append(Said(reading.index, self.episodes.answer(key, answer, now_us)))
+        if answer == "PROCESS_CHANGE":
+            found += self._renew(tuple(Kind), reading.index, now_us)
+        return found
+
+    def _settled(self, question: Question, status: str, time_us: int) -> Record:
+        """Return the record of how a question was settled; a fault lasts until it is over."""
+        key = self.episodes.find(question.drift_id)
+        if key is not None:
+            return self.episodes.answer(key, status, time_us)
+        return {**question.record, "status": status, "changed": time_us}
+
+    def _release(self, question: Question, place: Place, index: int) -> list[Said]:
+        """Let go of a question, and of what was held for it."""
+        self.question = None
+        if not question.is_held:
+            return []
+        update = question.release(place, question.verdict or "TIMED_OUT")
+        return [Said(index, update, is_update=True)]
+
+    def _renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:
+        """Begin references anew; what was held against them is over."""
+        for kind in kinds:
+            if kind in self.signals:
+                self.signals[kind].renew(range(len(self.plan.names[kind])))
+        if Kind.MULTIVARIATE in kinds and self.check is not None:
+            self.check.renew()
+        return [Said(index, record) for record in self.episodes.end_all(kinds, time_us)]

@@ -1,0 +1,151 @@
+"""All assets of one partition, watched: records in, drifts and instructions out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidemill.contracts.codec import codec
+from tidemill.contracts.topics import DRIFT, UPDATES
+from tidemill.fold.standing import NONE_LEARNED, mark_of
+from tidemill.kernel.records import Emit, trace_headers
+from tidemill.models.state import ModelKey
+from tidemill.processors.drift.plans import REFERENCE, plans_of
+from tidemill.processors.drift.reading import Reader
+from tidemill.processors.drift.watched import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidemill.fold.standing import Standing
+    from tidemill.fold.terms import Terms
+    from tidemill.kernel.records import Message
+    from tidemill.processors.drift.reading import Reading
+    from tidemill.processors.drift.watched import Said
+
+# What is watched of an asset stands in ledger and snapshots under this name, as a model would.
+NAME = "drift"
+
+
+class Unsaved(NamedTuple):
+    """Since when a state is not saved: a ledger entry, and records of the partition before it."""
+
+    sequence: int
+    records: int
+
+
+class Watching:
+    """What is watched of the assets of one partition.
+
+    Args:
+        terms: Definition and schemas.
+        partition: Its number.
+        reference: Events that sensors watched together are held against.
+
+    Attributes:
+        watched: By stream and asset, as ledger and snapshots name them.
+        changed: Those that the ledger entry being written has changed.
+        dirty: Those whose newest state is not saved, oldest first.
+        records: Read so far.
+        since: Ledger entry that a restored state follows: what it has seen is passed over.
+    """
+
+    def __init__(self, terms: Terms, partition: int, reference: int = REFERENCE) -> None:
+        self.partition = partition
+        self.reference = reference
+        self.watched: dict[ModelKey, Watched] = {}
+        self.changed: dict[ModelKey, Watched] = {}
+        self.dirty: OrderedDict[ModelKey, Unsaved] = OrderedDict()
+        self.records = 0
+        self.since: dict[ModelKey, int] = {}
+        self.standing: Standing = NONE_LEARNED
+        self._marks: dict[ModelKey, int] = {}
+        self.adopt(terms)
+
+    def adopt(self, terms: Terms) -> list[ModelKey]:
+        """Come under terms; return those that do not fit them and are watched no more."""
+        self.terms = terms
+        self.plans = plans_of(terms.definition, self.reference)
+        self._reader = Reader(terms.definition, terms.schemas, self.plans)
+        gone = []
+        for key, watched in [*self.watched.items()]:
+            plan = self.plans.get(key.stream)
+            if plan is None or plan.digest != watched.plan.digest:
+                gone.append(key)
+                self._forget(key)
+            else:
+                watched.plan = watched.episodes.plan = plan
+        return gone
+
+    def _forget(self, key: ModelKey) -> None:
+        del self.watched[key]
+        self.changed.pop(key, None)
+        self.dirty.pop(key, None)
+        self.standing = self.standing.counting(self._marks.pop(key, 0), 0)
+
+    def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
+        """Take records of one topic in; return what they cause, in their order.
+
+        Args:
+            messages: The records.
+            sequence: Of the ledger entry that names them.
+        """
+        by_asset: dict[ModelKey, list[Reading]] = {}
+        for index, message in enumerate(messages):
+            found = self._reader.read(message, index)
+            if found is None:
+                continue
+            stream, asset, reading = found
+            key = ModelKey(stream, asset, NAME)
+            if self.since.get(key, -1) >= sequence:
+                continue
+            by_asset.setdefault(key, []).append(reading)
+        self.records += len(messages)
+        said: list[tuple[ModelKey, Said]] = []
+        for key, readings in by_asset.items():
+            said += [(key, each) for each in self._take(key, messages, readings, sequence)]
+        said.sort(key=lambda each: each[1].index)
+        return [self._emit(key, each, messages) for key, each in said]
+
+    def _take(
+        self,
+        key: ModelKey,
+        messages: Sequence[Message],
+        readings: Sequence[Reading],
+        sequence: int,
+    ) -> list[Said]:
+        watched = self.watched.get(key)
+        if watched is None:
+            if messages[0].topic == UPDATES:
+                return []
+            watched = Watched(self.plans[key.stream], key.asset, self.partition)
+            self.watched[key] = watched
+        for reading in readings:
+            value = messages[reading.index].value or b""
+            watched.version += 1
+            watched.lineage = hashlib.sha256(watched.lineage + value).digest()
+        self.changed[key] = watched
+        self.dirty.setdefault(key, Unsaved(sequence, self.records))
+        return watched.take(messages[0].topic, readings)
+
+    def _emit(self, key: ModelKey, said: Said, messages: Sequence[Message]) -> Emit:
+        topic, name = (UPDATES, "Update") if said.is_update else (DRIFT, "Drift")
+        headers = trace_headers(messages[said.index].headers)
+        value = codec(name).encode(said.record)
+        return Emit(topic, self.partition, key.asset.encode(), value, headers)
+
+    def settle(self) -> Mapping[ModelKey, Watched]:
+        """Return what changed since, and count it in the standing of all."""
+        changed = self.changed
+        for key, watched in changed.items():
+            mark = mark_of(key, watched.version, watched.lineage, watched.allowance.events)
+            self.standing = self.standing.counting(self._marks.get(key, 0), mark)
+            self._marks[key] = mark
+        self.changed = {}
+        return changed
+
+    def put(self, key: ModelKey, watched: Watched, since: int) -> None:
+        """Put a restored state in, which follows a ledger entry."""
+        self.watched[key] = self.changed[key] = watched
+        self.since[key] = since
