@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit
 
 KEY = SigningKey(bytes(range(32)))
-REFERENCE = 300
+REFERENCE = 64
 ASSET = "north/1"
 
 
 def terms(**drift: object) -> Terms:
     """Return the sample plant's terms with these keys under `drift`."""
-    return sample_terms(stream={"drift": {"run_length": 1000, "hold_at_most": 1.0, **drift}})
+    return sample_terms(stream={"drift": {"run_length": 100, "hold_at_most": 1.0, **drift}})
 
 
 TERMS = terms()

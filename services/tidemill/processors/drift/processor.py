@@ -105,9 +105,7 @@ class DriftFactory:
         }
         task = self._task(Watching(self._terms, partition, self._reference))
         action = self._terms.action()
-        return Opened(
-            task, positions, task.books.seal(positions, kind="GENESIS", actions=[action])
-        )
+        return Opened(task, positions, task.books.seal(positions, kind="GENESIS", actions=[action]))
 
     def _change_terms(self, task: DriftTask, positions: Mapping[str, int]) -> list[Emit]:
         """Come under the new terms; what does not fit them is watched anew.

@@ -110,7 +110,11 @@ class Reader:
         if stream is None:
             return None
         said = _number_said(record["value"], record["probabilities"], stream)
-        about = {"values": (_finite(said),), "structure": record["structure"], "time_us": record["time"]}
+        about = {
+            "values": (_finite(said),),
+            "structure": record["structure"],
+            "time_us": record["time"],
+        }
         return record["stream"], record["asset"], about
 
     def _outcome(self, message: Message) -> tuple[str, str, Record] | None:

@@ -91,9 +91,7 @@ def _terms_in_force(log: Log, tail: Placed, terms: Terms) -> Generator[None, Non
     partition, digest = tail.entry.partition, tail.entry.definition
     if digest == terms.digest:
         return terms
-    found = yield from retained_terms(
-        log, partition, digest, tail.offset + 1, topic=DRIFT_LEDGER
-    )
+    found = yield from retained_terms(log, partition, digest, tail.offset + 1, topic=DRIFT_LEDGER)
     if found is None:
         raise terms_missing(partition, digest, DRIFT_LEDGER)
     return found
