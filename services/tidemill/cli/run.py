@@ -24,7 +24,7 @@ from tidemill.runtime.keys import signing_key
 from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
-PROCESSORS = ("learner", "labeller", "explainer", "feedback")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift")
 
 
 def run(  # noqa: PLR0913 - one parameter per flag
@@ -126,6 +126,9 @@ def run(  # noqa: PLR0913 - one parameter per flag
     }
     if name == "explainer":
         _explain(entries=entries, **shared)
+    elif name == "drift":
+        del shared["live_models"], shared["idle_folder"]
+        _watch(batch=batch, registry_url=os.environ.get(REGISTRY_VARIABLE) or None, **shared)
     else:
         registry_url = os.environ.get(REGISTRY_VARIABLE) or None
         own = {"batch": batch, "anchor_every": anchor_every, "redefines": redefine}
@@ -158,3 +161,10 @@ def _explain(**settings: Any) -> None:  # Any: as above
     from tidemill.processors.explainer.settings import Settings  # noqa: PLC0415 - with it
 
     run_explainer(Settings(**settings))
+
+
+def _watch(**settings: Any) -> None:  # Any: as above
+    from tidemill.processors.drift.__main__ import run as run_drift  # noqa: PLC0415 - NumPy, fold
+    from tidemill.processors.drift.settings import Settings  # noqa: PLC0415 - with it
+
+    run_drift(Settings(**settings))

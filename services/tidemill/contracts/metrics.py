@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tidemill.contracts.drift_metrics import DRIFT_METRICS
 from tidemill.contracts.feedback_metrics import FEEDBACK_METRICS
 from tidemill.contracts.metric import Kind, Label, Metric
 from tidemill.contracts.pending import Verdict
 from tidemill.contracts.prediction import Quality
 from tidemill.contracts.topics import (
     ANCHORS,
+    DRIFT_SNAPSHOTS,
     EVENTS,
     EXPLAINER_SNAPSHOTS,
     FEEDBACK,
@@ -16,6 +18,8 @@ from tidemill.contracts.topics import (
     SNAPSHOTS,
     UPDATES,
 )
+from tidemill.contracts.topics import EXPLANATIONS as EXPLAINED
+from tidemill.contracts.topics import OUTCOMES as JUDGED
 from tidemill.contracts.topics import PREDICTIONS as PREDICTED
 from tidemill.kernel.errors import DeadLetterReason, SnapshotRefusal
 from tidemill.kernel.reports import WhyCompensated
@@ -54,7 +58,7 @@ TRANSACTION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 RESTORE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 SOURCE = Label("topic", (EVENTS, UPDATES, LABELS, FEEDBACK))
-INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK))
+INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK, JUDGED, EXPLAINED))
 PARTITION = Label("partition", about="partition number, assigned ones only")
 
 BUILD = Metric(
@@ -62,7 +66,7 @@ BUILD = Metric(
     Kind.GAUGE,
     "1; what runs: release, digests of code and arithmetic as the ledger names them",
     (
-        Label("processor", ("learner", "labeller", "explainer", "feedback")),
+        Label("processor", ("learner", "labeller", "explainer", "feedback", "drift")),
         Label("version", about="the release"),
         Label("code", about="first 16 hex digits of the digest"),
         Label("arithmetic", about="first 16 hex digits of the digest"),
@@ -224,7 +228,7 @@ SNAPSHOT_BYTES = Metric(
     "tidemill_snapshot_bytes_total",
     Kind.COUNTER,
     "bytes of model state written",
-    (Label("topic", (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS)),),
+    (Label("topic", (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS, DRIFT_SNAPSHOTS)),),
 )
 MODELS = Metric("tidemill_models", Kind.GAUGE, "models held")
 MODELS_AT_BUDGET = Metric(
@@ -286,6 +290,7 @@ METRICS: tuple[Metric, ...] = (
     MODELS,
     MODELS_AT_BUDGET,
     *FEEDBACK_METRICS,
+    *DRIFT_METRICS,
     LAG_RECORDS,
     LAG_SECONDS,
     STABLE_OFFSET_AGE,

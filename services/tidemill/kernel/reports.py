@@ -101,6 +101,30 @@ class Corrections(NamedTuple):
 NO_CORRECTIONS = Corrections()
 
 
+NOTHING_TOLD: Mapping[tuple[str, str], int] = MappingProxyType({})
+
+
+class Drifts(NamedTuple):
+    """What became of what is watched.
+
+    Attributes:
+        told: Records of drifts, by kind and status; restores count too.
+        standing: Episodes that are not over, by kind.
+        questions: Those that are not settled.
+        held: Events held for questions; restores count too.
+        held_share: Of all events of the asset of which most were held.
+    """
+
+    told: Mapping[tuple[str, str], int] = NOTHING_TOLD
+    standing: Mapping[str, int] = NONE_COMPENSATED
+    questions: int = 0
+    held: int = 0
+    held_share: float = 0.0
+
+
+NO_DRIFTS = Drifts()
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one task has done so far, what opening it took, and what it holds.
@@ -122,6 +146,7 @@ class Report:
         refolded: Records that opening the task folded again.
         replaced: Models in whose place a changed definition started new ones, by name.
         corrections: Once per model.
+        drifts: Of the drift processor.
         code, arithmetic: Digests as the ledger names them.
     """
 
@@ -144,6 +169,7 @@ class Report:
     refolded: int = 0
     replaced: tuple[str, ...] = ()
     corrections: Corrections = NO_CORRECTIONS
+    drifts: Drifts = NO_DRIFTS
     code: bytes = b""
     arithmetic: bytes = b""
 

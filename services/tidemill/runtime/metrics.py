@@ -23,6 +23,8 @@ from tidemill.contracts import metrics as table
 from tidemill.contracts.metric import Kind
 from tidemill.contracts.topics import (
     ANCHORS,
+    DRIFT_LEDGER,
+    DRIFT_SNAPSHOTS,
     EVENTS,
     EXPLAINER_SNAPSHOTS,
     LABELS,
@@ -31,6 +33,7 @@ from tidemill.contracts.topics import (
 )
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.reports import NO_SCORES, NOTHING, report_of
+from tidemill.runtime.drift_metrics import count_drifts, show_drifts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -158,7 +161,8 @@ class WorkerMetrics:
             self._counter(table.RECORDS).labels(topic).inc(count)
         self._counter(table.PREDICTIONS).inc(written[PREDICTIONS])
         self._count_emits(done.emits, written)
-        self._balance += applied[EVENTS] - written[PREDICTIONS] - written[EVENTS + SUFFIX]
+        if not written[DRIFT_LEDGER]:  # who watches for drift reads events, and predicts nothing
+            self._balance += applied[EVENTS] - written[PREDICTIONS] - written[EVENTS + SUFFIX]
         self._gauge(table.BALANCE).set(self._balance)
         for partition, task in done.tasks.items():
             self._count_reported(partition, report_of(task))
@@ -204,7 +208,7 @@ class WorkerMetrics:
 
     def _count_emits(self, emits: Sequence[Emit], written: Tally[str]) -> None:
         """Look at single emissions only where there are some to look at."""
-        for topic in (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS):
+        for topic in (SNAPSHOTS, ANCHORS, EXPLAINER_SNAPSHOTS, DRIFT_SNAPSHOTS):
             if written[topic]:
                 size = sum(len(emit.value or b"") for emit in emits if emit.topic == topic)
                 self._counter(table.SNAPSHOT_BYTES).labels(topic).inc(size)
@@ -220,6 +224,7 @@ class WorkerMetrics:
         for metric, name in _REPORTED:
             self._counter(metric).inc(getattr(report, name) - getattr(before, name))
         self._count_corrections(before.corrections, report.corrections)
+        count_drifts(self._counters, before.drifts, report.drifts)
         for flag, count in report.flags.items():
             self._counter(table.FLAGS).labels(flag).inc(count - before.flags.get(flag, 0))
         for metric, now, then_by in (
@@ -261,6 +266,7 @@ class WorkerMetrics:
         self._gauge(table.MODELS_AT_BUDGET).set(sum(report.at_budget for report in reports))
         waiting = sum(report.corrections.waiting for report in reports)
         self._gauge(table.CORRECTIONS_WAITING).set(waiting)
+        show_drifts(self._gauges, [report.drifts for report in reports])
         held = max((report.corrections.held for report in reports), default=0)
         self._gauge(table.CORRECTIONS_HELD).set(held)
 

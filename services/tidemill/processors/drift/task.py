@@ -78,6 +78,7 @@ class DriftTask:
             models=len(self.watching.watched),
             refused=self.refused,
             refolded=self.refolded,
+            drifts=self.watching.tally.drifts(),
             code=code_digest(CODE),
             arithmetic=arithmetic_digest(),
         )

@@ -13,6 +13,7 @@ from tidemill.kernel.records import Emit, trace_headers
 from tidemill.models.state import ModelKey
 from tidemill.processors.drift.plans import REFERENCE, plans_of
 from tidemill.processors.drift.reading import Reader
+from tidemill.processors.drift.tally import Tally
 from tidemill.processors.drift.watched import Watched
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Watching:
         self.records = 0
         self.since: dict[ModelKey, int] = {}
         self.standing: Standing = NONE_LEARNED
+        self.tally = Tally()
         self._marks: dict[ModelKey, int] = {}
         self.adopt(terms)
 
@@ -83,6 +85,7 @@ class Watching:
         self.changed.pop(key, None)
         self.dirty.pop(key, None)
         self.standing = self.standing.counting(self._marks.pop(key, 0), 0)
+        self.tally.forget(key)
 
     def apply(self, messages: Sequence[Message], sequence: int) -> list[Emit]:
         """Take records of one topic in; return what they cause, in their order.
@@ -130,6 +133,8 @@ class Watching:
         return watched.take(messages[0].topic, readings)
 
     def _emit(self, key: ModelKey, said: Said, messages: Sequence[Message]) -> Emit:
+        if not said.is_update:
+            self.tally.told[said.record["kind"], said.record["status"]] += 1
         topic, name = (UPDATES, "Update") if said.is_update else (DRIFT, "Drift")
         headers = trace_headers(messages[said.index].headers)
         value = codec(name).encode(said.record)
@@ -142,6 +147,7 @@ class Watching:
             mark = mark_of(key, watched.version, watched.lineage, watched.allowance.events)
             self.standing = self.standing.counting(self._marks.get(key, 0), mark)
             self._marks[key] = mark
+            self.tally.note(key, watched)
         self.changed = {}
         return changed
 
