@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .kustomize import Object
 
 OURS = "tidemill:"
-PROCESSORS = ("learner", "labeller", "explainer", "feedback")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift")
 # Who keeps models, and so the key that their states are signed with.
-KEYED = ("learner", "explainer")
+KEYED = ("learner", "explainer", "drift")
 _VARIABLE = re.compile(r"\$\((\w+)\)")
 
 
