@@ -89,7 +89,7 @@ def test_what_is_down_or_behind_beside_the_learners_alarms_apart_from_them() -> 
 def test_each_topic_that_is_read_late_alarms_once() -> None:
     (group,) = yaml.safe_load(RULES)["groups"]
     selected = {
-        rule["alert"]: re.findall(r'tidemill_lag_seconds\{topic=~?"([^"]+)"\}', rule["expr"])
+        rule["alert"]: re.findall(r'tidemill_lag_seconds\{topic=~?"([^"]+)"', rule["expr"])
         for rule in group["rules"]
     }
     found = {name: topics[0].split("|") for name, topics in selected.items() if topics}

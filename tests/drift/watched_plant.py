@@ -63,7 +63,7 @@ def events(
     return found
 
 
-def prediction(number: int, value: float, *, structure: int = 0, **more: object) -> Message:
+def prediction(number: int, value: float | None, *, structure: int = 0, **more: object) -> Message:
     """Return one prediction of the champion."""
     record: dict[str, Any] = {  # Any: an Avro record
         "event_id": f"e{number}",

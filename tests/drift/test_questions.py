@@ -1,0 +1,150 @@
+"""The question is asked once, held within its share, and settled by answers or event time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from drift.watched_plant import ASSET, answer, event, events, prediction, task, terms, told
+from tidemill.contracts.topics import EVENTS, UPDATES
+from tidemill.processors.drift.holding import Clock
+from tidemill.testing.plants import START_US, STEP_US
+
+if TYPE_CHECKING:
+    from tidemill.kernel.records import Emit, Message
+    from tidemill.processors.drift.task import DriftTask
+
+CHANGE_AT = 150
+
+
+def shifted(count: int, start: int = CHANGE_AT) -> list[Message]:
+    return events(count, start=start, seed=2, shift=6.0)
+
+
+def asking(**drift: object) -> tuple[DriftTask, list[Emit], dict[str, Any]]:
+    """Return a task whose asset changed, what it emitted, and the record that asks."""
+    own = task(terms(**drift))
+    emits = own.process_batch(events(CHANGE_AT) + shifted(30))
+    asked = next(r for r in told(emits) if r["kind"] == "MULTIVARIATE")
+    return own, emits, asked
+
+
+def statuses(emits: list[Emit]) -> list[str]:
+    return [r["status"] for r in told(emits) if r["kind"] == "MULTIVARIATE"]
+
+
+def test_an_episode_holds_from_its_start_until_the_time_out() -> None:
+    _, emits, asked = asking(question_timeout="1h")
+    (hold,) = told(emits, "Update")
+
+    assert asked["held"]
+    assert asked["ranked"][0]["signal"] == "vibration"
+    assert hold["kind"] == "HOLD"
+    assert hold["origin"] == asked["drift_id"]
+    assert hold["asset"] == ASSET
+    assert hold["span"] == {"from": asked["started"], "to": None}
+    assert asked["started"] <= START_US + (CHANGE_AT + 2) * STEP_US
+    detected = hold["cause"]["offset"]
+    assert hold["cause"]["topic"] == EVENTS
+    assert asked["detected"] == START_US + detected * STEP_US
+    assert hold["until"] == START_US + (detected - 1) * STEP_US + 3_600_000_000
+
+
+def test_a_process_change_releases_the_span_and_begins_references_anew() -> None:
+    own, _, asked = asking()
+    emits = own.process_batch([answer(9, asked["drift_id"], "PROCESS_CHANGE")])
+    (release,) = told(emits, "Update")
+
+    assert statuses(emits) == ["PROCESS_CHANGE"]
+    assert release["kind"] == "RELEASE"
+    assert release["target_id"] == asked["drift_id"]
+    assert release["label"] == "process_change"
+    assert release["cause"] == {"topic": UPDATES, "partition": 0, "offset": 9, "index": 0}
+    assert statuses(own.process_batch(shifted(200, CHANGE_AT + 30))) == []
+    assert len(statuses(own.process_batch(events(60, start=400)))) == 1
+
+
+def test_a_fault_is_held_as_long_as_the_episode_lasts() -> None:
+    own, _, asked = asking()
+    emits = own.process_batch([answer(9, asked["drift_id"], "FAULT")])
+    assert statuses(emits) == ["FAULT"]
+    assert told(emits, "Update") == []
+
+    emits = own.process_batch(events(700, start=CHANGE_AT + 30))
+    assert statuses(emits)[0] == "CLOSED"
+    release = told(emits, "Update")[0]
+    assert (release["kind"], release["label"]) == ("RELEASE", "fault")
+    closed = next(r for r in told(emits) if r["drift_id"] == asked["drift_id"])
+    assert release["time"] == closed["changed"]
+
+
+def test_a_question_times_out_by_event_time_as_a_process_change() -> None:
+    own, _, asked = asking(question_timeout="60s")
+    emits = own.process_batch(shifted(60, CHANGE_AT + 30))
+    (release,) = told(emits, "Update")
+
+    assert statuses(emits) == ["TIMED_OUT"]
+    assert release["label"] == "process_change"
+    late = asked["detected"] - STEP_US + 60_000_000
+    assert release["time"] == late + STEP_US
+
+
+def test_one_stray_clock_times_nothing_out() -> None:
+    clock = Clock()
+    assert clock.after([5, 9_000, 6, 7])[-1] == (7, 9_000)
+
+    own, _, asked = asking(question_timeout="60s")
+    x = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
+    stray = event(1_000_000, x)._replace(offset=CHANGE_AT + 30)
+    assert told(own.process_batch([stray]), "Update") == []
+    assert asked["held"]
+
+
+def test_no_more_is_held_than_the_share() -> None:
+    own, emits, asked = asking(hold_at_most=0.1)
+    emits += own.process_batch(shifted(100, CHANGE_AT + 30))
+    (watched,) = own.watching.watched.values()
+
+    hold, release = told(emits, "Update")
+    assert (hold["kind"], release["kind"]) == ("HOLD", "RELEASE")
+    assert "TIMED_OUT" in statuses(emits)
+    at = release["cause"]["offset"]
+    assert watched.allowance.held <= 0.1 * at
+    assert watched.allowance.held + 1 > 0.1 * (at + 1)
+    assert own.report().drifts.held == watched.allowance.held
+    assert asked["held"]
+
+
+def test_a_span_that_does_not_fit_is_not_held_and_may_be_answered() -> None:
+    own, emits, asked = asking(hold_at_most=0.001)
+    assert not asked["held"]
+    assert told(emits, "Update") == []
+
+    emits = own.process_batch([answer(9, asked["drift_id"], "FAULT")])
+    assert statuses(emits) == ["FAULT"]
+    assert told(emits, "Update") == []
+
+
+@pytest.mark.parametrize("kind", ["FAULT", "PROCESS_CHANGE"])
+def test_an_answer_to_nothing_changes_nothing(kind: str) -> None:
+    own, _, asked = asking()
+    again = [answer(9, asked["drift_id"], kind), answer(10, asked["drift_id"], kind)]
+    emits = own.process_batch([answer(8, "nobody's", kind), *again])
+
+    assert statuses(emits) == [kind]
+    assert own.process_batch([answer(11, asked["drift_id"], kind, asset="other")]) == []
+
+
+def test_another_structure_begins_references_of_models_anew_and_closes_their_episodes() -> None:
+    own = task()
+    said = [prediction(n, (n * 7919 % 13) / 13 + 9.0 * (n > 1500)) for n in range(1560)]
+    opened = told(own.process_batch(said))
+    assert [r["status"] for r in opened] == ["OPEN"]
+
+    (closed,) = told(own.process_batch([prediction(1560, 9.5, structure=1)]))
+    assert closed == {**opened[0], "status": "CLOSED", "changed": START_US + 1560 * STEP_US}
+    (watched,) = own.watching.watched.values()
+    assert watched.signals["PREDICTION"].standing(0).events == 1  # type: ignore[index]  # a StrEnum
+    assert own.report().drifts.told == {("PREDICTION", "OPEN"): 1, ("PREDICTION", "CLOSED"): 1}
+    assert own.report().drifts.standing == {}
