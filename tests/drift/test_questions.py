@@ -95,7 +95,7 @@ def test_one_stray_clock_times_nothing_out() -> None:
     assert clock.after([5, 9_000, 6, 7])[-1] == (7, 9_000)
 
     own, _, asked = asking(question_timeout="60s")
-    x = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
+    x: dict[str, float | None] = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
     stray = event(1_000_000, x)._replace(offset=CHANGE_AT + 30)
     assert told(own.process_batch([stray]), "Update") == []
     assert asked["held"]
@@ -112,6 +112,8 @@ def test_no_more_is_held_than_the_share() -> None:
     at = release["cause"]["offset"]
     assert watched.allowance.held <= 0.1 * at
     assert watched.allowance.held + 1 > 0.1 * (at + 1)
+    own.seal({EVENTS: at})
+    assert own.report().drifts.held_share == pytest.approx(16 / 280)
     assert own.report().drifts.held == watched.allowance.held
     assert asked["held"]
 
