@@ -122,6 +122,9 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     partition: Partitions = None,
     start: From = None,
     stop: To = None,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Fold the drift ledger again, whole, instead.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fold a span of the past again and locate the first difference; exit 1 if there is one.
@@ -143,9 +146,17 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     def run(
         log: "Log", number: int, signing: "SigningKey | None", on_entry: "OnEntry"
     ) -> "Findings":
+        if drift:
+            return _drift_again(log, number, on_entry)
         return audit(log, number, signing, span=span, known=known, on_entry=on_entry)
 
     _finish("replay", _audited("replay", target, run), as_json=as_json)
+
+
+def _drift_again(log: "Log", partition: int, on_entry: "OnEntry") -> "Findings":
+    from tidemill.processors.drift.replaying import replay as audit  # noqa: PLC0415 - as above
+
+    return audit(log, partition, on_entry=on_entry)
 
 
 def parse_bound(option: str, text: str | None) -> "Bound | None":

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Sensors named in a record, at most.
 MOST_RANKED = 20
+# Episodes that say something of how often there are some.
+ENOUGH = 4
 
 Record = dict[str, Any]  # Any: the values of an Avro record
 
@@ -86,7 +88,8 @@ class Episodes:
         ]
         effect = ranked[0]["effect"] if ranked else 0.0
         since = 0 if change.started is None else change.event - change.started + 1
-        achieved = check.watched / check.episodes if check.episodes else None
+        enough = check.episodes >= ENOUGH
+        achieved = check.watched / check.episodes if enough else None
         return self._open(
             Kind.MULTIVARIATE.value,
             place,
