@@ -47,6 +47,7 @@ class Question:
         """Return the instruction that ends the hold and says what it was."""
         return {
             **self._update("RELEASE", place, index=0),
+            "origin": f"{self.drift_id}:release",
             "target_id": self.drift_id,
             "label": LABELS[verdict],
             "span": {"from": self.from_us, "to": max(self.from_us, place.time_us)},
