@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from chaos.reading import Record
 
 ASK_S = 10.0
-INPUTS = {"learner": (EVENTS, UPDATES), "labeller": (PREDICTIONS, LABELS)}
+INPUTS = {
+    "learner": (EVENTS, UPDATES),
+    "labeller": (PREDICTIONS, LABELS),
+    "drift": (EVENTS, UPDATES),
+}
 ANSWER_S = 180.0
 ASSIGNED_WITHIN_S = 300.0
 COMMAND_WITHIN_S = 3_600.0
