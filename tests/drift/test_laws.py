@@ -114,3 +114,12 @@ def test_questions_that_time_out_or_run_out_keep_the_laws(short: dict[str, objec
     assert "TIMED_OUT" in {r["status"] for r in told(emits)}
     assert {r["kind"] for r in told(emits, "Update")} == {"HOLD", "RELEASE"}
     check_processor(lambda: task(terms(**short)), records, max_state_bytes=200_000, repeat=1)
+
+
+def test_sensors_that_no_reference_holds_for_keep_the_laws() -> None:
+    started = events(34) + events(30, start=34, seed=8, shift=60.0)
+    records = started + events(4 * 64 + 70, start=64, seed=6)
+    statuses = [r["status"] for r in told(task().process_batch(records))]
+
+    assert statuses[:2] == ["NOT_STATIONARY", "CLOSED"]
+    check_processor(task, records, max_state_bytes=200_000, repeat=1)

@@ -31,6 +31,7 @@ def saved(watched: Watched) -> bytes:
             "structure": watched.structure,
             "question": None if question is None else question.dump(),
             "unknown": watched.unknown,
+            "afresh": watched.afresh,
             "signals": {kind.value: each.state() for kind, each in watched.signals.items()},
             "check": None if check is None else asset_state.dump(check),
             "standing": list(watched.episodes.standing.items()),
@@ -52,6 +53,7 @@ def restored(plan: Plan, asset: str, partition: int, state: bytes) -> Watched:
         watched.allowance = Allowance(*found["allowance"])
         watched.marks = Marks.load(found["marks"])
         watched.structure, watched.unknown = found["structure"], found["unknown"]
+        watched.afresh = found["afresh"]
         question = found["question"]
         watched.question = None if question is None else Question(**question)
         signals = found["signals"].items()

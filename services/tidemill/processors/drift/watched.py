@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tidemill.processors.drift.plans import Plan
     from tidemill.processors.drift.reading import Reading
 
+# References that pass before sensors are looked at afresh that none held for.
+PATIENCE = 4
 KINDS = {PREDICTIONS: Kind.PREDICTION, OUTCOMES: Kind.ERROR, EXPLANATIONS: Kind.EXPLANATION}
 
 
@@ -48,6 +50,8 @@ class Watched:
         version: Records taken in; `lineage` is the chain digest of their values.
         structure: That of the model whose predictions came last; None before.
         unknown: Answers to what nobody asked, or is over.
+        afresh: Number of the event from which on sensors together that no reference held for learn
+            another one; 0 where one holds.
     """
 
     plan: Plan
@@ -61,6 +65,7 @@ class Watched:
     structure: int | None = None
     question: Question | None = None
     unknown: int = 0
+    afresh: int = 0
     signals: dict[Kind, Signals] = field(init=False)
     check: AssetCheck | None = field(init=False)
     episodes: Episodes = field(init=False)
@@ -113,6 +118,9 @@ class Watched:
         while at < len(readings):
             found += self._expired(readings[at], reached[at])
             stop = len(readings)
+            if self.afresh:
+                found += self._afresh(readings[at])
+                stop = min(stop, at + self.afresh - self.allowance.events) if self.afresh else stop
             if self.question is not None:
                 ahead = reached[at:stop]
                 stop = at + first_due(self.question, ahead, self.allowance, self.plan)
@@ -132,6 +140,12 @@ class Watched:
         if not question.verdict and self._is_out():
             found += self._renew(tuple(Kind), reading.index, reading.time_us)
         return found
+
+    def _afresh(self, reading: Reading) -> list[Said]:
+        """Let the sensors together learn another reference, where they waited long enough."""
+        if self.allowance.events < self.afresh:
+            return []
+        return self._renew((Kind.MULTIVARIATE,), reading.index, reading.time_us)
 
     def _is_out(self) -> bool:
         return self.check is not None and self.check.status == "OPEN"
@@ -174,6 +188,8 @@ class Watched:
         begin = None if change.started is None else self.marks.find(change.started)
         started = reading.time_us if begin is None else min(begin.time_us, reading.time_us)
         record = self.episodes.opened(change, self.check, place, started=started)
+        if change.status == "NOT_STATIONARY":
+            self.afresh = self.allowance.events + PATIENCE * self.check.settings.reference
         asks = change.status == "OPEN" and self.question is None
         if not asks:
             return [Said(reading.index, record)]
@@ -232,4 +248,5 @@ class Watched:
                 self.signals[kind].renew(range(len(self.plan.names[kind])))
         if Kind.MULTIVARIATE in kinds and self.check is not None:
             self.check.renew()
+            self.afresh = 0
         return [Said(index, record) for record in self.episodes.end_all(kinds, time_us)]
