@@ -8,17 +8,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from drift.watched_plant import KEY, REFERENCE, answer, events, prediction, terms
+from drift.watched_plant import (
+    KEY,
+    REFERENCE,
+    TERMS,
+    answer,
+    event,
+    events,
+    prediction,
+    task,
+    terms,
+)
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, EVENTS, TOPICS, UPDATES
+from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, EVENTS, TOPICS, UPDATES
+from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
+from tidemill.fold.snapshots import SigningKey
+from tidemill.fold.terms import Terms
 from tidemill.processors.drift.processor import DriftFactory
+from tidemill.processors.drift.task import DriftTask
 from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.driver import Driver
+from tidemill.testing.memory_log import MemoryLog
+from tidemill.testing.plants import RECORD, RECORD_ID
 
 if TYPE_CHECKING:
-    from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
 
 ASSETS = ("north/1", "south/1", "south/2")
@@ -130,3 +145,57 @@ def test_a_definition_that_changes_watches_anew_only_what_it_must() -> None:
         assert last.actions[0].detail["digest"] == given.digest.hex()
         assert last.learned == kept
         again.leave("last-resort")
+
+
+def test_states_that_are_refused_are_folded_from_the_beginning_through_changed_terms() -> None:
+    plant = Plant(terms())
+    plant.write(events(150) + events(30, start=150, seed=2, shift=6.0), 0)
+    plant.driver.drain()
+    plant.driver.leave("last-resort")
+    given = terms(run_length=500)
+    again = Driver(plant.cluster, partial(factory, given), batch=23)
+    for each in events(190, start=180, seed=3):
+        again.send(each.topic, 0, each.value, key=each.key)
+    again.drain()
+    committed = {
+        topic: again.cluster.committed_offset("tidemill.driven", topic, 0)
+        for topic in DriftFactory.inputs
+    }
+
+    found = []
+    for key in (KEY, SigningKey(b"another".ljust(32))):
+        other = DriftFactory(given, key, POLICY, reference=REFERENCE)
+        opened = drained(other.open(0, committed, MemoryLog(plant.cluster)))
+        assert isinstance(opened.task, DriftTask)
+        assert not opened.first_emits
+        found.append((opened.task.snapshot(), opened.task.refolded))
+        assert bool(opened.task.refused) == (key is not KEY)
+    assert found[0][0] == found[1][0]
+    assert found[0][1] < found[1][1]
+
+
+def test_schemas_met_while_running_are_read_from_there_on() -> None:
+    without = Terms(TERMS.definition, {})
+    own = task(without)
+    message = event(0, {"vibration": 1.0, "temperature": 20.0, "flow": 1.0})
+    assert own.unread([message]) == {RECORD_ID}
+    assert own.process_batch([message]) == []
+    own.seal({EVENTS: 1})
+    assert not own.watching.watched
+
+    (entry, *saved) = own.grow({RECORD_ID: RECORD}, {EVENTS: 1})
+    assert saved == []
+    assert Entry.decode(entry.value).definition == TERMS.digest
+    assert own.unread([message]) == set()
+    own.process_batch([message._replace(offset=1)])
+    assert len(own.watching.watched) == 1
+
+
+def test_states_are_written_in_smaller_parts_where_a_broker_refuses_them() -> None:
+    given = factory(terms())
+    given.write_smaller()
+    own = task(policy=Policy(snapshot_every=1).smaller().smaller())
+    own.process_batch(events(20))
+    states = [emit for emit in own.seal({EVENTS: 20}) if emit.topic == DRIFT_SNAPSHOTS]
+    assert states
+    assert max(len(emit.value or b"") for emit in states) < 900_000 / 4 + 2_000

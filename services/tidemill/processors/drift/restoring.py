@@ -11,6 +11,8 @@ from tidemill.fold.ledger import InputDigest
 from tidemill.fold.ledger_log import entries_after, last_entry, retained_terms, terms_missing
 from tidemill.fold.recovery import agreed_positions, fill
 from tidemill.fold.shelf import Shelf
+from tidemill.fold.terms import KIND as TERMS
+from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.processors.drift.saving import restored
 from tidemill.processors.drift.watching import Watching
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from tidemill.fold.ledger import Entry
     from tidemill.fold.ledger_log import Placed
     from tidemill.fold.snapshots import SigningKey
-    from tidemill.fold.terms import Terms
     from tidemill.kernel.processor import Log
     from tidemill.kernel.reports import Refused
     from tidemill.models.state import ModelKey
@@ -122,11 +123,14 @@ def _put(shelf: Shelf, watching: Watching, entry: Entry) -> int:
 def fold_again(
     watching: Watching, entry: Entry, cursors: Mapping[str, Cursor]
 ) -> Generator[None, None, int]:
-    """Apply again what an entry names; return how many records that were.
+    """Apply again what an entry names, under its terms; return how many records that were.
 
     Raises:
         InvariantError: The inputs are not those that the entry names.
     """
+    for action in entry.actions:
+        if action.kind == TERMS and action.detail["digest"] != watching.terms.digest.hex():
+            watching.adopt(Terms.of(action))
     inputs, count = InputDigest(), 0
     for run in entry.runs:
         messages = yield from cursors[run.topic].take(run.first, run.last)

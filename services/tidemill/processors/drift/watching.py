@@ -104,10 +104,10 @@ class Watching:
             if self.since.get(key, -1) >= sequence:
                 continue
             by_asset.setdefault(key, []).append(reading)
-        self.records += len(messages)
         said: list[tuple[ModelKey, Said]] = []
         for key, readings in by_asset.items():
             said += [(key, each) for each in self._take(key, messages, readings, sequence)]
+        self.records += len(messages)
         said.sort(key=lambda each: each[1].index)
         return [self._emit(key, each, messages) for key, each in said]
 
