@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from tidemill.contracts.topics import (
     ANCHORS,
     DECISIONS,
+    DRIFT_LEDGER,
+    DRIFT_SNAPSHOTS,
     FEEDBACK,
     LEDGER,
     PREDICTIONS,
@@ -33,6 +35,8 @@ LARGE = {
     SNAPSHOTS: "states of models are larger than Kafka's default",
     ANCHORS: "states of models are larger than Kafka's default",
     LEDGER: "an entry names every model that changed",
+    DRIFT_SNAPSHOTS: "what is watched of an asset is larger than Kafka's default",
+    DRIFT_LEDGER: "an entry names every asset that changed",
     PREDICTIONS: "a prediction holds headers of its event and the classes of every model",
     **{
         topic.name: "a dead letter is its record, as large as its topic allows, and why"

@@ -18,6 +18,9 @@ ANCHORS = "model.anchors"
 FEEDBACK = "operator.feedback"
 RECEIPTS = "operator.receipts"
 DECISIONS = "feedback.decisions"
+DRIFT = "model.drift"
+DRIFT_LEDGER = "drift.ledger"
+DRIFT_SNAPSHOTS = "drift.snapshots"
 
 RETENTION_DAYS = 184
 
@@ -75,6 +78,20 @@ TOPICS: tuple[Topic, ...] = (
         "partition|feedback",
         cleanup="compact",
         about="what was decided of each feedback: the table of the feedback processor",
+    ),
+    Topic(DRIFT, "Drift", "asset", about="one episode of drift, or one change of its status"),
+    Topic(
+        DRIFT_LEDGER,
+        "LedgerEntry",
+        "partition",
+        about="what one transaction of the drift processor applied, hash-chained",
+    ),
+    Topic(
+        DRIFT_SNAPSHOTS,
+        "Snapshot",
+        "stream|asset|drift",
+        cleanup="compact",
+        about="what is watched of one asset at one drift ledger sequence, signed",
     ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),

@@ -186,6 +186,15 @@ class AssetCheck:
             at += self._step(rows[at : at + _ROWS], over[at:], changes)
         return Observed(changes, over)
 
+    def advance(self, rows: Numbers) -> tuple[int, list[Change]]:
+        """Take events up to the first change of status; return how many that were, and it.
+
+        There may be more to take, also where nothing changed.
+        """
+        changes: list[Change] = []
+        part = np.ascontiguousarray(rows[:_ROWS], dtype=np.float64)
+        return self._step(part, np.zeros(len(part), dtype=bool), changes), changes
+
     def _step(self, rows: Numbers, over: NDArray[np.bool_], changes: list[Change]) -> int:
         """Take rows up to the first change of status; return how many that were."""
         if self.status == "LEARNING":

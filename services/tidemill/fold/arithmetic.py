@@ -43,11 +43,15 @@ def arithmetic_digest() -> bytes:
 
 
 @cache
-def code_digest() -> bytes:
-    """Return the digest of the code that folds: our pure packages, and releases of others."""
+def code_digest(also: tuple[str, ...] = ()) -> bytes:
+    """Return the digest of the code that folds: our pure packages, and releases of others.
+
+    Args:
+        also: Folders of the package that count too.
+    """
     digest = hashlib.sha256()
     root = resources.files("tidemill")
-    for package in _PURE:
+    for package in (*_PURE, *also):
         entries = sorted((root / package).iterdir(), key=lambda entry: entry.name)
         for entry in entries:
             if entry.name.endswith((".py", ".pyx")) and entry.name not in _BESIDE:

@@ -44,36 +44,40 @@ def read_entry(message: Message) -> Placed:
     return Placed(message.offset, entry)
 
 
-def last_entry(log: Log, partition: int) -> Generator[None, None, Placed | None]:
+def last_entry(
+    log: Log, partition: int, topic: str = LEDGER
+) -> Generator[None, None, Placed | None]:
     """Return the newest entry of a partition; None if there never was one.
 
     Raises:
         RetentionError: Entries were written but none is retained.
     """
-    begin, end = log.span(LEDGER, partition)
-    last = yield from entry_before(log, partition, end)
+    begin, end = log.span(topic, partition)
+    last = yield from entry_before(log, partition, end, topic)
     if last is None and begin > 0:
         msg = (
-            f"{LEDGER}-{partition}: entries before offset {begin} are no longer retained and "
+            f"{topic}-{partition}: entries before offset {begin} are no longer retained and "
             "none follows; restore the topic, or start the plant under a new name"
         )
         raise RetentionError(msg)
     return last
 
 
-def entry_before(log: Log, partition: int, end: int) -> Generator[None, None, Placed | None]:
+def entry_before(
+    log: Log, partition: int, end: int, topic: str = LEDGER
+) -> Generator[None, None, Placed | None]:
     """Return the newest retained entry before an offset; None if there is none.
 
     Raises:
         InvariantError: It was altered.
     """
-    begin, _ = log.span(LEDGER, partition)
+    begin, _ = log.span(topic, partition)
     step = 16
     start = end
     while start > begin:
         start = max(begin, end - step)
         last = None
-        for messages in log.read(LEDGER, partition, start, end):
+        for messages in log.read(topic, partition, start, end):
             last = messages[-1] if messages else last
             yield
         if last is not None:
@@ -125,7 +129,7 @@ def _first_readable(
 
 
 def entries_after(
-    log: Log, partition: int, sequence: int, tail: Placed
+    log: Log, partition: int, sequence: int, tail: Placed, *, topic: str = LEDGER
 ) -> Generator[Placed | None, None, None]:
     """Yield the entries after `sequence` up to `tail`, chain checked; None is a breath.
 
@@ -135,25 +139,25 @@ def entries_after(
     """
     if sequence >= tail.entry.sequence:
         return
-    begin, _ = log.span(LEDGER, partition)
+    begin, _ = log.span(topic, partition)
     start, previous = tail.offset + 1, None
     distance = OFFSETS_PER_ENTRY * (tail.entry.sequence - sequence) + 8
     first: int | None = None
     while first is None or first > sequence + 1:
         if start == begin:
             msg = (
-                f"{LEDGER}-{partition}: entry {sequence + 1} is needed, "
+                f"{topic}-{partition}: entry {sequence + 1} is needed, "
                 f"the oldest retained is {first}"
             )
             raise RetentionError(msg)
         start, first = max(begin, tail.offset - distance), None
-        for messages in log.read(LEDGER, partition, start, tail.offset + 1):
+        for messages in log.read(topic, partition, start, tail.offset + 1):
             yield None
             if messages:
                 first = read_entry(messages[0]).entry.sequence
                 break
         distance *= 4
-    for messages in log.read(LEDGER, partition, start, tail.offset + 1):
+    for messages in log.read(topic, partition, start, tail.offset + 1):
         yield None
         for message in messages:
             placed = read_entry(message)
@@ -178,16 +182,16 @@ def find_terms(
     return found
 
 
-def terms_missing(partition: int, digest: bytes) -> RetentionError:
+def terms_missing(partition: int, digest: bytes, topic: str = LEDGER) -> RetentionError:
     """Return the error for terms that are nowhere."""
     return RetentionError(
-        f"{LEDGER}-{partition}: the definition with digest {digest.hex()} must be retained; "
+        f"{topic}-{partition}: the definition with digest {digest.hex()} must be retained; "
         "start once with the plant.yaml that was in force"
     )
 
 
 def retained_terms(
-    log: Log, partition: int, digest: bytes, before: int
+    log: Log, partition: int, digest: bytes, before: int, *, topic: str = LEDGER
 ) -> Generator[None, None, Terms | None]:
     """Return what `find_terms` does; None if no such entry is retained.
 
@@ -197,12 +201,12 @@ def retained_terms(
     Raises:
         InvariantError: An entry that may be the one was altered.
     """
-    begin, _ = log.span(LEDGER, partition)
+    begin, _ = log.span(topic, partition)
     stop, step = before, 64
     while stop > begin:
         start = max(begin, stop - step)
         candidates: list[Message] = []
-        for messages in log.read(LEDGER, partition, start, stop):
+        for messages in log.read(topic, partition, start, stop):
             candidates += [message for message in messages if DEFINES in (message.value or b"")]
             yield
         for message in reversed(candidates):
