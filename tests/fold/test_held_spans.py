@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,17 +11,15 @@ import pytest
 from fold.corrected import ASSET, FOREST, OTHER, TREE, Corrected, terms_of
 from fold.history import KEY
 from fold.plain_order import Plain, recorded_order
-from fold.test_any_corrections import Story, as_if
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, SNAPSHOTS
 from tidemill.fold.audit import replay, verify
 from tidemill.fold.books import Policy
-from tidemill.models.controls import FOR_EVER_US, MOST_CORRECTIONS
+from tidemill.models.controls import FOR_EVER_US, MOST_CORRECTIONS, MOST_HOLDS
 from tidemill.testing.plants import LINEAR, START_US, STEP_US
 
 if TYPE_CHECKING:
     from fold.history import ListLog
-    from tidemill.kernel.records import Message
     from tidemill.models.controls import Controls
 
 FAMILIES = {"linear": LINEAR, "tree": TREE, "forest": FOREST}
@@ -320,8 +318,8 @@ def state_of(plant: Corrected) -> Any:
     return plant.learner.fold.fleet.of("pump", ASSET).models[0].state
 
 
-BAD = {
-    "no end before its beginning": ("HOLD", {"span": {"from": us(5), "to": us(4)}}),
+BAD: dict[str, tuple[str, dict[str, Any]]] = {
+    "ends before it begins": ("HOLD", {"span": {"from": us(5), "to": us(4)}}),
     "until rules": ("HOLD", {"span": {"from": us(5), "to": us(9)}, "until": us(4)}),
     "another word": ("RELEASE", {"target_id": DRIFT, "label": "noise"}),
     "a number": ("RELEASE", {"target_id": DRIFT, "label": 1.0}),
@@ -393,6 +391,18 @@ def _said_in_the_end(family: str, seed: int) -> list[tuple[float, bytes]]:
     return [(each["value"], each["lineage"]) for each in plant.predictions()[-6:]]
 
 
+def test_an_open_hold_is_not_forgotten_for_a_span_that_began_before_others_were_over() -> None:
+    plant = Corrected(terms_of(LINEAR))
+    plant.apply(plant.events(3))
+    plant.apply([plant.say("HOLD", "ann")])
+    for number in range(1, MOST_HOLDS + 4):
+        now = plant.number + 1
+        span = hold(plant, 1, f"d{number}", until=us(now))
+        plant.apply([span], plant.events(2))
+    origins = [each.origin for each in controls(plant).holds]
+    assert (origins[0], len(origins)) == ("ann", MOST_HOLDS)
+
+
 def test_nothing_of_a_re_fold_stays_in_what_is_saved() -> None:
     plant = Corrected(terms_of(LINEAR), policy=Policy(1, 1, define_every=50))
     first = suspicious(plant)
@@ -403,106 +413,3 @@ def test_nothing_of_a_re_fold_stays_in_what_is_saved() -> None:
     assert [each.origin for each in controls(plant).holds] == [DRIFT]
     plant.open(plant.terms)
     assert [each.origin for each in controls(plant).holds] == [DRIFT]
-
-
-class Timed(Corrected):
-    """A plant whose examples are of events that the asset has had."""
-
-    times: dict[str, int] | None = None
-    newest = us(0)
-
-    def events(self, count: int, *, asset: str = ASSET, labelled: bool = True) -> list[Message]:
-        found = super().events(count, asset=asset, labelled=labelled)
-        self.newest = us(self.number) if asset == ASSET else self.newest
-        return found
-
-    def example(self, feedback: str | None = None, *, asset: str = ASSET, **fields: Any) -> Message:
-        self.times = {} if self.times is None else self.times
-        name = fields.setdefault("event_id", f"l{self.number}")
-        time_us = self.times.setdefault(name, self.newest)
-        return super().example(feedback, asset=asset, **{**fields, "time": time_us})
-
-
-@dataclass
-class Questions(Story):
-    """Also asks of spans, and answers."""
-
-    asked: list[str] = field(default_factory=list)
-
-    def some(self) -> None:
-        if self.rng.random() < 0.25:
-            self.rng.choice([self.ask, self.answer, self.answer])()
-        else:
-            super().some()
-
-    def ask(self) -> None:
-        if len(self.asked) >= 6:
-            return
-        name = self.name()
-        self.asked.append(name)
-        self.ids.append(name)
-        first = max(1, self.plant.number - self.rng.randint(-2, 25))
-        until = None if self.rng.random() < 0.5 else us(first + self.rng.randint(0, 30))
-        self.plant.apply([hold(self.plant, first, name, until=until)], self.plant.events(2))
-
-    def answer(self) -> None:
-        if not self.asked:
-            return
-        by, drift = self.name(), self.rng.choice(self.asked)
-        self.ids.append(by)
-        verdict = self.rng.choice(["fault", "process_change"])
-        self.plant.apply([release(self.plant, verdict, drift, by)], self.plant.events(1))
-
-
-def spans_of(log: ListLog, edits: dict[int, Any]) -> list[tuple[int, int]]:
-    """Return what is held in the end, by hand: from all updates, without any state of a model."""
-    newest, found = 0, {}
-    ends: dict[int, int] = {}
-    for message in recorded_order(log):
-        if message.topic == EVENTS:
-            if ASSET.encode() in (message.value or b""):
-                newest += 1
-            continue
-        update = codec("Update").decode(message.value)
-        if message.offset in edits:
-            continue
-        if update["kind"] == "HOLD":
-            until = FOR_EVER_US if update["until"] is None else update["until"]
-            found[message.offset] = (update["span"]["from"], until, update["origin"])
-        if update["kind"] == "RELEASE":
-            for offset, (_, until, origin) in found.items():
-                if origin == update["target_id"]:
-                    ends[offset] = min(ends.get(offset, until), newest_us(log, newest))
-    return [(first, ends.get(offset, until)) for offset, (first, until, _) in found.items()]
-
-
-def newest_us(log: ListLog, count: int) -> int:
-    """Return the time of the asset's so many-th event; they come in order of time."""
-    said = [codec("Prediction").decode(m.value) for m in log.topics["model.predictions"]]
-    return int([each["time"] for each in said if each["asset"] == ASSET][count - 1])
-
-
-@pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("family", ["linear", "tree"])
-def test_any_spans_among_any_corrections_lead_where_the_plain_order_leads(
-    family: str, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Vetoes of trees begin windows anew: that is another story.
-    monkeypatch.setattr(Questions, "veto", Questions.flow)
-    rng = random.Random(seed)
-    policy = Policy(rng.choice([3, 9, 40]), rng.choice([1, 10, 1000]), define_every=7)
-    plant = Timed(terms_of(FAMILIES[family]), policy=policy, seed=seed)
-    story = Questions(plant, rng)
-    story.flow()
-    for _ in range(45):
-        story.some()
-    plant.correct()
-    since = plant.log.ends[EVENTS]
-    plant.apply(plant.events(12))
-    edits, _ = as_if(plant.log, is_tree=False)
-    held = spans_of(plant.log, edits)
-
-    assert plant.actions("compensate") == []
-    assert not plant.log.topics["model.updates.dlq"]
-    assert check_said(plant, Plain(plant.terms, edits=edits, held=held), since) == 12
-    assert replay(plant.log, 0, KEY).findings == []

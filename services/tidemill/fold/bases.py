@@ -267,9 +267,8 @@ def _needs(held: Sequence[Correction], editing: Editing, concerned: Concerned) -
             continue
         if each.kind == "HOLD":
             hold = editing.hold_at(each.offset)
-            # One that is taken back concerns what came after it.
-            where = (each.offset, None) if hold is None else (None, None, hold.after_us)
-            needs.append(Need(each.swapped, *where))
+            if hold is not None:  # what takes one back asks for a base before it
+                needs.append(Need(each.swapped, None, None, hold.after_us))
             continue
         offsets = concerned.offsets(each)
         starts = [vetoes[offset] for offset in offsets if offset in vetoes]
