@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feedback.stage import ASSET, LABELLED, STREAM, Stage, definition_text
-from feedback.test_doubting import EXPERT
+from feedback.test_doubting import EXPERT, corrects
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import DRIFT
 from tidemill.fold.why.many import CHUNK
@@ -133,3 +133,13 @@ def test_records_that_are_none_are_passed_over() -> None:
     stage.cluster.append(DRIFT, 0, head[: len(head) // 2], key=ASSET.encode())
     stage.cluster.append(DRIFT, 0, b"\0", key=ASSET.encode())
     assert answer(stage).statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_who_is_in_quarantine_answers_no_question() -> None:
+    stage = asked()
+    corrects(stage, "bob", range(12))
+    corrects(stage, "mal", range(10), "ok")
+    said = answer(stage, actor="mal")
+    assert (said.statuses, said.updates) == (["REFUSED"], [])
+    assert "must not be quarantined to FAULT" in said.reason
+    assert answer(stage, name="f2", actor="carl").kinds == ["FAULT"]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fold.corrected import ASSET, FOREST, OTHER, TREE, Corrected, terms_of
-from fold.history import KEY
+from fold.history import KEY, with_flipped_bit
 from fold.plain_order import Plain, recorded_order
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, SNAPSHOTS, UPDATES
 from tidemill.fold.audit import replay, verify
+from tidemill.fold.audit.findings import Kind
 from tidemill.fold.books import Policy
 from tidemill.models.controls import FOR_EVER_US, MOST_CORRECTIONS, MOST_HOLDS
 from tidemill.testing.plants import LINEAR, START_US, STEP_US
@@ -185,7 +186,7 @@ def test_a_release_of_everything_before_a_hold_does_not_open_its_span() -> None:
     first = suspicious(plant)
     plant.apply([plant.say("RELEASE", "all")], plant.events(3))
     plant.apply([hold(plant, first)], plant.events(3))
-    (before,) = [m for m, u in _updates(plant.log) if u["kind"] == "RELEASE"]
+    (before,) = [m for m, u in updates_of(plant.log) if u["kind"] == "RELEASE"]
     plant.correct()
     swapped = plant.log.ends[EVENTS]
     plant.apply(plant.events(4))
@@ -205,7 +206,7 @@ def test_the_span_stays_out_of_later_corrections_too() -> None:
     plant.correct()
     swapped = plant.log.ends[EVENTS]
     mixed(plant, 8)
-    (wrong,) = [m.offset for m, u in _updates(plant.log) if u["origin"] == "wrong"]
+    (wrong,) = [m.offset for m, u in updates_of(plant.log) if u["origin"] == "wrong"]
     plain = Plain(plant.terms, edits={wrong: None}, held=[(us(first), us(last))])
     assert check_said(plant, plain, swapped) == 8
     report = replay(plant.log, 0, KEY)
@@ -340,7 +341,7 @@ def test_what_is_no_span_and_no_verdict_is_a_dead_letter(what: str) -> None:
     assert (state_of(plant).lineage, controls(plant)) == before
 
 
-def _updates(log: ListLog) -> list[tuple[Any, Any]]:
+def updates_of(log: ListLog) -> list[tuple[Any, Any]]:
     return [
         (message, codec("Update").decode(message.value))
         for message in recorded_order(log)
@@ -417,70 +418,6 @@ def test_nothing_of_a_re_fold_stays_in_what_is_saved() -> None:
     assert [each.origin for each in controls(plant).holds] == [DRIFT]
 
 
-@pytest.mark.parametrize("verdict", ["fault", "process_change"])
-def test_labels_that_come_late_are_left_out_and_learned_with_their_events(verdict: str) -> None:
-    label = {"target": {"label": {"name": "wear", "kind": "regression", "ttl": "8h"}}}
-    plant = Corrected(terms_of(TREE, stream=label))
-
-    def labelled(count: int) -> None:
-        """Let events come, and then the label of every other one."""
-        events = plant.events(count, labelled=False)
-        numbers = range(plant.number - count + 1, plant.number + 1, 2)
-        said = [plant.example(event_id=f"e{n}", time=us(n)) for n in numbers]
-        plant.apply(events, said)
-
-    labelled(24)
-    first = plant.number + 1
-    labelled(12)
-    plant.apply([plant.revision(f"e{first}", 7.0, time=us(first))])
-    plant.apply([hold(plant, first)])
-    held = plant.events(5, labelled=False)
-    last, before = plant.number, [us(plant.number - 2), us(first + 1)]
-    plant.apply(held, [plant.example(event_id=f"t{time}", time=time) for time in before])
-    plant.correct()
-    plant.apply([release(plant, verdict)])
-    labelled(10)
-    plant.correct()
-    swapped = plant.log.ends[EVENTS]
-    labelled(8)
-    plant.apply(plant.events(3, labelled=False))
-    updates = _updates(plant.log)
-    original, revised = (m for m, u in updates if u["event_id"] == f"e{first}")
-    edits = {original.offset: revised.value, revised.offset: None}
-    spans = [(us(first), us(last))] if verdict == "fault" else []
-    plain = Plain(plant.terms, edits=edits, held=spans)
-    assert check_said(plant, plain, swapped) == 11
-    assert plant.actions("compensate") == []
-    assert replay(plant.log, 0, KEY).findings == []
-
-
-def test_labels_that_are_later_readings_are_learned_as_if_nobody_had_asked() -> None:
-    ahead = {"target": {"ahead": {"field": "wear", "after": 3}}}
-    x = {"vibration": 1.0, "temperature": 20.0, "flow": 0.5}
-    said = []
-    for is_asked in (True, False):
-        plant = Corrected(terms_of(LINEAR, stream=ahead), seed=5)
-        plant.apply(plant.events(20))
-        start = plant.number
-        if is_asked:
-            plant.apply([hold(plant, start - 6, x=x)])
-            plant.number = start
-        plant.apply(plant.events(9))
-        at = plant.number
-        if is_asked:
-            plant.correct()
-            held = [tuple(each["quality"]) for each in plant.predictions()[-9:]]
-            assert held == [("HELD",)] * 9
-            plant.apply([release(plant, "process_change", x=x)])
-            plant.number = at
-            plant.correct()
-            assert len(plant.actions("swap")) == 2
-        plant.apply(plant.events(8))
-        said.append([(each["value"], each["lineage"]) for each in plant.predictions()[-8:]])
-        assert replay(plant.log, 0, KEY).findings == []
-    assert said[0] == said[1]
-
-
 def test_a_span_is_taken_out_where_old_updates_are_not_retained_any_more() -> None:
     plant = Corrected(terms_of(LINEAR), policy=Policy(12, 5, define_every=50))
     plant.apply([plant.example(time=us(0))], plant.events(2))
@@ -489,3 +426,16 @@ def test_a_span_is_taken_out_where_old_updates_are_not_retained_any_more() -> No
     plant.log.forget_before(UPDATES, 1)
     plant.correct()
     assert (len(plant.actions("swap")), plant.actions("compensate")) == (1, [])
+
+
+def test_a_flipped_bit_in_a_hold_or_its_release_is_named() -> None:
+    plant = Corrected(terms_of(LINEAR))
+    first = suspicious(plant)
+    plant.apply([hold(plant, first)], plant.events(4))
+    plant.correct()
+    plant.apply([release(plant, "fault")], plant.events(3))
+    for message, update in updates_of(plant.log):
+        if update["kind"] in {"HOLD", "RELEASE"}:
+            for bit in range(41, 8 * len(message.value), 67):
+                found = replay(with_flipped_bit(plant.log, message, bit), 0, KEY).findings
+                assert found[0].kind is Kind.INPUT_ALTERED, bit
