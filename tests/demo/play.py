@@ -188,6 +188,9 @@ class _Cases:
         """Return when the newest event was, of whatever asset."""
         return int(self._predictions[-1]["time"])
 
+    def drift(self, _partition: int, _asset: str, _drift_id: str) -> None:
+        """Return no episode of drift: there are none in this plant."""
+
 
 class _Ends:
     """Where topics end that nobody else writes to: everything is read."""

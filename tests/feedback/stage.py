@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.definition import parse_definition
-from tidemill.contracts.topics import EVENTS, FEEDBACK, PREDICTIONS, RECEIPTS, UPDATES
+from tidemill.contracts.topics import DRIFT, EVENTS, FEEDBACK, PREDICTIONS, RECEIPTS, UPDATES
 from tidemill.kernel.records import Message
 from tidemill.processors.feedback.cases import LogCases
 from tidemill.processors.feedback.processor import Feedback
@@ -133,7 +133,9 @@ class Stage:
         limits: Limits | None = None,
     ) -> None:
         stored = [prediction(n) for n in range(100)] if predictions is None else predictions
-        self.cluster = MemoryCluster(dict.fromkeys((PREDICTIONS, EVENTS, EVENTS + ".dlq"), 1))
+        self.cluster = MemoryCluster(
+            dict.fromkeys((PREDICTIONS, EVENTS, EVENTS + ".dlq", DRIFT), 1)
+        )
         for record in stored:
             value = codec("Prediction").encode(record)
             self.cluster.append(PREDICTIONS, 0, value, key=record["asset"].encode())

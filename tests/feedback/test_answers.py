@@ -202,7 +202,7 @@ def test_of_two_people_who_disagree_the_later_one_waits_for_an_expert() -> None:
 
 
 def test_later_kinds_are_refused_as_such() -> None:
-    for kind in ("PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE", "FAULT", "PROCESS_CHANGE"):
+    for kind in ("PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"):
         said = Stage().say("f1", kind)
         assert said.statuses == ["REFUSED"]
         assert "later" in said.reason

@@ -124,10 +124,11 @@ class Corrected(History):
     def say(self, kind: str, feedback: str, *, asset: str = ASSET, **fields: Any) -> Message:
         """Write what a feedback asks for."""
         self.number += 1
-        return self.update(self._value(feedback, None, asset=asset, kind=kind, **fields))
+        label = fields.pop("label", None)
+        return self.update(self._value(feedback, label, asset=asset, kind=kind, **fields))
 
     def _value(
-        self, feedback: str | None, label: float | None, *, asset: str, **fields: Any
+        self, feedback: str | None, label: float | str | None, *, asset: str, **fields: Any
     ) -> bytes:
         x: Mapping[str, float] = fields.pop("x", None) or self.x()
         if feedback is None:

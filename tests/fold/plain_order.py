@@ -46,6 +46,8 @@ class Plain:
         edits: By offset in `model.updates`, the bytes learned there instead; None for nothing.
             Updates that are no examples are passed over anyway.
         drops: Offsets of vetoes from which on a sensor is left out.
+        marks: Offsets of instructions whose bytes go into the lineage, whatever they do.
+        held: Spans of event time, both ends included, of which nothing is learned.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Plain:
         *,
         edits: Mapping[int, bytes | None] | None = None,
         drops: Collection[int] = (),
+        marks: Collection[int] = (),
+        held: Collection[tuple[int, int]] = (),
         model: str = "pump/champion",
         asset: str = ASSET,
     ) -> None:
@@ -62,6 +66,8 @@ class Plain:
         self.key = ModelKey(STREAM, asset, model)
         self.edits = edits or {}
         self.drops = drops
+        self.held = held
+        self.marks = marks
         self.said: dict[int, tuple[float, bytes]] = {}
         self.causes: dict[tuple[str, int], tuple[int, int]] = {}
         self.without: tuple[str, ...] = ()
@@ -99,7 +105,7 @@ class Plain:
         x = {name: event[name] for name in FEATURES if name not in self.without}
         self.said[message.offset] = (self.pipeline.predict_one(x), self.lineage)
         self.events += 1
-        if event["wear"] is not None:
+        if event["wear"] is not None and not self._is_held(event["event_time"]):
             self._learn(x, event["wear"], message.value)
         return True
 
@@ -120,10 +126,19 @@ class Plain:
         if update["kind"] == "VETO" and message.offset in self.drops:
             self.without = (*self.without, update["feature"])
             self.lineage = hashlib.sha256(self.lineage + value).digest()
+        if message.offset in self.marks:
+            self.lineage = hashlib.sha256(self.lineage + value).digest()
         if update["kind"] != "EXAMPLE":
             return
         x = {name: update["features"][name] for name in FEATURES if name not in self.without}
+        if self._is_held(update["time"]):
+            # That there is such a label is known from then on.
+            self.lineage = hashlib.sha256(self.lineage + value).digest()
+            return
         self._learn(x, update["label"], value)
+
+    def _is_held(self, time_us: int) -> bool:
+        return any(first <= time_us <= last for first, last in self.held)
 
     def _learn(self, x: Mapping[str, float], y: float, value: bytes) -> None:
         self.pipeline.learn_one(x, y)

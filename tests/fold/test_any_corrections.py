@@ -125,7 +125,9 @@ def as_if(log: ListLog, *, is_tree: bool) -> tuple[dict[int, Any], list[Any]]:
         for other, earlier, _ in updates[:n]:
             is_target = update["kind"] == "RETRACT" and earlier["origin"] == update["target_id"]
             is_veto = update["kind"] == "UNVETO" and earlier["kind"] == "VETO"
-            if is_target or (is_veto and earlier["feature"] == update["feature"]):
+            is_span = earlier["kind"] == "HOLD" and earlier["origin"] == update["target_id"]
+            is_back = is_span and (update["kind"], update["label"]) == ("RELEASE", "process_change")
+            if is_target or is_back or (is_veto and earlier["feature"] == update["feature"]):
                 dead.add(other.offset)
     alive = [each for each in updates if each[0].offset not in dead]
     edits: dict[int, Any] = dict.fromkeys(dead)

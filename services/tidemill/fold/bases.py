@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tidemill.fold.tracked import Tracked
     from tidemill.kernel.processor import Log
     from tidemill.models.controls import Edit, Pending
+    from tidemill.models.outline import Outline
     from tidemill.models.state import Blueprint, ModelKey
 
 
@@ -90,11 +91,13 @@ class Need(NamedTuple):
         first: Offset of the first update it concerns; the base stands before it. `UNKNOWN`: only a
             state by which it was in force will do.
         seen: The base has seen fewer events.
+        before_us: The base has seen none of a later event time.
     """
 
     swapped: int | None
     first: int | None
     seen: int | None
+    before_us: int | None = None
 
     def allows(self, anchor: Anchor) -> bool:
         """Return whether an anchor may do, as far as can be told before its state is read."""
@@ -102,10 +105,13 @@ class Need(NamedTuple):
             return True
         return self.first is None or anchor.positions.get(UPDATES, 0) <= self.first
 
-    def allows_seen(self, sequence: int, seen: int) -> bool:
-        """Return whether a base after an entry, with so many events seen, may do."""
-        is_in_force = self.swapped is not None and self.swapped <= sequence
-        return is_in_force or self.seen is None or seen < self.seen
+    def allows_seen(self, sequence: int, outline: Outline) -> bool:
+        """Return whether a base after an entry, with that much of the events seen, may do."""
+        if self.swapped is not None and self.swapped <= sequence:
+            return True
+        if self.before_us is not None and outline.newest_us > self.before_us:
+            return False
+        return self.seen is None or outline.seen < self.seen
 
 
 @dataclass(slots=True)
@@ -159,7 +165,7 @@ class Bases:
         while self._anchors is not None:
             unknown = [each for each in held if not concerned.knows(each)]
             if all(each.swapped is not None for each in unknown):
-                needs = _needs(held, concerned)
+                needs = _needs(held, editing, concerned)
                 base = yield from self._anchored(self._anchors, ask, needs, tail)
                 if base is not None:
                     return base
@@ -231,8 +237,8 @@ class Bases:
                 continue
             restored = yield from anchors.load(ask.key, anchor)
             if restored is not None:
-                seen = read_outline(restored.state).seen
-                if all(need.allows_seen(anchor.sequence, seen) for need in needs):
+                outline = read_outline(restored.state)
+                if all(need.allows_seen(anchor.sequence, outline) for need in needs):
                     return Base(anchor.sequence, restored)
         return None
 
@@ -251,13 +257,18 @@ class Bases:
         return False
 
 
-def _needs(held: Sequence[Correction], concerned: Concerned) -> list[Need]:
+def _needs(held: Sequence[Correction], editing: Editing, concerned: Concerned) -> list[Need]:
     """Return what the corrections of a model ask of a base."""
     vetoes = {each.offset: each.start for each in held if each.kind == "VETO"}
     needs = []
     for each in held:
         if each.kind == "VETO":
             needs.append(Need(each.swapped, None, each.start))
+            continue
+        if each.kind == "HOLD":
+            hold = editing.hold_at(each.offset)
+            if hold is not None:  # what takes one back asks for a base before it
+                needs.append(Need(each.swapped, None, None, hold.after_us))
             continue
         offsets = concerned.offsets(each)
         starts = [vetoes[offset] for offset in offsets if offset in vetoes]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.fold.editing import BY_NAME
 from tidemill.fold.ledger_log import last_entry_where
 from tidemill.kernel.errors import InvalidRecordError
 
@@ -24,6 +25,8 @@ FIRST_STEP = 256
 NEAR = 64
 # What one feedback causes stands together.
 TOGETHER = 256
+# They concern no updates: a base is before them by what it has seen of events.
+OF_EVENTS = frozenset({"VETO", "HOLD"})
 # So many more are read even if no base is known to stand before.
 LITTLE = 4_096
 
@@ -50,7 +53,7 @@ class Concerned:
         self._needle = key.asset.encode()
         self._found: dict[int, list[int]] = {each.offset: [] for each in corrections}
         self._since: dict[int, int | None] = {}
-        self._asking = [each for each in corrections if each.kind != "VETO"]
+        self._asking = [each for each in corrections if each.kind not in OF_EVENTS]
         self._begin, _ = log.span(UPDATES, partition)
         self._top = max((each.offset for each in self._asking), default=0)
         self.low = self._top
@@ -75,7 +78,7 @@ class Concerned:
         """Return whether all that a correction concerns was found, or read past."""
         found = self._found[correction.offset]
         is_from_first = self.is_all and self._begin == 0
-        if correction.kind == "VETO" or is_from_first:
+        if correction.kind in OF_EVENTS or is_from_first:
             return True
         left = self._left(correction)
         return left <= 0 if left is not None else self.is_all and bool(found)
@@ -88,7 +91,7 @@ class Concerned:
     def _left(self, correction: Correction) -> int | None:
         """Return how many updates are to be read for a correction; None if nobody knows."""
         since, found = self._since.get(correction.offset), self._found[correction.offset]
-        if correction.kind == "RETRACT" and found and not self.is_all:
+        if correction.kind in BY_NAME and found and not self.is_all:
             since = min(found) - TOGETHER
         return None if since is None else self.low - since
 

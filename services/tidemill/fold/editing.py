@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
+from tidemill.fold.spans import brings_back, hold_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tidemill.models.controls import Edit, Pending
+    from tidemill.models.controls import Edit, Hold, Pending
 
 # A model that starts anew without a sensor learns so many of the asset's last events again.
 WINDOW = 2_500
+# They take back by name: an origin.
+BY_NAME = frozenset({"RETRACT", "RELEASE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class Correction:
             return False
         if self.kind == "RETRACT":
             return bool(update["origin"] == self.update["target_id"])
+        if brings_back(self.update):
+            is_hold = update["kind"] == "HOLD"
+            return is_hold and bool(update["origin"] == self.update["target_id"])
         is_veto = self.kind == "UNVETO" and update["kind"] == "VETO"
         return is_veto and bool(update["feature"] == self.update["feature"])
 
@@ -119,8 +125,9 @@ class Editing:
                 active.append(each)
         self.active: tuple[Correction, ...] = tuple(reversed(active))
         self._offsets = frozenset(each.offset for each in found)
-        self._takers = [each for each in self.active if each.kind in {"RETRACT", "UNVETO"}]
+        self._takers = [each for each in self.active if each.kind in {*BY_NAME, "UNVETO"}]
         self._vetoes = [each for each in self.active if each.kind == "VETO"]
+        self._holds = {each.offset: each for each in self.active if each.kind == "HOLD"}
         self._labels: dict[str, list[Correction]] = {}
         for each in self.active:
             if each.kind == "EXAMPLE" and each.update["event_id"] is not None:
@@ -131,13 +138,23 @@ class Editing:
 
     @property
     def idle(self) -> tuple[int, ...]:
-        """The retractions that no walk from before all they concern found anything for."""
-        takers = (each for each in self._takers if each.kind == "RETRACT")
+        """The takers by name that no walk from before all they concern found anything for."""
+        takers = (each for each in self._takers if each.kind in BY_NAME)
         return tuple(each.offset for each in takers if each.offset not in self.used)
 
     def has(self, offset: int) -> bool:
         """Return whether an update is one of the corrections."""
         return offset in self._offsets
+
+    def ahead(self, sequence: int) -> tuple[Hold, ...]:
+        """Return the holds of spans that are not in force after a ledger entry, but are to be."""
+        left = [e for e in self._holds.values() if e.swapped is None or e.swapped > sequence]
+        return tuple(hold_of(each.update) for each in left)
+
+    def hold_at(self, offset: int) -> Hold | None:
+        """Return the hold of a span that an update asked for, if nothing takes it back."""
+        found = self._holds.get(offset)
+        return None if found is None else hold_of(found.update)
 
     def of(self, offset: int, update: Mapping[str, Any], value: bytes) -> bytes | None:  # Any: Avro
         """Return the update to apply at a place in the recorded order; None: none."""

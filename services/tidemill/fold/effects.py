@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from tidemill.contracts.codec import codec
+from tidemill.fold.spans import brings_back, hold_of, is_span_held, leaves_no_trace
 from tidemill.models.controls import FOR_EVER_US, MOST_CORRECTIONS, Hold, Pending, Veto
 from tidemill.models.regrowing import regrow
 from tidemill.models.state import ModelState, origin_of
@@ -76,6 +77,8 @@ def take_effect(
             return Done("APPLIED", NOT_VETOED)
         case "UNVETO" | "RETRACT":
             return correct(tracked, instruction, message, sequence)
+        case "HOLD" | "RELEASE" if leaves_no_trace(instruction.update):
+            return _question(tracked, instruction, message, sequence)
         case "COUNTEREXAMPLE" if instruction.is_at_fault:
             return Done("APPLIED", AT_FAULT)
         case "COUNTEREXAMPLE":
@@ -211,8 +214,22 @@ def _decide(state: ModelState, instruction: Instruction) -> Done:
             until_us = FOR_EVER_US if until is None else int(until)
             if until_us <= now_us:
                 return Done("APPLIED", HOLD_IS_OVER)
-            state.controls = decided.holding(Hold(now_us, until_us, instruction.origin))
+            state.controls = decided.holding(Hold(now_us, until_us, instruction.origin), now_us)
     return APPLIED
+
+
+def _question(tracked: Tracked, instruction: Instruction, message: Message, sequence: int) -> Done:
+    """Hold a span, or release it, at once; what was learned, or was not, waits for a re-fold."""
+    update, state = instruction.update, tracked.state
+    decided, now_us = state.decided, state.recent.newest_us
+    if is_span_held(update):
+        hold = hold_of(update)
+        state.controls = decided.holding(hold, now_us)
+        is_past = hold.after_us < now_us
+    else:
+        state.controls = decided.released(now_us, update["target_id"])
+        is_past = brings_back(update)
+    return correct(tracked, instruction, message, sequence) if is_past else APPLIED
 
 
 def _anew(tracked: Tracked, controls: Controls) -> ModelState:

@@ -147,7 +147,7 @@ class Fleet:
         assert blueprint is not None
         # Names shared by all models of a stream: what is kept of an idle one is counted.
         key = ModelKey(self._plans[restored.key.stream].name, restored.key.asset, blueprint.name)
-        seen, is_frozen, has_pending = read_outline(restored.state)
+        seen, _, is_frozen, has_pending = read_outline(restored.state)
         mark = mark_of(key, restored.version, restored.lineage, seen)
         self._roll.replace(key, self._vacate(key), mark)
         since, chunks = restored.sequence, restored.chunks

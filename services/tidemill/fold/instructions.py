@@ -9,6 +9,7 @@ from tidemill.contracts.events import check_name
 from tidemill.contracts.prediction import Quality
 from tidemill.contracts.topics import BY_NAME, FEEDBACK, LABELS, PREDICTIONS
 from tidemill.fold.senses import Case
+from tidemill.fold.spans import check_span
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.models.outputs import Answer
 from tidemill.models.refining import NO_REGION, Region, Stored
@@ -149,6 +150,7 @@ def read_instruction(
         found = Instruction(update, plan, update["model"], cause, _about(update, plan), names)
     if kind == "RETRACT" and not update["target_id"]:
         raise _domain(f"target_id must name what is taken back, was {update['target_id']!r}")
+    check_span(update)
     if kind != "EXAMPLE" or found.is_revision:
         _check_may_be_kept(update, size)
     return found

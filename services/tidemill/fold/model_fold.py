@@ -99,6 +99,9 @@ class ModelFold:
             self._fold.fleet.restore(self.key, state, base.sequence)
         else:
             self._start_anew()
+        ahead = self._editing.ahead(base.sequence)
+        if ahead:
+            self.state.controls = replace(self.state.decided, ahead=ahead)
 
     def adopt(self, terms: Terms, sequence: int) -> None:
         """Go on under terms that have the same model, from a ledger entry on."""
@@ -152,6 +155,7 @@ class ModelFold:
         found = self._editing.of(message.offset, update, message.value)
         if found is None:
             self._mark(update)
+            self._hold(message.offset)
         # A correction that stands for itself is told as what it says, not as a correction.
         is_itself = found == message.value and not self._editing.has(message.offset)
         return UNCHANGED if is_itself else found
@@ -166,6 +170,12 @@ class ModelFold:
         source = (cause["topic"], cause["partition"])
         at = (cause["offset"], cause["index"])
         applied[source] = max(applied.get(source, at), at)
+
+    def _hold(self, offset: int) -> None:
+        """Hold, where that was asked for, a span that was left out before: it may be released."""
+        hold, state = self._editing.hold_at(offset), self.state
+        if hold is not None:
+            state.controls = state.decided.holding(hold, state.recent.newest_us)
 
     def _start_anew(self) -> None:
         """Let the model learn a window anew where a veto has it so."""

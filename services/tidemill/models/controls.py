@@ -86,6 +86,8 @@ class Controls:
         edits: Corrections in force, oldest first.
         floor: The last ledger entry by which a correction was in force that is no longer kept: no
             older state may be folded from.
+        ahead: In a re-fold, holds of spans that began before they came, until they come; never
+            saved.
         vetoed: The features that the vetoes name.
     """
 
@@ -95,6 +97,7 @@ class Controls:
     pending: tuple[Pending, ...] = ()
     edits: tuple[Edit, ...] = ()
     floor: int = -1
+    ahead: tuple[Hold, ...] = field(default=(), repr=False, compare=False)
     vetoed: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -131,15 +134,16 @@ class Controls:
 
     def holds_at(self, time_us: int) -> bool:
         """Return whether what happened at this event time is not to be learned."""
-        return any(hold.after_us < time_us <= hold.until_us for hold in self.holds)
+        return any(hold.after_us < time_us <= hold.until_us for hold in (*self.holds, *self.ahead))
 
-    def holding(self, hold: Hold) -> Controls:
+    def holding(self, hold: Hold, now_us: int) -> Controls:
         """Return the same with another hold; beyond 16 one that is over is forgotten first."""
         holds = self.holds
         if len(holds) >= MOST_HOLDS:
-            gone = next((each for each in holds if each.until_us <= hold.after_us), holds[0])
+            gone = next((each for each in holds if each.until_us <= now_us), holds[0])
             holds = tuple(each for each in holds if each is not gone)
-        return replace(self, holds=(*holds, hold))
+        ahead = tuple(each for each in self.ahead if each != hold)
+        return replace(self, holds=(*holds, hold), ahead=ahead)
 
     def may_hold(self, now_us: int) -> bool:
         """Return whether there is room for a hold without forgetting one that is not over."""

@@ -10,7 +10,7 @@ from tidemill.kernel.errors import InvariantError
 if TYPE_CHECKING:
     from tidemill.models.state import ModelState
 
-_LAYOUT = struct.Struct(">Q??")
+_LAYOUT = struct.Struct(">Qq??")
 
 
 class Outline(NamedTuple):
@@ -18,18 +18,21 @@ class Outline(NamedTuple):
 
     Attributes:
         seen: Events in the recent past of the model's asset.
+        newest_us: The latest event time there.
         is_frozen: Whether the model learns no more.
         has_pending: Whether corrections wait for their re-fold.
     """
 
     seen: int
+    newest_us: int
     is_frozen: bool
     has_pending: bool
 
 
 def outline_of(state: ModelState) -> bytes:
     """Return the bytes that end those of a state."""
-    return _LAYOUT.pack(state.recent.count, state.is_frozen, state.has_pending)
+    recent = state.recent
+    return _LAYOUT.pack(recent.count, recent.newest_us, state.is_frozen, state.has_pending)
 
 
 def read_outline(data: bytes) -> Outline:

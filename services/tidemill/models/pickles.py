@@ -22,7 +22,7 @@ from tidemill.models.refining import Refinement
 from tidemill.models.running_metrics import load_metrics
 from tidemill.models.state import Anchored, ModelState
 
-CODEC = 3
+CODEC = 4
 
 _PLAIN = {
     "builtins": frozenset({"bool", "dict", "float", "frozenset", "int", "list", "set", "tuple"}),

@@ -12,6 +12,7 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.stream import ASSET_TYPE
 from tidemill.contracts.topics import EVENTS, PREDICTIONS, UPDATES
 from tidemill.fold.instructions import NOT_OURS, is_at_fault
+from tidemill.fold.spans import leaves_no_trace
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.models.state import ModelKey
@@ -222,7 +223,7 @@ def _is_sure(update: Mapping[str, Any]) -> bool:  # Any: an Avro record
     """
     if update["kind"] == "EXAMPLE":
         return not is_at_fault(update) and update["replaced"] is None
-    return update["kind"] not in {"VETO", "UNVETO", "RETRACT"}
+    return update["kind"] not in {"VETO", "UNVETO", "RETRACT"} and not leaves_no_trace(update)
 
 
 def _learned(

@@ -12,7 +12,12 @@ from tidemill.fold.plans import StreamPlan, plan_stream
 from tidemill.fold.why.search import Wanted
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.kernel.records import Position
-from tidemill.processors.feedback.finding import LOOKED_AT, find_prediction, why_unknown
+from tidemill.processors.feedback.finding import (
+    LOOKED_AT,
+    find_drift,
+    find_prediction,
+    why_unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +81,11 @@ class Cases(Protocol):
     def newest_us(self, partition: int, asset: str, stream: str) -> int | None:
         """Return when the newest event of an asset was; None where none was predicted lately."""
 
+    def drift(
+        self, partition: int, asset: str, drift_id: str
+    ) -> dict[str, Any] | None:  # Any: an Avro record
+        """Return the newest record of an episode of drift; None where there is none lately."""
+
 
 class LogCases:
     """Finds cases in the topics.
@@ -111,6 +121,12 @@ class LogCases:
         """Return what the models were asked with; see `Cases`."""
         stored: dict[str, Any] | None = case.prediction["features"]
         return dict(stored) if stored is not None else self._of_event(case, stream)
+
+    def drift(
+        self, partition: int, asset: str, drift_id: str
+    ) -> dict[str, Any] | None:  # Any: an Avro record
+        """Return the newest record of an episode of drift; see `Cases`."""
+        return find_drift(self._log, partition, asset, drift_id)
 
     def _of_event(self, case: Case, stream: StreamDefinition) -> dict[str, Any]:  # Any: as above
         derived = [feature.name for feature in stream.features if feature.derived is not None]

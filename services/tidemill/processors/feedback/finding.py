@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.heads import first_texts
-from tidemill.contracts.topics import EVENTS, PREDICTIONS
+from tidemill.contracts.topics import DRIFT, EVENTS, PREDICTIONS
 from tidemill.fold.audit.outputs import dead_source
 from tidemill.fold.why.many import CHUNK, backwards
 from tidemill.fold.why.search import first_answering, why_not_at
@@ -47,6 +47,18 @@ def find_prediction(log: Log, partition: int, wanted: Wanted) -> Record | None:
             if _DUPLICATE not in found["quality"]:
                 break
     return copy
+
+
+def find_drift(log: Log, partition: int, asset: str, drift_id: str) -> Record | None:
+    """Return the newest record of an episode of an asset."""
+    names = [drift_id.encode(), asset.encode()]
+    for message in _newest(log, DRIFT, partition):
+        if first_texts(message.value, 2) == names:
+            try:
+                return codec("Drift").decode(message.value)
+            except InvalidRecordError:
+                continue
+    return None
 
 
 def why_unknown(log: Log, partition: int, wanted: Wanted) -> str:

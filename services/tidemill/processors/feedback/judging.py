@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from tidemill.processors.feedback.answers import on_answer
 from tidemill.processors.feedback.cases import RefusalError
-from tidemill.processors.feedback.saying import EXPLANATION, INFERENCE, LATER, MODEL, SETTLING
+from tidemill.processors.feedback.drifts import on_drift
+from tidemill.processors.feedback.saying import (
+    DRIFTS,
+    EXPLANATION,
+    INFERENCE,
+    LATER,
+    MODEL,
+    SETTLING,
+)
 from tidemill.processors.feedback.settling import on_retraction, on_settling
 from tidemill.processors.feedback.steering import on_model
 from tidemill.processors.feedback.votes import on_vote
@@ -37,6 +45,8 @@ def _judged(context: Context, said: Said) -> Ruling:
         return on_vote(context, said)
     if kind in MODEL:
         return on_model(context, said)
+    if kind in DRIFTS:
+        return on_drift(context, said)
     if kind in SETTLING:
         return on_settling(context, said)
     if kind == "RETRACT":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import check_name
-from tidemill.contracts.feedback_form import OF_ANSWERS, OF_EXPLANATIONS
+from tidemill.contracts.feedback_form import OF_ANSWERS, OF_DRIFTS, OF_EXPLANATIONS
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.records import Position
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 EXPERT = "domain_expert"
 RIGHT = "RIGHT"
 
-# Of the kinds of feedback, those on a prediction, on an explanation, on a model, on a feedback.
-INFERENCE, EXPLANATION = OF_ANSWERS, OF_EXPLANATIONS
+# Of the kinds of feedback, those on a prediction, an explanation, a drift, a model, a feedback.
+INFERENCE, EXPLANATION, DRIFTS = OF_ANSWERS, OF_EXPLANATIONS, OF_DRIFTS
 MODEL = frozenset({"HOLD", "FREEZE", "RESUME"})
 SETTLING = frozenset({"APPROVE", "REJECT"})
-LATER = frozenset({"FAULT", "PROCESS_CHANGE", "PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"})
+LATER = frozenset({"PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Said:
         value: The right answer; of CORRECTED.
         time_us: When it was said, by its sender.
         selection: With which probability its case was chosen, where people were asked for it.
+        drift_id: The episode that it answers to.
     """
 
     position: Position
@@ -54,6 +55,7 @@ class Said:
     until_us: int | None = None
     scope: str | None = None
     selection: float | None = None
+    drift_id: str | None = None
 
 
 class Answering(Protocol):
@@ -89,7 +91,7 @@ def read_said(message: Message) -> Said:
             msg = f"{name} must not be empty"
             raise InvalidRecordError(DeadLetterReason.CONTRACT, msg)
     names = ("feedback_id", "asset", "actor", "role", "stream", "event_id", "feature", "target_id")
-    for name in (*names, "scope"):
+    for name in (*names, "scope", "drift_id"):
         check_name(record[name] or "", name)
     if isinstance(record["value"], str):
         check_name(record["value"], "value")
@@ -111,6 +113,7 @@ def read_said(message: Message) -> Said:
         record["until"],
         record["scope"],
         record["selection"],
+        record["drift_id"],
     )
 
 

@@ -12,7 +12,14 @@ from tidemill.processors.feedback.answers import lesson_of
 from tidemill.processors.feedback.cases import RefusalError
 from tidemill.processors.feedback.context import check_expert, check_free, stream_of
 from tidemill.processors.feedback.decision import VETO
-from tidemill.processors.feedback.saying import EXPERT, EXPLANATION, INFERENCE, MODEL, SETTLING
+from tidemill.processors.feedback.saying import (
+    DRIFTS,
+    EXPERT,
+    EXPLANATION,
+    INFERENCE,
+    MODEL,
+    SETTLING,
+)
 from tidemill.processors.feedback.steering import steering_updates
 from tidemill.processors.feedback.trust import IRRELEVANT, against, is_complete, votes_of
 from tidemill.processors.feedback.undoing import standing, undoing
@@ -168,6 +175,8 @@ def on_retraction(context: Context, said: Said) -> Ruling:
         raise RefusalError(
             f"{target.kind} settled {target.target_id}: there is nothing to take back"
         )
+    if target.kind in DRIFTS:
+        raise RefusalError("an answer to a drift is not taken back: the models have gone by it")
     if target.kind == "RETRACT":
         raise RefusalError("a RETRACT is not taken back: send anew what it took back")
     if context.book.is_retracted(target):
