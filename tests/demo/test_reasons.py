@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from demo.given import ASSET, prediction, reading
+from demo.given import ASSET, outcome, prediction, reading
 from demo.play import Play, happenings
 from demo.test_books import KNOWN, stream
 from tidemill.demo.reasons import ExplanationTally, ranking_text, reason_text
 from tidemill.demo.scenario import SCENARIOS
 from tidemill.demo.scores import RegressionScore
-from tidemill.demo.screen import REASON_EVERY_S, Lines, summary
+from tidemill.demo.screen import REASON_EVERY_S, Lines, Reasons, summary
 from tidemill.demo.sheet import balance_sheet
 from tidemill.demo.tally import Tally
 from tidemill.demo.truths import truths_of
@@ -168,3 +168,15 @@ def test_every_prediction_of_a_scenario_is_explained_and_reads_as_a_sum(name: st
         terms = re.findall(r"(?:^|([+-]) )(\d+\.\d+|-\d+\.\d+)(?= |$)", made_of)
         total = sum(float(number) * (-1 if sign == "-" else 1) for sign, number in terms)
         assert total == pytest.approx(float(head.split()[-1]), abs=0.03), text
+
+
+def test_what_was_never_told_is_told_without_waiting() -> None:
+    books, reasons = predicted(3)
+    books.labels.note_outcome(outcome(2, 6.0))
+    told = Reasons()
+    assert told.at(1.0, books)
+
+    reasons.note_explanation(reason(0, share("load", 2.5, 1.0)))
+    assert told.at(1.1, books)
+    assert told.lines[0].startswith("why ")
+    assert not told.at(1.2, books)

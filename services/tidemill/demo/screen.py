@@ -45,7 +45,7 @@ class Rate:
 
 
 class Reasons:
-    """What is told now and then, in words.
+    """What is told now and then, in words; what was never told yet, at once.
 
     One explanation, the order of the sensors where it is a new one, one label with what had been
     predicted, and what a broken sensor does.
@@ -54,30 +54,32 @@ class Reasons:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._next = 0.0
-        self._told: object = None
+        self._told: set[str] = set()
+        self._ranking: object = None
 
     def at(self, elapsed_s: float, tally: Tally) -> bool:
         """Return whether there is something new to read."""
-        if elapsed_s < self._next:
+        found = dict(self._found(tally))
+        if not found or (elapsed_s < self._next and found.keys() <= self._told):
             return False
-        lines = list(self._found(tally))
-        if lines:
-            self.lines = lines
-            self._next = elapsed_s + REASON_EVERY_S
-        return bool(lines)
+        self.lines = list(found.values())
+        self._told |= found.keys()
+        self._next = elapsed_s + REASON_EVERY_S
+        if tally.explanations is not None:
+            self._ranking = tally.explanations.ranking
+        return True
 
-    def _found(self, tally: Tally) -> Iterator[str]:
+    def _found(self, tally: Tally) -> Iterator[tuple[str, str]]:
         reasons, outcome = tally.explanations, tally.labels.last
         if reasons is not None and reasons.last is not None:
-            yield f"why {reason_text(reasons.last)}"
-            if reasons.ranking is not None and reasons.ranking is not self._told:
-                self._told = reasons.ranking
-                yield ranking_text(reasons.ranking)
+            yield "why", f"why {reason_text(reasons.last)}"
+            if reasons.ranking is not None and reasons.ranking is not self._ranking:
+                yield "order", ranking_text(reasons.ranking)
         if outcome is not None:
-            yield f"label of {outcome_text(outcome)}"
+            yield "label", f"label of {outcome_text(outcome)}"
         harm = None if tally.feedback is None else tally.feedback.harm()
         if harm is not None:
-            yield harm
+            yield "harm", harm
 
 
 class Screen:
