@@ -6,6 +6,7 @@ from itertools import islice
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from labeller.no_ends import NoEnds
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import (
     EVENTS,
@@ -192,22 +193,6 @@ class _Cases:
         """Return no episode of drift: there are none in this plant."""
 
 
-class _Ends:
-    """Where topics end that nobody else writes to: everything is read."""
-
-    def written(self) -> tuple[int, int]:
-        """Return where updates and dead letters end."""
-        return 0, 0
-
-    def labels(self) -> int:
-        """Return the offset behind the last label."""
-        return 0
-
-    def events(self) -> int:
-        """Return the offset behind the last event."""
-        return 0
-
-
 def _labeller(definition: PlantDefinition) -> Labeller | None:
     streams = label_streams(definition)
     if not streams:
@@ -218,4 +203,4 @@ def _labeller(definition: PlantDefinition) -> Labeller | None:
     store.finish(generation, 0, 0, 0)
     trail = Trail([Starts(0, 0, 0, 0)])
     place = (generation, 0)
-    return Labeller(store, place, streams, trail=trail, ends=_Ends(), room=READINGS)
+    return Labeller(store, place, streams, trail=trail, ends=NoEnds(), room=READINGS)

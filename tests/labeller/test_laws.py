@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labeller.cases import DEFINITION, PARTITIONS, label, prediction, second
+from labeller.no_ends import NoEnds
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import LABELS, PREDICTIONS
 from tidemill.kernel.records import Message
@@ -25,19 +26,6 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Emit
 
 NO_STARTS = Starts(0, 0, 0, 0)
-
-
-class NoEnds:
-    """Topics in which there is nothing."""
-
-    def written(self) -> tuple[int, int]:
-        return 0, 0
-
-    def labels(self) -> int:
-        return 0
-
-    def events(self) -> int:
-        return 0
 
 
 class Alone:

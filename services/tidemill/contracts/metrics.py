@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidemill.contracts.correction_metrics import CORRECTION_METRICS
 from tidemill.contracts.drift_metrics import DRIFT_METRICS
 from tidemill.contracts.feedback_metrics import FEEDBACK_METRICS
 from tidemill.contracts.metric import Kind, Label, Metric
@@ -22,7 +23,6 @@ from tidemill.contracts.topics import EXPLANATIONS as EXPLAINED
 from tidemill.contracts.topics import OUTCOMES as JUDGED
 from tidemill.contracts.topics import PREDICTIONS as PREDICTED
 from tidemill.kernel.errors import DeadLetterReason, SnapshotRefusal
-from tidemill.kernel.reports import WhyCompensated
 
 OTHER = "other"
 
@@ -188,36 +188,6 @@ RESTORE_SECONDS = Metric(
 REFOLDED = Metric(
     "tidemill_refolded_records_total", Kind.COUNTER, "records folded again by restores"
 )
-CORRECTIONS = Metric(
-    "tidemill_corrections_total",
-    Kind.COUNTER,
-    "revised labels, vetoes and retractions that took effect, once per model: by a re-fold, or "
-    "compensated where there could be none",
-    (Label("how", ("refolded", "compensated")),),
-)
-COMPENSATED = Metric(
-    "tidemill_corrections_compensated_total",
-    Kind.COUNTER,
-    "those compensated, by why there was no re-fold: beyond the allowance, no state to start from, "
-    "another model in its place, too many of one model; `error` is what no re-fold may raise",
-    (Label("reason", tuple(why.value for why in WhyCompensated)),),
-)
-CORRECTIONS_FAILED = Metric(
-    "tidemill_corrections_failed_total",
-    Kind.COUNTER,
-    "attempts at corrections that raised what nobody expected; the log says what",
-)
-CORRECTIONS_WAITING = Metric(
-    "tidemill_corrections_waiting", Kind.GAUGE, "assets whose corrections wait for their re-fold"
-)
-CORRECTIONS_HELD = Metric(
-    "tidemill_corrections_held",
-    Kind.GAUGE,
-    "corrections waiting or in force, of the model that has most; 256 are all there is room for",
-)
-CORRECTION_SECONDS = Metric(
-    "tidemill_correction_seconds_total", Kind.COUNTER, "seconds of work for re-folds"
-)
 REFUSED = Metric(
     "tidemill_snapshots_refused_total",
     Kind.COUNTER,
@@ -279,12 +249,7 @@ METRICS: tuple[Metric, ...] = (
     TRANSACTION_SECONDS,
     RESTORE_SECONDS,
     REFOLDED,
-    CORRECTIONS,
-    COMPENSATED,
-    CORRECTIONS_FAILED,
-    CORRECTIONS_WAITING,
-    CORRECTIONS_HELD,
-    CORRECTION_SECONDS,
+    *CORRECTION_METRICS,
     REFUSED,
     SNAPSHOT_BYTES,
     MODELS,

@@ -19,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from tidemill.contracts import correction_metrics as corrected
 from tidemill.contracts import metrics as table
 from tidemill.contracts.metric import Kind
 from tidemill.contracts.topics import (
@@ -183,7 +184,7 @@ class WorkerMetrics:
     def hindered(self, partition: int, why: str, error: Exception | None = None) -> None:  # noqa: ARG002 - the logs tell the rest
         """Count work that raised what nobody expected."""
         if error is not None:
-            self._counter(table.CORRECTIONS_FAILED).inc()
+            self._counter(corrected.CORRECTIONS_FAILED).inc()
 
     def away(self, why: str) -> None:
         """Count nothing: the logs tell it."""
@@ -244,13 +245,13 @@ class WorkerMetrics:
         self._reports[partition] = report
 
     def _count_corrections(self, before: Corrections, now: Corrections) -> None:
-        total = self._counter(table.CORRECTIONS)
+        total = self._counter(corrected.CORRECTIONS)
         total.labels("refolded").inc(now.done - before.done)
         for why, count in now.compensated.items():
             more = count - before.compensated.get(why, 0)
             total.labels("compensated").inc(more)
-            self._counter(table.COMPENSATED).labels(why).inc(more)
-        self._counter(table.CORRECTION_SECONDS).inc(max(0.0, now.seconds - before.seconds))
+            self._counter(corrected.COMPENSATED).labels(why).inc(more)
+        self._counter(corrected.CORRECTION_SECONDS).inc(max(0.0, now.seconds - before.seconds))
 
     def _forget_tasks(self) -> None:
         self._reports.clear()
@@ -265,10 +266,10 @@ class WorkerMetrics:
             self._gauge(table.WAITING).labels(topic).set(held)
         self._gauge(table.MODELS_AT_BUDGET).set(sum(report.at_budget for report in reports))
         waiting = sum(report.corrections.waiting for report in reports)
-        self._gauge(table.CORRECTIONS_WAITING).set(waiting)
+        self._gauge(corrected.CORRECTIONS_WAITING).set(waiting)
         show_drifts(self._gauges, [report.drifts for report in reports])
         held = max((report.corrections.held for report in reports), default=0)
-        self._gauge(table.CORRECTIONS_HELD).set(held)
+        self._gauge(corrected.CORRECTIONS_HELD).set(held)
 
 
 def _closed_values(metric: Metric) -> Iterator[tuple[str, ...]]:

@@ -53,8 +53,8 @@ def on_vote(context: Context, said: Said) -> Ruling:
     if said.kind == IRRELEVANT and in_force is not None:
         update = _again(context, said, (case, stream, said.feature), in_force)
         reason = (
-            f"models were told of a veto of {said.feature} before, by {in_force.feedback_id}, and "
-            "are told again; its receipts say what became of it"
+            f"the veto of {said.feature} was sent before and is sent again; the receipts of "
+            f"{in_force.feedback_id} say what became of it"
         )
         return Ruling(COUNTED, reason, updates=(update,), known=known, case=case)
     if not is_first:
