@@ -18,6 +18,10 @@ ANCHORS = "model.anchors"
 FEEDBACK = "operator.feedback"
 RECEIPTS = "operator.receipts"
 DECISIONS = "feedback.decisions"
+DRIFT = "model.drift"
+ALARMS = "operator.alarms"
+ALARM_STATES = "alerts.states"
+ALERTS_CLOCK = "alerts.clock"
 
 RETENTION_DAYS = 184
 
@@ -75,6 +79,21 @@ TOPICS: tuple[Topic, ...] = (
         "partition|feedback",
         cleanup="compact",
         about="what was decided of each feedback: the table of the feedback processor",
+    ),
+    Topic(DRIFT, "Drift", "asset", about="one change of status of one drift episode"),
+    Topic(ALARMS, "Alarm", "asset, or none", about="one change of one alarm"),
+    Topic(
+        ALARM_STATES,
+        "JSON, internal",
+        "partition|condition",
+        cleanup="compact",
+        about="where each alarm stands: the table of the alerts processor",
+    ),
+    Topic(
+        ALERTS_CLOCK,
+        "JSON, internal",
+        "none",
+        about="that time passed, and how far the alerts processor had read: what silence is told by",
     ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),

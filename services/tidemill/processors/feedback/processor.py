@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.feedback_form import SEND_AGAIN
+from tidemill.contracts.feedback_form import OF_ALARMS, SEND_AGAIN
 from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
@@ -83,6 +83,8 @@ class Feedback:
         came_ms = max(message.timestamp_ms, self._book.time_ms)
         try:
             said = read_said(message._replace(timestamp_ms=came_ms))
+            if said.kind in OF_ALARMS:
+                return Handled([])  # the alerts processor's
             digest = hashlib.sha256(message.value or b"").hexdigest()
             before = self._book.get(said.feedback_id)
             if before is not None:
