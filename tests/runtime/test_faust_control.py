@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 ASKED, ANSWERS, TABLE = "asked", "answers", "deciders.table"
+OTHER = "also"
 HERE = TP(ASKED, 0)
 NOW_MS = 1_800_000_000_000
 
@@ -55,20 +56,23 @@ class Counting:
         return len(self.kept)
 
     @property
-    def reached(self) -> int:
-        return max(self.offsets, default=0)
+    def reached(self) -> Mapping[str, int]:
+        return {ASKED: max(self.offsets, default=0)}
 
 
 class Factory:
-    name, input, table = "deciders", ASKED, TABLE
+    name, table = "deciders", TABLE
+    inputs: tuple[str, ...] = (ASKED,)
+    from_end: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.opened: list[Counting] = []
         self.away = 0
+        self.make = Counting
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Counting:
         assert partition == 0
-        self.opened.append(Counting(remembered))
+        self.opened.append(self.make(remembered))
         self.opened[-1].away = self.away
         return self.opened[-1]
 
@@ -150,9 +154,9 @@ class Told:
 class Bench:
     """A control app around a cluster in memory."""
 
-    def __init__(self, committed: int | None = None) -> None:
-        self.cluster = MemoryCluster(dict.fromkeys((ASKED, ANSWERS, TABLE), 1))
-        self.factory = Factory()
+    def __init__(self, committed: int | None = None, factory: Factory | None = None) -> None:
+        self.cluster = MemoryCluster(dict.fromkeys((ASKED, OTHER, ANSWERS, TABLE), 1))
+        self.factory = factory or Factory()
         self.told = Told()
         self.control = ControlApp(
             self.factory,
@@ -168,7 +172,7 @@ class Bench:
         app.consumer = self.consumer
         app.maybe_start_producer = self._started
         app.producer = self.producer
-        app._assignment = {HERE, TP(TABLE, 0)}
+        app._assignment = {TP(topic, 0) for topic in (*self.factory.inputs, TABLE)}
 
     async def _started(self) -> Producer:
         return self.producer
@@ -229,7 +233,7 @@ def test_what_is_never_handed_over_is_read_from_the_log_and_markers_are_passed()
 
     assert bench.answers() == [(b"a", b"0"), (b"b", b"1")]
     assert bench.consumer.done == {HERE: 4}
-    assert bench.control.lag() == {0: 0}
+    assert bench.control.lag() == {HERE: 0}
 
 
 def test_a_partition_is_read_on_where_the_group_has_committed_it() -> None:

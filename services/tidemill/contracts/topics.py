@@ -93,7 +93,7 @@ TOPICS: tuple[Topic, ...] = (
         ALERTS_CLOCK,
         "JSON, internal",
         "none",
-        about="that time passed, and how far the alerts processor had read: what silence is told by",
+        about="that time passed, and what the alerts processor had yet to read",
     ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),

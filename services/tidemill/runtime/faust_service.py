@@ -139,9 +139,9 @@ async def _run(
 def _is_idle(control: ControlApp, observer: ControlObserver, until_idle_s: float | None) -> bool:
     """Tell how far every partition lags; return whether nothing has come for long enough."""
     lags = control.lag()
-    for partition, records in lags.items():
+    for tp, records in lags.items():
         if records is not None:
-            observer.lagging(control.input, partition, records)
+            observer.lagging(tp.topic, tp.partition, records)
     if until_idle_s is None or any(records != 0 for records in lags.values()):
         return False
     return time.monotonic() - control.last_record >= until_idle_s

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.deadletters import PoisonWatch
 from tidemill.kernel.errors import InvariantError
+
+if TYPE_CHECKING:
+    from tidemill.kernel.deciding import Decider
+
+
+class Owned:
+    """A partition of ours: what is remembered of it, and where each topic of it is read on."""
+
+    def __init__(self, decider: Decider, next_offset: dict[str, int]) -> None:
+        self.decider = decider
+        self.next_offset = next_offset
+        self.poison = PoisonWatch()
 
 
 def start_of(where: str, committed: int | None, span: tuple[int, int], remembered: int) -> int:

@@ -74,9 +74,9 @@ class Feedback:
         return len(self._book)
 
     @property
-    def reached(self) -> int:
+    def reached(self) -> Mapping[str, int]:
         """The last offset that a decision is remembered of; see `Decider`."""
-        return max((decision.offset for decision in self._book), default=0)
+        return {FEEDBACK: max((decision.offset for decision in self._book), default=0)}
 
     def decide(self, message: Message) -> Handled:
         """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
@@ -200,7 +200,8 @@ class FeedbackFactory:
     """
 
     name = PROCESSOR
-    input = FEEDBACK
+    inputs: tuple[str, ...] = (FEEDBACK,)
+    from_end: frozenset[str] = frozenset()
     table = DECISIONS
 
     def __init__(
