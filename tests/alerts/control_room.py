@@ -19,7 +19,8 @@ from tidemill.contracts.topics import (
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.records import Message
 from tidemill.processors.alerts.limits import MINUTE_MS, Limits
-from tidemill.processors.alerts.processor import Alerts, decode_standing
+from tidemill.processors.alerts.processor import Alerts
+from tidemill.processors.alerts.standing import decode_standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

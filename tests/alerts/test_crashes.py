@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.control_room import START_MS, Room
+from feedback.stage import definition_text
 from tidemill.contracts.codec import codec
+from tidemill.contracts.definition import parse_definition
 from tidemill.processors.alerts.limits import HOUR_MS, Limits
+from tidemill.processors.alerts.processor import AlertsFactory
 
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
@@ -139,6 +142,15 @@ def test_the_same_records_tell_the_same(happenings: list[Happening]) -> None:
         again.again(message)
     assert again.bytes == room.bytes
     assert again.table == room.table
+
+
+def test_of_two_entries_that_holds_which_takes_account_of_more() -> None:
+    room = Room()
+    factory = AlertsFactory(parse_definition(definition_text()))
+    first = room.drift("OPEN", "d2", signal="b").value
+    second = room.drift("OPEN", "d3", signal="c").value
+    assert factory.valid(first, second) == second
+    assert factory.valid(second, first) == second
 
 
 def test_silence_is_not_told_too_early_by_who_was_started_again() -> None:

@@ -64,11 +64,15 @@ class Factory:
     name, table = "deciders", TABLE
     inputs: tuple[str, ...] = (ASKED,)
     from_end: frozenset[str] = frozenset()
+    clock = ""
 
     def __init__(self) -> None:
         self.opened: list[Counting] = []
         self.away = 0
         self.make = Counting
+
+    def valid(self, before: bytes, _: bytes) -> bytes:
+        return before
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Counting:
         assert partition == 0
@@ -85,9 +89,13 @@ class FakeConsumer:
         self.unacked: set[Any] = set()  # Any: Faust's messages
         self._cluster = cluster
         self._committed = committed
+        self.begun: dict[TP, int] = {}
 
-    async def committed_offset(self, _: TP) -> int | None:
-        return self._committed
+    async def committed_offset(self, tp: TP) -> int | None:
+        return self.begun.get(tp, self._committed)
+
+    async def commit(self) -> None:
+        self.begun = dict(self.done)
 
     def highwater(self, tp: TP) -> int:
         return self._cluster.log(tp.topic, tp.partition).stable_end

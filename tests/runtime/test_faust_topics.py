@@ -52,6 +52,16 @@ class Several(Counting):
         return super().decide(message)._replace(more={b"0|more": message.value or b""})
 
 
+def test_where_a_topic_begins_that_begins_at_its_end_is_committed_before_it_is_read() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(OTHER, 0, b"old")
+        bench.ask("a")
+        await bench.hand_over(0)
+        assert bench.consumer.begun == {TP(OTHER, 0): 1}
+
+    run(Bench(factory=TwoTopics()), steps)
+
+
 def test_all_decisions_on_a_record_are_remembered_before_it_takes_effect() -> None:
     async def steps(bench: Bench) -> None:
         bench.ask("a")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.contracts.feedback_metrics import FEEDBACK_METRICS
+from tidemill.contracts.alert_metrics import CONTROL_METRICS, READ
 from tidemill.contracts.metric import Kind, Label, Metric
 from tidemill.contracts.pending import Verdict
 from tidemill.contracts.prediction import Quality
@@ -54,7 +54,7 @@ TRANSACTION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 RESTORE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 SOURCE = Label("topic", (EVENTS, UPDATES, LABELS, FEEDBACK))
-INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK))
+INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK, *READ))
 PARTITION = Label("partition", about="partition number, assigned ones only")
 
 BUILD = Metric(
@@ -285,7 +285,7 @@ METRICS: tuple[Metric, ...] = (
     SNAPSHOT_BYTES,
     MODELS,
     MODELS_AT_BUDGET,
-    *FEEDBACK_METRICS,
+    *CONTROL_METRICS,
     LAG_RECORDS,
     LAG_SECONDS,
     STABLE_OFFSET_AGE,

@@ -64,12 +64,20 @@ class DeciderFactory(Protocol):
     Attributes:
         inputs: The topics whose records are decided.
         from_end: Those of them that begin at their end, where nothing of them is known.
+        clock: That of them which the worker writes itself as time passes; empty where none is.
     """
 
     name: str
     inputs: tuple[str, ...]
     from_end: frozenset[str]
+    clock: str
     table: str
+
+    def valid(self, before: bytes, then: bytes) -> bytes:
+        """Return which of two decisions under one key holds.
+
+        The second may be that of a worker which had lost the partition while it wrote.
+        """
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Decider:
         """Return the decider of a partition whose decisions are these.

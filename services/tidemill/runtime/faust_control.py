@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.errors import DependencyUnavailableError
-from tidemill.kernel.records import Emit, Message
+from tidemill.kernel.records import Emit, Message, Position
 from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
-from tidemill.runtime.faust_starting import Owned, start_of
+from tidemill.runtime.faust_starting import Owned, begin, start_of
 from tidemill.runtime.faust_writing import RETRY_AFTER_S, Writer
 from tidemill.runtime.outage import Outage
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from tidemill.kernel.deciding import DeciderFactory, Handled
     from tidemill.kernel.processor import Log
-    from tidemill.kernel.records import Position
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
 
@@ -51,7 +49,8 @@ class ControlApp:
 
     Attributes:
         app: What Faust runs.
-        last_record: When the last record was decided, by the clock; at first when this was made.
+        clock: The topic that is written as time passes; empty where none is.
+        last_record: When the last other record was decided; at first when this was made.
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class ControlApp:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
+        self.clock = factory.clock
         self._factory = factory
         self._log = log
         self._observer = observer
@@ -133,6 +133,11 @@ class ControlApp:
                 if await self._is_passed(tp, owned):
                     await self._read_on(tp, owned, self._end(tp))
 
+    async def write(self, emit: Emit) -> None:
+        """Write a record that nothing caused."""
+        async with self._turn:
+            await self._writer.write([emit], Position(emit.topic, emit.partition, 0))
+
     async def _is_passed(self, tp: TP, owned: Owned) -> bool:
         """Return whether Faust has read past where we stand, and nothing waits in its queues."""
         consumer, end = self.app.consumer, self._end(tp)
@@ -164,7 +169,7 @@ class ControlApp:
         handled: Handled = await self._again(owned.decider.decide, message)
         if not self._is_current(partition, owned):
             return  # its owner decides it, and may know more by now
-        self._watch(owned, message, handled)
+        owned.watch(message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
                 entries = {handled.key: handled.value, **handled.more}
@@ -178,7 +183,8 @@ class ControlApp:
             await self._remember(message.position, dict.fromkeys(handled.forgotten))
         if self._is_current(partition, owned):
             self._advance(TP(message.topic, partition), owned, message.offset + 1)
-            self.last_record = self._clock()
+            if message.topic != self.clock:
+                self.last_record = self._clock()
             self._observer.handled(message, handled, len(owned.decider))
 
     def _is_current(self, partition: int, owned: Owned) -> bool:
@@ -226,6 +232,8 @@ class ControlApp:
             tp.topic: await self._start(tp, offset, decider.reached)
             for tp, offset in committed.items()
         }
+        new = [tp for tp in inputs if committed[tp] is None and tp.topic in self._factory.from_end]
+        await begin(self.app.consumer, {tp: starts[tp.topic] for tp in new})
         owned = Owned(decider, starts)
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
@@ -249,11 +257,7 @@ class ControlApp:
             await self._writer.pause(RETRY_AFTER_S)
 
     def _remembered(self, partition: int) -> dict[bytes, bytes]:
-        """Return what the topic of the table holds of a partition.
-
-        Nothing is written over what is remembered: a second entry is that of a worker which had
-        lost the partition while it wrote.
-        """
+        """Return what the topic of the table holds of a partition."""
         topic = self._factory.table
         found: dict[bytes, bytes] = {}
         for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
@@ -261,7 +265,9 @@ class ControlApp:
                 if message.value is None:
                     found.pop(message.key or b"", None)
                 else:
-                    found.setdefault(message.key or b"", message.value)
+                    key = message.key or b""
+                    before = found.get(key, message.value)
+                    found[key] = self._factory.valid(before, message.value)
         return found
 
     def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:
@@ -276,11 +282,6 @@ class ControlApp:
             data.pop(key, None)
         for key, value in remembered.items():
             data[key] = value
-
-    def _watch(self, owned: Owned, message: Message, handled: Handled) -> None:
-        dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
-        reason = dict(dead[-1].headers)[REASON_HEADER].decode() if dead else ""
-        owned.poison.observe(1, len(dead), f"{message.position}: {reason}")
 
     async def _assigned(self, _: Any, assigned: Iterable[TP], **__: Any) -> None:  # Any: a signal's
         """Forget what was remembered of partitions that went; Faust reads the others on."""

@@ -232,6 +232,7 @@ class AlertsFactory:
     name = PROCESSOR
     inputs: tuple[str, ...] = (ALERTS_CLOCK, DRIFT, FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD)
     from_end = frozenset({ALERTS_CLOCK, FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD})
+    clock = ALERTS_CLOCK
     table = ALARM_STATES
 
     def __init__(self, definition: PlantDefinition, limits: Limits | None = None) -> None:
@@ -241,6 +242,12 @@ class AlertsFactory:
             for stream in definition.streams
             if stream.alerts.silence_s is not None
         }
+
+    def valid(self, before: bytes, then: bytes) -> bytes:
+        """Return the second decision, unless all that it takes account of the first one did too."""
+        old, new = decode_standing(before).offsets, decode_standing(then).offsets
+        is_late = all(offset <= old.get(topic, -1) for topic, offset in new.items())
+        return before if is_late else then
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Alerts:
         """Return the decider of a partition whose conditions stand so."""

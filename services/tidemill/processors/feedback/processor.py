@@ -202,6 +202,7 @@ class FeedbackFactory:
     name = PROCESSOR
     inputs: tuple[str, ...] = (FEEDBACK,)
     from_end: frozenset[str] = frozenset()
+    clock = ""
     table = DECISIONS
 
     def __init__(
@@ -210,6 +211,10 @@ class FeedbackFactory:
         self._definition = definition
         self._cases = cases
         self._limits = limits or Limits()
+
+    def valid(self, before: bytes, _: bytes) -> bytes:
+        """Return the first decision: none is changed."""
+        return before
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Feedback:
         """Return the decider of a partition whose decisions are these."""
