@@ -15,6 +15,7 @@ from alerts.control_room import ALLOWED, drift, refusal, word
 from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, FeedbackMesh, asset_of
 from chaos.waiting import await_value
 from chaos.workers import WorkerProcess
+from cli.command import MISCONFIGURED, run
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ALARMS, DRIFT, EVENTS, FEEDBACK, RECEIPTS
 from tidemill.kernel.deadletters import SUFFIX
@@ -104,11 +105,11 @@ class AlertsMesh(FeedbackMesh):
         await_value(is_told, lambda: f"{count} alarms: {self.alerter().said()}", WITHIN_S, LOOK_S)
 
 
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertsMesh]:
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[AlertsMesh]:
     hook = Hook()
     try:
-        with AlertsMesh(tmp_path_factory.mktemp("alerts"), hook) as running:
+        with AlertsMesh(tmp_path, hook) as running:
             yield running
     finally:
         hook.close()
@@ -205,3 +206,44 @@ def test_killed_at_any_instant_it_tells_what_it_would_have_told_undisturbed(
     for key, body in mesh.hook.taken:
         bodies.setdefault(key, set()).add(json.dumps(body, sort_keys=True))
     assert all(len(different) == 1 for different in bodies.values())
+
+
+def test_people_list_acknowledge_and_shelve_alarms_from_the_shell(mesh: AlertsMesh) -> None:
+    worker = mesh.alerter()
+    worker.start()
+    asset = f"{asset_of(0)}/shell"
+    mesh.write(DRIFT, 0, codec("Drift").encode(drift("OPEN", "shell", asset=asset)))
+    mesh.flush()
+
+    def listed(*flags: str) -> list[dict[str, Any]]:
+        worker.check()
+        ran = run("alerts", "list", "--asset", asset, "--json", *flags, *where)
+        assert ran.code == 0, ran
+        found: list[dict[str, Any]] = json.loads(ran.out)["alarms"]
+        return found
+
+    where = ("-b", mesh.kafka.bootstrap)
+    await_value(lambda: bool(listed()), lambda: f"an alarm: {worker.said()}", WITHIN_S, LOOK_S)
+    (alarm,) = listed()
+    assert alarm["state"] == "UNACKNOWLEDGED"
+    name, said = alarm["alarm_id"], ("--actor", "ann", "--timeout", str(WITHIN_S), *where)
+    assert run("alerts", "ack", name, "--comment", "seen", *said).code == 0
+    assert [(a["state"], a["actor"], a["note"]) for a in listed()] == [
+        ("ACKNOWLEDGED", "ann", "seen")
+    ]
+    again = run("alerts", "ack", name, *said)
+    assert again.code == MISCONFIGURED
+    assert "it is ACKNOWLEDGED" in again.said
+    assert run("alerts", "shelve", name, "--until", "2h", *said).code == 0
+    assert listed()[0]["state"] == "SHELVED"
+    assert run("alerts", "shelve", name, "--until", "now", *said).code == 0
+    assert listed()[0]["state"] == "UNACKNOWLEDGED"
+    mesh.write(DRIFT, 0, codec("Drift").encode(drift("CLOSED", "shell", asset=asset)))
+    mesh.flush()
+    await_value(lambda: not listed()[0]["active"], lambda: "its end", WITHIN_S, LOOK_S)
+    assert run("alerts", "ack", name, *said).code == 0
+    assert listed() == []
+    assert listed("--all")[0]["state"] == "CLEARED"
+    worker.end()
+    unknown = run("alerts", "ack", "unknown", *said)
+    assert unknown.code == MISCONFIGURED
