@@ -16,6 +16,7 @@ from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, FeedbackMesh, ass
 from chaos.waiting import await_value
 from chaos.workers import WorkerProcess
 from cli.command import MISCONFIGURED, run
+from feedback.stage import LABELLED, definition_text
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import ALARMS, DRIFT, EVENTS, FEEDBACK, RECEIPTS
 from tidemill.kernel.deadletters import SUFFIX
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.broker
 
 LIVES = 4
 SENT = 40
+SILENCE = "4s"
 KINDS = ("FEATURE", "PREDICTION", "ERROR")
 
 
@@ -72,6 +74,8 @@ class AlertsMesh(FeedbackMesh):
 
     def __init__(self, folder: Path, hook: Hook) -> None:
         super().__init__(folder)
+        text = definition_text({**LABELLED, "alerts": {"silence": SILENCE}})
+        self.definition_path.write_text(text, "utf-8")
         self.hook = hook
         self._worker: WorkerProcess | None = None
 
@@ -247,3 +251,25 @@ def test_people_list_acknowledge_and_shelve_alarms_from_the_shell(mesh: AlertsMe
     worker.end()
     unknown = run("alerts", "ack", "unknown", *said)
     assert unknown.code == MISCONFIGURED
+
+
+def test_an_asset_that_falls_silent_is_an_alarm_until_it_is_heard_of(mesh: AlertsMesh) -> None:
+    worker = mesh.alerter()
+    worker.start()
+    await_value(
+        lambda: heartbeats(mesh) >= PARTITIONS, lambda: f"life: {worker.said()}", WITHIN_S, LOOK_S
+    )
+    mesh.predict(0)
+
+    def said(*, active: bool) -> bool:
+        worker.check()
+        found = [r for _, r in mesh.alarms(0) if r["kind"] == "SILENCE"]
+        return any(r["asset"] == asset_of(0) and r["active"] is active for r in found)
+
+    await_value(lambda: said(active=True), lambda: f"silence: {worker.said()}", WITHIN_S, LOOK_S)
+    worker.kill()
+    worker.start()
+    mesh.predict(0)
+    await_value(lambda: said(active=False), lambda: f"its end: {worker.said()}", WITHIN_S, LOOK_S)
+    worker.end()
+    assert [r for _, r in mesh.alarms(1) if r["kind"] == "SILENCE"] == []
