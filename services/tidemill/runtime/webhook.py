@@ -110,7 +110,7 @@ class Webhook:
         clients: Makes the member.
         group, instance: Which.
         observer: Is told.
-        failed: Called when nothing more can be posted, from the thread.
+        failed: Told why nothing more can be posted, from the thread.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Webhook:
         group: str,
         instance: str,
         observer: WebhookObserver,
-        failed: Callable[[], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._clients = clients
         self._courier = Courier(lambda posting: post(url, posting), observer)
@@ -154,7 +154,7 @@ class Webhook:
             self._member.close()
         except Exception as error:  # noqa: BLE001 - raised again where the worker ends
             self._failure = error
-            self._failed()
+            self._failed(error)
 
     def _turn(self) -> None:
         for error in self._clients.failures.take():

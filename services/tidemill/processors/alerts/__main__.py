@@ -93,11 +93,16 @@ def _webhook(
     settings: Settings, definition: PlantDefinition, posts: Posts, stopping: Stopping
 ) -> Webhook:
     assert settings.webhook is not None
+
+    def failed(error: BaseException) -> None:
+        log_halt(error)
+        stopping()
+
     return Webhook(
         settings.webhook,
         KafkaClients(settings.bootstrap, settings.extra),
         group=group_of(definition.plant, f"{PROCESSOR}.webhook"),
         instance=settings.instance,
         observer=posts,
-        failed=stopping,
+        failed=failed,
     )

@@ -63,10 +63,14 @@ class Book:
             count=standing.count + met.more,
         )
 
-    def written_ms(self, name: str) -> int | None:
-        """Return when a condition was last met by what is remembered; None where nothing is."""
-        standing = self._standings.get(name)
-        return None if standing is None else standing.last_ms
+    def written(self, name: str) -> Standing | None:
+        """Return where a condition stands by what is remembered; None where nothing is."""
+        return self._standings.get(name)
+
+    def last_ms(self, standing: Standing) -> int:
+        """Return when a remembered condition was last met, in this life or before."""
+        met = self._met.get(standing.name)
+        return standing.last_ms if met is None else max(standing.last_ms, met.last_ms)
 
     def met(self, name: str) -> Met | None:
         """Return what was met of a condition in this life; None where nothing was."""

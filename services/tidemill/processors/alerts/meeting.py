@@ -66,6 +66,8 @@ def on_letter(book: Book, message: Message, at: At, limits: Limits) -> Standing 
     """
     source = message.topic.removesuffix(SUFFIX)
     name = f"{LETTERS}|{source}"
+    if book.is_done(name, at):
+        return None
     standing = book.get(name) or Standing(name, LETTERS)
     reason = dict(message.headers).get(REASON_HEADER, b"unreadable").decode(errors="replace")
     if standing.phase.is_active:

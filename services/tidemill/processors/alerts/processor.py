@@ -138,15 +138,16 @@ class Alerts:
         name = f"{SILENCE}|{stream}|{asset}"
         if self._book.is_done(name, at):
             return None
-        written_ms = self._book.written_ms(name)
+        written = self._book.written(name)
+        self._book.meet(name, at, event=event)
+        is_quiet = written is not None and not written.phase.is_active
+        if written is not None and is_quiet and at.ms - written.last_ms < limit_ms // STEPS:
+            return None
         standing = self._book.get(name) or Standing(name, SILENCE, asset, stream)
-        self._book.meet(name, at, event=f"event {event} at {at.position}")
         if standing.phase.is_active:
             note = f"heard from asset {asset} again"
             return signalled(standing, Signal.RETURNED, at, note=note, last_ms=at.ms)
-        if written_ms is None or at.ms - written_ms >= limit_ms // STEPS:
-            return standing.noted(at, last_ms=max(at.ms, standing.last_ms))
-        return None
+        return standing.noted(at, last_ms=max(at.ms, standing.last_ms))
 
     def _ticked(self, message: Message, at: At, before: Sequence[Standing]) -> Handled:
         tick = Tick(at, json.loads(message.value or b"{}").get("lag", {}), self._heard_ms)

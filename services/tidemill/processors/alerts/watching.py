@@ -109,7 +109,7 @@ def _silent(
         if remembered.kind != SILENCE or limit_ms is None:
             continue
         met = book.met(remembered.name)
-        last_ms = remembered.last_ms if met is None else max(met.last_ms, remembered.last_ms)
+        last_ms = book.last_ms(remembered)
         slack_ms = limit_ms // STEPS if met is None and is_late else 0
         if tick.silent_ms - last_ms - slack_ms >= limit_ms:
             yield Silent(book.get(remembered.name) or remembered, last_ms)
@@ -120,7 +120,7 @@ def _nothing_from(silent: Sequence[Silent], tick: Tick, book: Book | None) -> st
         (only,) = silent
         met = book.met(only.standing.name)
         minutes = (tick.silent_ms - only.last_ms) / 60_000
-        last = f", the last was {met.event}" if met is not None and met.event else ""
+        last = f", the last was event {met.event}" if met is not None and met.event else ""
         return f"nothing from asset {only.standing.asset} for {minutes:.1f} min{last}"
     names = sorted(str(each.standing.asset) for each in silent)
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
@@ -130,6 +130,8 @@ def _nothing_from(silent: Sequence[Silent], tick: Tick, book: Book | None) -> st
 def endings(book: Book, tick: Tick, limits: Limits) -> Iterator[Standing]:
     """Yield conditions that time ends: shelves, bursts, what nobody acknowledges."""
     for remembered in list(book):
+        if remembered.phase == NORMAL:
+            continue
         standing = book.get(remembered.name) or remembered
         signal = _ending(standing, tick, limits)
         if signal is not None:
@@ -164,13 +166,12 @@ def _quiet_ms(standing: Standing, tick: Tick, limits: Limits) -> int:
 def forgotten(book: Book, tick: Tick, limits: Limits) -> list[str]:
     """Return the names of conditions that are over and need not be remembered."""
     found = []
-    for remembered in book:
-        standing = book.get(remembered.name) or remembered
+    for standing in book:
         if standing.phase != NORMAL or standing.kind == HEARTBEAT:
             continue
         is_watch = standing.kind == SILENCE and standing.name != ALL_SILENT
         kept_ms = limits.given_up_ms if is_watch else limits.kept_ms
         now_ms = tick.silent_ms if is_watch else tick.at.ms
-        if now_ms - max(standing.since_ms, standing.last_ms) >= kept_ms:
+        if now_ms - max(standing.since_ms, book.last_ms(standing)) >= kept_ms:
             found.append(standing.name)
     return found
