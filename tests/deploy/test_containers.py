@@ -23,6 +23,7 @@ from tidemill.runtime.faust_security import security_of
 from tidemill.runtime.faust_service import END_WITHIN_S as CLIENTS_END_WITHIN_S
 from tidemill.runtime.probes import LIVE_WITHIN_S, serve_probes
 from tidemill.runtime.transactions import CALL_TIMEOUT_S
+from tidemill.runtime.webhook_post import TIMEOUT_S
 
 from .compose import compose, references
 from .kustomize import OVERLAYS, RENDERERS, ROOT
@@ -48,7 +49,10 @@ SETTINGS = {
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 NOT_OURS = {"POD_NAME"}
 TRANSACTION_S = TRANSACTION_TIMEOUT_MS / 1000 + CALL_TIMEOUT_S
-ENDS_WITHIN_S = dict.fromkeys(PROCESSORS, TRANSACTION_S) | {"feedback": CLIENTS_END_WITHIN_S}
+ENDS_WITHIN_S = dict.fromkeys(PROCESSORS, TRANSACTION_S) | {
+    "feedback": CLIENTS_END_WITHIN_S,
+    "alerts": CLIENTS_END_WITHIN_S + TIMEOUT_S,
+}
 
 
 def named(each: Container) -> str:

@@ -108,7 +108,7 @@ def test_without_redis_nothing_critical_is_told_of_the_labeller() -> None:
     (group,) = yaml.safe_load(RULES)["groups"]
     rules = {rule["alert"]: rule for rule in group["rules"]}
 
-    assert '{job!~"tidemill-(labeller|feedback)"}' in rules["TidemillNotReady"]["expr"]
+    assert '{job!~"tidemill-(labeller|feedback|alerts)"}' in rules["TidemillNotReady"]["expr"]
     assert '{job!="tidemill-labeller"}' in rules["TidemillNotCommitting"]["expr"]
     assert f'{{reason!="{DEPENDENCY}"}}' in rules["TidemillAborts"]["expr"]
     for name in ("TidemillLabellerNotReady", "TidemillFeedbackNotReady", "TidemillRedisForgot"):

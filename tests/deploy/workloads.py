@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .kustomize import Object
 
 OURS = "tidemill:"
-PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift", "alerts")
 # Who keeps models, and so the key that their states are signed with.
 KEYED = ("learner", "explainer", "drift")
 _VARIABLE = re.compile(r"\$\((\w+)\)")

@@ -201,8 +201,14 @@ def test_of_two_people_who_disagree_the_later_one_waits_for_an_expert() -> None:
     assert not later.updates
 
 
+def test_what_is_said_of_alarms_is_left_to_another_processor() -> None:
+    for kind in ("ACKNOWLEDGE", "SHELVE"):
+        said = Stage().say("f1", kind)
+        assert said.statuses == []
+
+
 def test_later_kinds_are_refused_as_such() -> None:
-    for kind in ("PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"):
+    for kind in ("PROMOTE", "ROLLBACK"):
         said = Stage().say("f1", kind)
         assert said.statuses == ["REFUSED"]
         assert "later" in said.reason

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 ASKED, ANSWERS, TABLE = "asked", "answers", "deciders.table"
+OTHER = "also"
 HERE = TP(ASKED, 0)
 NOW_MS = 1_800_000_000_000
 
@@ -51,20 +52,27 @@ class Counting:
         return len(self.kept)
 
     @property
-    def reached(self) -> int:
-        return max(self.offsets, default=0)
+    def reached(self) -> Mapping[str, int]:
+        return {ASKED: max(self.offsets, default=0)}
 
 
 class Factory:
-    name, input, table = "deciders", ASKED, TABLE
+    name, table = "deciders", TABLE
+    inputs: tuple[str, ...] = (ASKED,)
+    from_end: frozenset[str] = frozenset()
+    clock = ""
 
     def __init__(self) -> None:
         self.opened: list[Counting] = []
         self.away = 0
+        self.make = Counting
+
+    def valid(self, before: bytes, _: bytes) -> bytes:
+        return before
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Counting:
         assert partition == 0
-        self.opened.append(Counting(remembered))
+        self.opened.append(self.make(remembered))
         self.opened[-1].away = self.away
         return self.opened[-1]
 
@@ -77,9 +85,13 @@ class FakeConsumer:
         self.unacked: set[Any] = set()  # Any: Faust's messages
         self._cluster = cluster
         self._committed = committed
+        self.begun: dict[TP, int] = {}
 
-    async def committed_offset(self, _: TP) -> int | None:
-        return self._committed
+    async def committed_offset(self, tp: TP) -> int | None:
+        return self.begun.get(tp, self._committed)
+
+    async def commit(self) -> None:
+        self.begun = dict(self.done)
 
     def highwater(self, tp: TP) -> int:
         return self._cluster.log(tp.topic, tp.partition).stable_end
@@ -146,9 +158,9 @@ class Told:
 class Bench:
     """A control app around a cluster in memory."""
 
-    def __init__(self, committed: int | None = None) -> None:
-        self.cluster = MemoryCluster(dict.fromkeys((ASKED, ANSWERS, TABLE), 1))
-        self.factory = Factory()
+    def __init__(self, committed: int | None = None, factory: Factory | None = None) -> None:
+        self.cluster = MemoryCluster(dict.fromkeys((ASKED, OTHER, ANSWERS, TABLE), 1))
+        self.factory = factory or Factory()
         self.told = Told()
         self.control = ControlApp(
             self.factory,
@@ -164,7 +176,7 @@ class Bench:
         app.consumer = self.consumer
         app.maybe_start_producer = self._started
         app.producer = self.producer
-        app._assignment = {HERE, TP(TABLE, 0)}
+        app._assignment = {TP(topic, 0) for topic in (*self.factory.inputs, TABLE)}
 
     async def _started(self) -> Producer:
         return self.producer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from tidemill.cli.alerts import app as alerts
 from tidemill.cli.assets import app as assets
 from tidemill.cli.audit import app as audit
 from tidemill.cli.check import check
@@ -38,6 +39,7 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(schemas, name="schemas")
 app.add_typer(feedback, name="feedback")
+app.add_typer(alerts, name="alerts")
 app.add_typer(assets, name="assets")
 app.add_typer(dlq, name="dlq")
 app.add_typer(audit, name="audit")

@@ -19,12 +19,12 @@ from tidemill.cli.options import (
 )
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
-from tidemill.runtime.environment import check_environment
+from tidemill.runtime.environment import WEBHOOK_VARIABLE, check_environment
 from tidemill.runtime.keys import signing_key
 from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
-PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift")
+PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift", "alerts")
 
 
 def run(  # noqa: PLR0913 - one parameter per flag
@@ -71,6 +71,19 @@ def run(  # noqa: PLR0913 - one parameter per flag
     per_minute: Annotated[
         int, typer.Option(help="Feedback of one person that is taken in a minute.")
     ] = 20,
+    heartbeat: Annotated[
+        float, typer.Option(help="Seconds between two words of alerts that all was looked at.")
+    ] = 300.0,
+    tick: Annotated[
+        float, typer.Option(help="Seconds between two looks of alerts at what is silent.")
+    ] = 10.0,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Where alerts posts alarms; rather by TIDEMILL_ALERTS_WEBHOOK, if it is secret.",
+            show_default=False,
+        ),
+    ] = None,
     wait_ms: Annotated[int, typer.Option(help="Longest wait for a batch to fill, ms.")] = 50,
     room: Annotated[
         int, typer.Option(help="Predictions kept for a plant's silent or late labels, at most.")
@@ -111,6 +124,10 @@ def run(  # noqa: PLR0913 - one parameter per flag
     }
     if name == "feedback":
         _feed_back(per_minute=per_minute, **shared)
+        return
+    if name == "alerts":
+        where = webhook or os.environ.get(WEBHOOK_VARIABLE) or None
+        _alert(heartbeat_s=heartbeat, tick_s=tick, webhook=where, **shared)
         return
     if name == "labeller":
         own = {"batch": batch, "from_end": from_end, "wait_ms": wait_ms, "room": room}
@@ -154,6 +171,13 @@ def _feed_back(**settings: Any) -> None:  # Any: as above
     from tidemill.processors.feedback.settings import Settings  # noqa: PLC0415 - with it
 
     run_feedback(Settings(**settings))
+
+
+def _alert(**settings: Any) -> None:  # Any: as above
+    from tidemill.processors.alerts.__main__ import run as run_alerts  # noqa: PLC0415 - as above
+    from tidemill.processors.alerts.settings import Settings  # noqa: PLC0415 - with it
+
+    run_alerts(Settings(**settings))
 
 
 def _explain(**settings: Any) -> None:  # Any: as above

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,7 @@ from tidemill.contracts.quantities import MEBIBYTE
 from tidemill.contracts.stream import (
     COMPARED,
     LONGEST_HOLD_S,
+    AlertOptions,
     Derivation,
     DriftOptions,
     Explanations,
@@ -53,6 +54,8 @@ __all__ = [
 
 # What a definition from before there was the key means.
 _LATER_KEYS = {"start_from": "nothing", "outcomes": "late"}
+# What models have nothing to do with.
+_NOT_OF_MODELS = ("alerts",)
 _LATER_OF_FEEDBACK: dict[str, object] = {
     "compare": COMPARED,
     "tolerance": None,
@@ -79,6 +82,8 @@ class PlantDefinition(BaseModel):
         """
         value = self.model_dump(mode="json", exclude={"schemas"})
         for stream in value["streams"]:
+            for key in _NOT_OF_MODELS:
+                del stream[key]
             for key, meant in _LATER_KEYS.items():
                 if stream[key] == meant:
                     del stream[key]
@@ -158,6 +163,7 @@ def _stream(plant: str, name: str, document: StreamDocument) -> StreamDefinition
         ),
         feedback=_feedback(document.feedback),
         outcomes=document.outcomes,
+        alerts=_alerts(document.alerts.silence),
     )
 
 
@@ -237,6 +243,10 @@ def _feedback(document: FeedbackDocument) -> FeedbackOptions:
         experts=tuple(document.experts),
         longest_hold=document.longest_hold,
     )
+
+
+def _alerts(silence: float | Literal["never"]) -> AlertOptions:
+    return AlertOptions(silence_s=None if silence == "never" else silence)
 
 
 def _seed(plant: str, stream: str) -> int:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from tidemill.contracts.stream import (
     COMPARED,
     LONGEST_HOLD_S,
+    SILENCE_S,
     DerivationKind,
     FeatureKind,
     FeedbackKind,
@@ -158,6 +159,12 @@ class FeedbackDocument(_Document):
     longest_hold: Duration = LONGEST_HOLD_S
 
 
+class AlertsDocument(_Document):
+    """What people are told: of an asset without a prediction for so long; `never` to watch none."""
+
+    silence: Duration | Literal["never"] = SILENCE_S
+
+
 def _target(value: object) -> object:
     if value == "none":
         return TargetDocument()
@@ -229,6 +236,7 @@ class StreamDocument(_Document):
     drift: DriftDocument = DriftDocument()
     feedback: FeedbackDocument = FeedbackDocument()
     outcomes: OutcomesKind = "late"
+    alerts: AlertsDocument = AlertsDocument()
 
 
 class PlantDocument(_Document):

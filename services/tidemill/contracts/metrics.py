@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tidemill.contracts.alert_metrics import ALERT_METRICS, READ
 from tidemill.contracts.correction_metrics import CORRECTION_METRICS
 from tidemill.contracts.drift_metrics import DRIFT_METRICS
 from tidemill.contracts.feedback_metrics import FEEDBACK_METRICS
@@ -58,7 +59,9 @@ TRANSACTION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 RESTORE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 SOURCE = Label("topic", (EVENTS, UPDATES, LABELS, FEEDBACK))
-INPUT = Label("topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK, JUDGED, EXPLAINED))
+INPUT = Label(
+    "topic", (EVENTS, UPDATES, LEDGER, PREDICTED, LABELS, FEEDBACK, JUDGED, EXPLAINED, *READ)
+)
 PARTITION = Label("partition", about="partition number, assigned ones only")
 
 BUILD = Metric(
@@ -66,7 +69,7 @@ BUILD = Metric(
     Kind.GAUGE,
     "1; what runs: release, digests of code and arithmetic as the ledger names them",
     (
-        Label("processor", ("learner", "labeller", "explainer", "feedback", "drift")),
+        Label("processor", ("learner", "labeller", "explainer", "feedback", "drift", "alerts")),
         Label("version", about="the release"),
         Label("code", about="first 16 hex digits of the digest"),
         Label("arithmetic", about="first 16 hex digits of the digest"),
@@ -256,6 +259,7 @@ METRICS: tuple[Metric, ...] = (
     MODELS_AT_BUDGET,
     *FEEDBACK_METRICS,
     *DRIFT_METRICS,
+    *ALERT_METRICS,
     LAG_RECORDS,
     LAG_SECONDS,
     STABLE_OFFSET_AGE,

@@ -19,6 +19,7 @@ OutcomesKind = Literal["late", "all"]
 # How many of an asset's last cases tell what feedback has changed, unless the definition says.
 COMPARED = 20
 LONGEST_HOLD_S = 86_400.0
+SILENCE_S = 3_600.0
 
 # Under this name stand the models of a stream's asset type: no event and no instruction names it.
 ASSET_TYPE = ""
@@ -94,6 +95,14 @@ class DriftOptions(BaseModel):
     hold_at_most: float = 0.05
 
 
+class AlertOptions(BaseModel):
+    """What people are told of a stream's assets: None seconds of `silence` are never an alarm."""
+
+    model_config = _FROZEN
+
+    silence_s: float | None = SILENCE_S
+
+
 class FeedbackOptions(BaseModel):
     """What people may say, who may say it, and whose word a veto needs.
 
@@ -144,6 +153,7 @@ class StreamDefinition(BaseModel):
     drift: DriftOptions = DriftOptions()
     feedback: FeedbackOptions = FeedbackOptions()
     outcomes: OutcomesKind = "late"
+    alerts: AlertOptions = AlertOptions()
 
     @property
     def sensors(self) -> tuple[Feature, ...]:

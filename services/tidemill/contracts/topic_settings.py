@@ -7,6 +7,7 @@ from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.topics import (
+    ALERTS_CLOCK,
     ANCHORS,
     DECISIONS,
     DRIFT_LEDGER,
@@ -176,6 +177,9 @@ def settings_of(topic: Topic, *, is_production: bool) -> tuple[Setting, ...]:
         ]
     if topic.name == FEEDBACK:
         why = "how much a person says in a minute must not be told by the sender's clock"
+        wanted.append(Setting("message.timestamp.type", "LogAppendTime", Rule.EQUAL, why))
+    if topic.name == ALERTS_CLOCK:
+        why = "whether an asset is silent must be told by one clock, the brokers'"
         wanted.append(Setting("message.timestamp.type", "LogAppendTime", Rule.EQUAL, why))
     if topic.name in LARGE:
         limit = str(LARGEST_MESSAGE)

@@ -21,6 +21,9 @@ DECISIONS = "feedback.decisions"
 DRIFT = "model.drift"
 DRIFT_LEDGER = "drift.ledger"
 DRIFT_SNAPSHOTS = "drift.snapshots"
+ALARMS = "operator.alarms"
+ALARM_STATES = "alerts.states"
+ALERTS_CLOCK = "alerts.clock"
 
 RETENTION_DAYS = 184
 
@@ -92,6 +95,20 @@ TOPICS: tuple[Topic, ...] = (
         "stream|asset|drift",
         cleanup="compact",
         about="what is watched of one asset at one drift ledger sequence, signed",
+    ),
+    Topic(ALARMS, "Alarm", "asset, or none", about="one change of one alarm"),
+    Topic(
+        ALARM_STATES,
+        "JSON, internal",
+        "partition|condition",
+        cleanup="compact",
+        about="where each alarm stands: the table of the alerts processor",
+    ),
+    Topic(
+        ALERTS_CLOCK,
+        "JSON, internal",
+        "none",
+        about="that time passed, and what the alerts processor had yet to read",
     ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Handled(NamedTuple):
         forgotten: Keys of older decisions that need not be remembered any more.
         is_repeated: Whether the decision was remembered already.
         alarm: What people must hear of, in words; empty where there is nothing.
+        more: Further decisions on the same record, remembered like the first.
     """
 
     emits: Sequence[Emit]
@@ -28,6 +30,7 @@ class Handled(NamedTuple):
     forgotten: Sequence[bytes] = ()
     is_repeated: bool = False
     alarm: str = ""
+    more: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class Decider(Protocol):
@@ -51,16 +54,30 @@ class Decider(Protocol):
         """Return how many decisions are remembered."""
 
     @property
-    def reached(self) -> int:
-        """The last offset that a decision is remembered of; 0 where none is."""
+    def reached(self) -> Mapping[str, int]:
+        """The last offset that a decision is remembered of, by topic; without those of none."""
 
 
 class DeciderFactory(Protocol):
-    """How the runtime gets the decider of a partition, anew after every assignment."""
+    """How the runtime gets the decider of a partition, anew after every assignment.
+
+    Attributes:
+        inputs: The topics whose records are decided.
+        from_end: Those of them that begin at their end, where nothing of them is known.
+        clock: That of them which the worker writes itself as time passes; empty where none is.
+    """
 
     name: str
-    input: str
+    inputs: tuple[str, ...]
+    from_end: frozenset[str]
+    clock: str
     table: str
+
+    def valid(self, before: bytes, then: bytes) -> bytes:
+        """Return which of two decisions under one key holds.
+
+        The second may be that of a worker which had lost the partition while it wrote.
+        """
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Decider:
         """Return the decider of a partition whose decisions are these.

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "TIDEMILL_"
+WEBHOOK_VARIABLE = "TIDEMILL_ALERTS_WEBHOOK"
 
 VARIABLES: Mapping[str, str] = {
+    WEBHOOK_VARIABLE: "where the alerts processor posts alarms, https://host/path",
     "TIDEMILL_BOOTSTRAP": "brokers, host:port,...",
     "TIDEMILL_CACHE": "where the embedded Kafka's files are kept",
     "TIDEMILL_DATA": "where tests find the shared data sets",

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
 from tidemill.kernel.errors import DependencyUnavailableError
-from tidemill.kernel.records import Emit, Message
+from tidemill.kernel.records import Emit, Message, Position
 from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
-from tidemill.runtime.faust_starting import start_of
+from tidemill.runtime.faust_starting import Owned, begin, start_of
 from tidemill.runtime.faust_writing import RETRY_AFTER_S, Writer
 from tidemill.runtime.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tidemill.kernel.deciding import Decider, DeciderFactory, Handled
+    from tidemill.kernel.deciding import DeciderFactory, Handled
     from tidemill.kernel.processor import Log
-    from tidemill.kernel.records import Position
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
 
@@ -35,17 +33,8 @@ if TYPE_CHECKING:
 SHOWN_WITHIN_S = 30.0
 
 
-class Owned:
-    """A partition of ours: what is remembered of it, and where it is read on."""
-
-    def __init__(self, decider: Decider, next_offset: int) -> None:
-        self.decider = decider
-        self.next_offset = next_offset
-        self.poison = PoisonWatch()
-
-
 class ControlApp:
-    """Decides the records of one topic, one after the other.
+    """Decides the records of some topics, one after the other.
 
     Nothing is read or connected before `app` is started.
 
@@ -60,7 +49,8 @@ class ControlApp:
 
     Attributes:
         app: What Faust runs.
-        last_record: When the last record was decided, by the clock; at first when this was made.
+        clock: The topic that is written as time passes; empty where none is.
+        last_record: When the last other record was decided; at first when this was made.
     """
 
     def __init__(
@@ -75,6 +65,7 @@ class ControlApp:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
+        self.clock = factory.clock
         self._factory = factory
         self._log = log
         self._observer = observer
@@ -86,34 +77,32 @@ class ControlApp:
         self._outage = Outage(observer, clock)
         self._writer = Writer(self.app, self._outage)
         self._table = add_table(self.app, factory.table, identity.partitions)
-        add_agent(self.app, factory.input, self._follow, name=factory.name)
+        for topic in factory.inputs:
+            add_agent(self.app, topic, self._follow, name=f"{factory.name}.{topic}")
         self.app.on_partitions_assigned.connect(self._assigned, weak=False)
         self.app.on_partitions_revoked.connect(self._revoked, weak=False)
-
-    @property
-    def input(self) -> str:
-        """The topic whose records are decided."""
-        return self._factory.input
 
     @property
     def is_restored(self) -> bool:
         """Whether Faust has restored its tables and hands records over."""
         return bool(self.app.tables.actives_ready) and not self.app.rebalancing
 
-    def lag(self) -> dict[int, int | None]:
+    def lag(self) -> dict[TP, int | None]:
         """Return how many offsets lie before the end of each partition; None: not yet known."""
-        found: dict[int, int | None] = {}
-        for tp in self.app._assignment or ():
-            if tp.topic == self.input:
-                end, owned = self._end(tp.partition), self._owned.get(tp.partition)
-                found[tp.partition] = None
-                if owned is not None and end >= 0:
-                    found[tp.partition] = max(0, end - owned.next_offset)
+        found: dict[TP, int | None] = {}
+        for tp in self._inputs():
+            end, owned = self._end(tp), self._owned.get(tp.partition)
+            found[tp] = None
+            if owned is not None and end >= 0:
+                found[tp] = max(0, end - owned.next_offset[tp.topic])
         return found
 
-    def _end(self, partition: int) -> int:
+    def _inputs(self) -> list[TP]:
+        """Return which partitions of the inputs are ours, in order."""
+        return [tp for tp in sorted(self.app._assignment or ()) if tp.topic in self._factory.inputs]
+
+    def _end(self, tp: TP) -> int:
         """Return the last stable offset as the last fetch showed it; -1 where none has."""
-        tp = TP(self.input, partition)
         is_ours = tp in (self.app._assignment or ())
         return int(self.app.consumer.highwater(tp)) if is_ours else -1
 
@@ -130,8 +119,8 @@ class ControlApp:
         """Decide a record and all before it that were passed over; one that came again is not."""
         async with self._turn:
             owned = await self._own(partition)
-            await self._read_on(partition, owned, message.offset)
-            if message.offset == owned.next_offset:
+            await self._read_on(TP(message.topic, partition), owned, message.offset)
+            if message.offset == owned.next_offset[message.topic]:
                 await self._handle(owned, message)
 
     async def catch_up(self) -> None:
@@ -139,34 +128,38 @@ class ControlApp:
         if self._turn.locked():
             return
         async with self._turn:
-            for tp in sorted(self.app._assignment or ()):
-                if tp.topic == self.input:
-                    owned = await self._own(tp.partition)
-                    if await self._is_passed(tp, owned):
-                        await self._read_on(tp.partition, owned, self._end(tp.partition))
+            for tp in self._inputs():
+                owned = await self._own(tp.partition)
+                if await self._is_passed(tp, owned):
+                    await self._read_on(tp, owned, self._end(tp))
+
+    async def write(self, emit: Emit) -> None:
+        """Write a record that nothing caused."""
+        async with self._turn:
+            await self._writer.write([emit], Position(emit.topic, emit.partition, 0))
 
     async def _is_passed(self, tp: TP, owned: Owned) -> bool:
         """Return whether Faust has read past where we stand, and nothing waits in its queues."""
-        consumer, end = self.app.consumer, self._end(tp.partition)
-        if owned.next_offset >= end or any(
+        consumer, end = self.app.consumer, self._end(tp)
+        if owned.next_offset[tp.topic] >= end or any(
             each.tp == tp and not each.acked for each in list(consumer.unacked)
         ):
             return False
         return (await consumer.position(tp) or 0) >= end
 
-    async def _read_on(self, partition: int, owned: Owned, until: int) -> None:
+    async def _read_on(self, tp: TP, owned: Owned, until: int) -> None:
         """Decide the records that the log holds from where we stand up to an offset."""
-        if owned.next_offset >= until:
+        if owned.next_offset[tp.topic] >= until:
             return
-        for message in await self._again(self._between, self.input, partition, owned, until):
-            if not self._is_current(partition, owned):
+        for message in await self._again(self._between, tp, owned.next_offset[tp.topic], until):
+            if not self._is_current(tp.partition, owned):
                 return
             await self._handle(owned, message)
-        if self._is_current(partition, owned):
-            self._advance(partition, owned, until)
+        if self._is_current(tp.partition, owned):
+            self._advance(tp, owned, until)
 
-    def _between(self, topic: str, partition: int, owned: Owned, until: int) -> list[Message]:
-        batches = self._log.read(topic, partition, owned.next_offset, until)
+    def _between(self, tp: TP, start: int, until: int) -> list[Message]:
+        batches = self._log.read(tp.topic, tp.partition, start, until)
         return [message for batch in batches for message in batch]
 
     async def _handle(self, owned: Owned, message: Message) -> None:
@@ -176,27 +169,30 @@ class ControlApp:
         handled: Handled = await self._again(owned.decider.decide, message)
         if not self._is_current(partition, owned):
             return  # its owner decides it, and may know more by now
-        self._watch(owned, message, handled)
+        owned.watch(message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
-                await self._remember(message.position, {handled.key: handled.value})
+                entries = {handled.key: handled.value, **handled.more}
+                await self._remember(message.position, entries)
             if not self._is_current(partition, owned):
                 return  # the partition went while the decision was written; its owner goes on
+        if handled.key is not None or handled.forgotten:
             owned.decider.keep(handled)
         await self._writer.write(handled.emits, message.position)
         if handled.forgotten:
             await self._remember(message.position, dict.fromkeys(handled.forgotten))
         if self._is_current(partition, owned):
-            self._advance(partition, owned, message.offset + 1)
-            self.last_record = self._clock()
+            self._advance(TP(message.topic, partition), owned, message.offset + 1)
+            if message.topic != self.clock:
+                self.last_record = self._clock()
             self._observer.handled(message, handled, len(owned.decider))
 
     def _is_current(self, partition: int, owned: Owned) -> bool:
         return self._owned.get(partition) is owned
 
-    def _advance(self, partition: int, owned: Owned, next_offset: int) -> None:
-        owned.next_offset = next_offset
-        self.app.consumer.done[TP(self.input, partition)] = next_offset
+    def _advance(self, tp: TP, owned: Owned, next_offset: int) -> None:
+        owned.next_offset[tp.topic] = next_offset
+        self.app.consumer.done[tp] = next_offset
 
     async def _again(self, call: Callable[..., Any], *arguments: Any) -> Any:  # Any: the call's
         """Return what a blocking call returns, however long what it takes is away."""
@@ -227,32 +223,41 @@ class ControlApp:
         if owned is not None:
             return owned
         began = self._clock()
-        committed = await self.app.consumer.committed_offset(TP(self.input, partition))
+        inputs = [TP(topic, partition) for topic in self._factory.inputs]
+        committed = {tp: await self.app.consumer.committed_offset(tp) for tp in inputs}
         remembered = await self._again(self._remembered, partition)
         self._mend(partition, remembered)
         decider = self._factory.open(partition, remembered)
-        span = await self._span(partition, decider.reached if committed is None else committed)
-        start = start_of(f"{self.input}-{partition}", committed, span, decider.reached)
-        owned = Owned(decider, start)
+        starts = {
+            tp.topic: await self._start(tp, offset, decider.reached)
+            for tp, offset in committed.items()
+        }
+        new = [tp for tp in inputs if committed[tp] is None and tp.topic in self._factory.from_end]
+        await begin(self.app.consumer, {tp: starts[tp.topic] for tp in new})
+        owned = Owned(decider, starts)
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
         return owned
 
-    async def _span(self, partition: int, wanted: int) -> tuple[int, int]:
+    async def _start(self, tp: TP, committed: int | None, reached: Mapping[str, int]) -> int:
+        """Return where a partition of an input is read on."""
+        last = reached.get(tp.topic, 0)
+        span = await self._span(tp, last if committed is None else committed)
+        if committed is None and tp.topic not in reached and tp.topic in self._factory.from_end:
+            return span[1]
+        return start_of(f"{tp.topic}-{tp.partition}", committed, span, last)
+
+    async def _span(self, tp: TP, wanted: int) -> tuple[int, int]:
         """Return what is retained; a broker that has come up may not show all of it at once."""
         deadline = self._clock() + SHOWN_WITHIN_S
         while True:
-            span: tuple[int, int] = await self._again(self._log.span, self.input, partition)
+            span: tuple[int, int] = await self._again(self._log.span, *tp)
             if span[1] >= wanted or self._clock() >= deadline:
                 return span
             await self._writer.pause(RETRY_AFTER_S)
 
     def _remembered(self, partition: int) -> dict[bytes, bytes]:
-        """Return what the topic of the table holds of a partition.
-
-        Nothing is written over what is remembered: a second entry is that of a worker which had
-        lost the partition while it wrote.
-        """
+        """Return what the topic of the table holds of a partition."""
         topic = self._factory.table
         found: dict[bytes, bytes] = {}
         for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
@@ -260,7 +265,9 @@ class ControlApp:
                 if message.value is None:
                     found.pop(message.key or b"", None)
                 else:
-                    found.setdefault(message.key or b"", message.value)
+                    key = message.key or b""
+                    before = found.get(key, message.value)
+                    found[key] = self._factory.valid(before, message.value)
         return found
 
     def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:
@@ -276,14 +283,9 @@ class ControlApp:
         for key, value in remembered.items():
             data[key] = value
 
-    def _watch(self, owned: Owned, message: Message, handled: Handled) -> None:
-        dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
-        reason = dict(dead[-1].headers)[REASON_HEADER].decode() if dead else ""
-        owned.poison.observe(1, len(dead), f"{message.position}: {reason}")
-
     async def _assigned(self, _: Any, assigned: Iterable[TP], **__: Any) -> None:  # Any: a signal's
         """Forget what was remembered of partitions that went; Faust reads the others on."""
-        mine = {tp.partition for tp in assigned if tp.topic == self.input}
+        mine = {tp.partition for tp in assigned if tp.topic in self._factory.inputs}
         data = self._table.data
         for key in [key for key in list(data) if int(key.partition(b"|")[0]) not in mine]:
             data.pop(key, None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
+from tidemill.runtime.webhook_post import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ class ControlLogs:
         self._clock = clock
         self._unsaid = 0
         self._silent_until = 0.0
+        self._is_away = False
         passing = Passing(self._log, clock)
         for name in LIBRARIES:
             library = logging.getLogger(name)
@@ -111,6 +113,17 @@ class ControlLogs:
             self._log.warning("dead letters", count=self._unsaid, last=last)
             self._unsaid = 0
             self._silent_until = now + DEAD_LETTERS_EVERY_S
+
+    def posted(self, answer: Answer, why: str) -> None:
+        """Say that the webhook does not take what it is sent, and when it does again."""
+        if answer is Answer.REFUSED:
+            self._log.error("webhook refuses an alarm, it is passed over", why=why)
+        elif self._is_away != (answer is Answer.AWAY):
+            self._is_away = answer is Answer.AWAY
+            if self._is_away:
+                self._log.warning("webhook away, alarms wait", why=why)
+            else:
+                self._log.info("webhook back")
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Say nothing."""

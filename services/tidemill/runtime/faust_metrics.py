@@ -15,11 +15,12 @@ from prometheus_client import (
     generate_latest,
 )
 
+from tidemill.contracts import alert_metrics as alerts
 from tidemill.contracts import feedback_metrics as own
 from tidemill.contracts import metrics as table
 from tidemill.contracts.codec import codec
 from tidemill.contracts.metric import Kind
-from tidemill.contracts.topics import RECEIPTS, UPDATES
+from tidemill.contracts.topics import ALARMS, RECEIPTS, UPDATES
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.metric import Metric
     from tidemill.kernel.deciding import Handled
     from tidemill.kernel.records import Emit, Message
+    from tidemill.runtime.webhook_post import Answer
 
 # What a worker of the control plane shows; the others of the table are the data plane's.
 SHOWN = (
@@ -38,6 +40,7 @@ SHOWN = (
     own.UPDATES,
     own.REPEATED,
     own.QUARANTINES,
+    *alerts.ALERT_METRICS,
     own.DECISIONS_KEPT,
     table.LAG_RECORDS,
     table.LOOP_AGE,
@@ -51,10 +54,18 @@ class ControlMetrics:
 
     Args:
         processor: The processor's name.
+        kept: Under which name it is shown how much is remembered.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, processor: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        processor: str,
+        *,
+        kept: Metric = own.DECISIONS_KEPT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kept = kept
         self._clock = clock
         self._turned_at = clock()
         self._assigned: frozenset[int] = frozenset()
@@ -127,6 +138,13 @@ class ControlMetrics:
         elif emit.topic == UPDATES:
             kind = codec("Update").decode(emit.value)["kind"]
             self._counter(own.UPDATES).labels(kind).inc()
+        elif emit.topic == ALARMS:
+            alarm = codec("Alarm").decode(emit.value)
+            self._counter(alerts.ALARMS).labels(alarm["kind"], alarm["state"]).inc()
+
+    def posted(self, answer: Answer, _: str) -> None:
+        """Count what became of a request."""
+        self._counter(alerts.POSTS).labels(answer.name.lower()).inc()
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Show how far a partition lags."""
@@ -155,4 +173,4 @@ class ControlMetrics:
 
     def _show(self) -> None:
         self._gauge(table.RESTORED).set(len(self._remembered))
-        self._gauge(own.DECISIONS_KEPT).set(sum(self._remembered.values()))
+        self._gauge(self._kept).set(sum(self._remembered.values()))

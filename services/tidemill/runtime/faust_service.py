@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Message
     from tidemill.runtime.faust_control import ControlApp
     from tidemill.runtime.faust_observer import ControlObserver
+    from tidemill.runtime.faust_ticking import Ticking
 
 TURN_S = 0.25
 COMMIT_WITHIN_S = 5.0
@@ -93,6 +94,7 @@ def serve_control(
     observer: ControlObserver,
     until_idle_s: float | None,
     halted: Callable[[BaseException], None],
+    ticking: Ticking | None = None,
 ) -> None:
     """Run a worker until SIGTERM, until idle, or until it crashes.
 
@@ -100,9 +102,10 @@ def serve_control(
         build: Returns the app; called once the loop runs.
         until_idle_s: End after so many seconds without input; None means never.
         halted: Told what the worker halted on, before it is raised.
+        ticking: Says when time is to be told.
     """
     try:
-        asyncio.run(_run(build, stopping, observer, until_idle_s))
+        asyncio.run(_run(build, stopping, observer, until_idle_s=until_idle_s, ticking=ticking))
     except Exception as error:  # whatever it is, it is told, then raised
         halted(error)
         raise
@@ -112,7 +115,9 @@ async def _run(
     build: Callable[[], ControlApp],
     stopping: Stopping,
     observer: ControlObserver,
+    *,
     until_idle_s: float | None,
+    ticking: Ticking | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -120,7 +125,7 @@ async def _run(
     control = build()
     control.app.finalize()
     starting = asyncio.create_task(control.app.start())
-    catching_up = asyncio.create_task(_catch_up(control))
+    catching_up = asyncio.create_task(_catch_up(control, ticking))
     try:
         while not stopping.is_asked and not control.app.crashed:
             observer.turned(time.monotonic())
@@ -139,21 +144,24 @@ async def _run(
 def _is_idle(control: ControlApp, observer: ControlObserver, until_idle_s: float | None) -> bool:
     """Tell how far every partition lags; return whether nothing has come for long enough."""
     lags = control.lag()
-    for partition, records in lags.items():
+    for tp, records in lags.items():
         if records is not None:
-            observer.lagging(control.input, partition, records)
-    if until_idle_s is None or any(records != 0 for records in lags.values()):
+            observer.lagging(tp.topic, tp.partition, records)
+    others = [records for tp, records in lags.items() if tp.topic != control.clock]
+    if until_idle_s is None or any(records != 0 for records in others):
         return False
     return time.monotonic() - control.last_record >= until_idle_s
 
 
-async def _catch_up(control: ControlApp) -> None:
+async def _catch_up(control: ControlApp, ticking: Ticking | None) -> None:
     """Look after what Faust does not hand over, for as long as the app runs."""
     while True:
         await asyncio.sleep(TURN_S)
         if control.is_restored:
             try:
                 await control.catch_up()
+                for emit in ticking.due(control.clock, control.lag()) if ticking else ():
+                    await control.write(emit)
             except Exception as error:  # as in an agent: nothing else would end the app
                 await control.app.crash(error)
                 raise

@@ -2,7 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
 from tidemill.kernel.errors import InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faust.types import TP
+
+    from tidemill.kernel.deciding import Decider, Handled
+    from tidemill.kernel.records import Message
+
+ASK_AGAIN_S = 0.1
+
+
+class Owned:
+    """A partition of ours: what is remembered of it, and where each topic of it is read on."""
+
+    def __init__(self, decider: Decider, next_offset: dict[str, int]) -> None:
+        self.decider = decider
+        self.next_offset = next_offset
+        self._poison = PoisonWatch()
+
+    def watch(self, message: Message, handled: Handled) -> None:
+        """Hold that not most records are set aside.
+
+        Raises:
+            InvariantError: They are.
+        """
+        dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
+        reason = dict(dead[-1].headers)[REASON_HEADER].decode() if dead else ""
+        self._poison.observe(1, len(dead), f"{message.position}: {reason}")
+
+
+async def begin(consumer: Any, starts: Mapping[TP, int]) -> None:  # Any: Faust's
+    """Have the group know where topics begin, before any record of them is decided.
+
+    What begins at its end would otherwise begin at a later one after a crash.
+    """
+    consumer.done.update(starts)
+    while [tp for tp in starts if await consumer.committed_offset(tp) is None]:
+        await consumer.commit()
+        await asyncio.sleep(ASK_AGAIN_S)
 
 
 def start_of(where: str, committed: int | None, span: tuple[int, int], remembered: int) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.feedback_form import SEND_AGAIN
+from tidemill.contracts.feedback_form import OF_ALARMS, SEND_AGAIN
 from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
@@ -74,15 +74,17 @@ class Feedback:
         return len(self._book)
 
     @property
-    def reached(self) -> int:
+    def reached(self) -> Mapping[str, int]:
         """The last offset that a decision is remembered of; see `Decider`."""
-        return max((decision.offset for decision in self._book), default=0)
+        return {FEEDBACK: max((decision.offset for decision in self._book), default=0)}
 
     def decide(self, message: Message) -> Handled:
         """Return what becomes of a record; see `tidemill.kernel.deciding.Decider`."""
         came_ms = max(message.timestamp_ms, self._book.time_ms)
         try:
             said = read_said(message._replace(timestamp_ms=came_ms))
+            if said.kind in OF_ALARMS:
+                return Handled([])  # the alerts processor's
             digest = hashlib.sha256(message.value or b"").hexdigest()
             before = self._book.get(said.feedback_id)
             if before is not None:
@@ -198,7 +200,9 @@ class FeedbackFactory:
     """
 
     name = PROCESSOR
-    input = FEEDBACK
+    inputs: tuple[str, ...] = (FEEDBACK,)
+    from_end: frozenset[str] = frozenset()
+    clock = ""
     table = DECISIONS
 
     def __init__(
@@ -207,6 +211,10 @@ class FeedbackFactory:
         self._definition = definition
         self._cases = cases
         self._limits = limits or Limits()
+
+    def valid(self, before: bytes, _: bytes) -> bytes:
+        """Return the first decision: none is changed."""
+        return before
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Feedback:
         """Return the decider of a partition whose decisions are these."""

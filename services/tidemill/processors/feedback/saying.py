@@ -22,7 +22,7 @@ RIGHT = "RIGHT"
 INFERENCE, EXPLANATION, DRIFTS = OF_ANSWERS, OF_EXPLANATIONS, OF_DRIFTS
 MODEL = frozenset({"HOLD", "FREEZE", "RESUME"})
 SETTLING = frozenset({"APPROVE", "REJECT"})
-LATER = frozenset({"PROMOTE", "ROLLBACK", "ACKNOWLEDGE", "SHELVE"})
+LATER = frozenset({"PROMOTE", "ROLLBACK"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""Telling a processor of the control plane that time passes, by records in a topic."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from tidemill.kernel.records import Emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from faust.types import TP
+
+TICK_S = 10.0
+
+
+class Ticking:
+    """Says when time is to be told.
+
+    Args:
+        every_s: Between two ticks of a partition.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, every_s: float = TICK_S, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._next_s = clock()
+
+    def due(self, topic: str, lags: Mapping[TP, int | None]) -> list[Emit]:
+        """Return the ticks that are due: for each partition, how far each other input lags."""
+        if self._clock() < self._next_s or not lags:
+            return []
+        self._next_s = self._clock() + self._every_s
+        by_partition: dict[int, dict[str, int | None]] = defaultdict(dict)
+        for tp, records in sorted(lags.items()):
+            if tp.topic != topic:
+                by_partition[tp.partition][tp.topic] = records
+        return [
+            Emit(topic, partition, None, json.dumps({"lag": lag}).encode())
+            for partition, lag in sorted(by_partition.items())
+        ]

@@ -1,0 +1,210 @@
+"""Posting alarms to a webhook: each at least once, in order, and where it stands is in Kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from tidemill.contracts.topics import ALARMS
+from tidemill.kernel.errors import InvalidRecordError
+from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
+from tidemill.runtime.failures import check_callback_error, check_message_error, is_refusal
+from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, to_message
+from tidemill.runtime.webhook_post import Answer, Posting, post, posting_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tidemill.kernel.records import Message
+    from tidemill.runtime.clients import KafkaClients
+
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+POLL_S = 0.25
+AT_ONCE = 50
+REMEMBERED = 10_000
+END_WITHIN_S = 30.0
+
+
+class WebhookObserver(Protocol):
+    """Hears what becomes of requests; must not raise."""
+
+    def posted(self, answer: Answer, why: str) -> None:
+        """One request was answered, or was not."""
+
+
+class Courier:
+    """Posts alarms one after the other, each until it is taken or refused for good.
+
+    Args:
+        send: Posts once.
+        clock: Monotonic seconds.
+        observer: Is told.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Posting], tuple[Answer, str]],
+        observer: WebhookObserver,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._send = send
+        self._observer = observer
+        self._clock = clock
+        self._due_s = 0.0
+        self._retry_s = FIRST_RETRY_S
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._waiting: deque[Message] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, messages: Iterable[Message]) -> None:
+        """Queue alarms."""
+        self._waiting.extend(messages)
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Leave alarms to another worker."""
+        gone = set(partitions)
+        self._waiting = deque(m for m in self._waiting if m.partition not in gone)
+
+    def step(self) -> Message | None:
+        """Try the first that waits, if it is time; return it once it is done with."""
+        if not self._waiting or self._clock() < self._due_s:
+            return None
+        message = self._waiting[0]
+        if not self._is_done(message):
+            self._due_s = self._clock() + self._retry_s
+            self._retry_s = min(LAST_RETRY_S, 2 * self._retry_s)
+            return None
+        self._retry_s, self._due_s = FIRST_RETRY_S, 0.0
+        return self._waiting.popleft()
+
+    def _is_done(self, message: Message) -> bool:
+        try:
+            posting = posting_of(message)
+        except InvalidRecordError as error:
+            self._observer.posted(Answer.REFUSED, str(error))
+            return True
+        if posting.key in self._done:
+            return True
+        answer, why = self._send(posting)
+        self._observer.posted(answer, why)
+        if answer is Answer.AWAY:
+            return False
+        self._done[posting.key] = None
+        while len(self._done) > REMEMBERED:
+            self._done.popitem(last=False)
+        return True
+
+
+class Webhook:
+    """Follows the alarms as a member of a group of its own, in a thread of its own.
+
+    What is done with is committed, so the next life goes on behind it; a crash in between posts
+    an alarm again, under the same key.
+
+    Args:
+        url: Where to post.
+        clients: Makes the member.
+        group, instance: Which.
+        observer: Is told.
+        failed: Told why nothing more can be posted, from the thread.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clients: KafkaClients,
+        *,
+        group: str,
+        instance: str,
+        observer: WebhookObserver,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._clients = clients
+        self._courier = Courier(lambda posting: post(url, posting), observer)
+        self._member: Any = clients.member(group, instance)  # Any: it commits too
+        self._failed = failed
+        self._is_ending = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ending.set()
+        self._thread.join(END_WITHIN_S)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            self._member.subscribe(
+                [ALARMS],
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._revoked,
+            )
+            while not self._is_ending.is_set():
+                self._turn()
+            self._member.close()
+        except Exception as error:  # noqa: BLE001 - raised again where the worker ends
+            self._failure = error
+            self._failed(error)
+
+    def _turn(self) -> None:
+        for error in self._clients.failures.take():
+            check_callback_error(error)
+        owned = self._member.assignment()
+        if len(self._courier):
+            self._member.pause(owned)
+        elif owned:
+            self._member.resume(owned)
+        messages = []
+        for raw in self._member.consume(AT_ONCE, POLL_S):
+            error = raw.error()
+            if error is None:
+                messages.append(to_message(raw))
+            else:
+                check_message_error(error)
+        self._courier.add(messages)
+        while (message := self._courier.step()) is not None and not self._is_ending.is_set():
+            self._commit([TopicPartition(ALARMS, message.partition, message.offset + 1)])
+
+    def _commit(self, offsets: list[TopicPartition]) -> None:
+        """Commit; what is not committed is posted again, under its key."""
+        try:
+            self._member.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as raised:
+            error = kafka_error(raised)
+            if is_refusal(error) or error.fatal():
+                raise
+
+    def _assigned(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: a consumer
+        """Go on behind what is committed; at the end where nothing is."""
+        starts = [self._start(member, part.partition) for part in partitions]
+        member.assign(starts)
+        if starts:
+            self._commit(starts)
+
+    def _start(self, member: Any, partition: int) -> TopicPartition:  # Any: as above
+        where = TopicPartition(ALARMS, partition)
+        while True:
+            try:
+                (found,) = member.committed([where], METADATA_TIMEOUT_S)
+                if found.offset < 0:
+                    found.offset = member.get_watermark_offsets(where, METADATA_TIMEOUT_S)[1]
+            except KafkaException as raised:
+                check_callback_error(kafka_error(raised))
+                if self._is_ending.wait(POLL_S):
+                    raise
+            else:
+                return TopicPartition(ALARMS, partition, found.offset)
+
+    def _revoked(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: as above
+        self._courier.drop(part.partition for part in partitions)
+        member.unassign()

@@ -1,0 +1,74 @@
+"""A processor of the control plane that reads several topics, and decides twice on a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faust.types import TP
+
+from runtime.faust_bench import (
+    ANSWERS,
+    ASKED,
+    HERE,
+    OTHER,
+    TABLE,
+    Bench,
+    Counting,
+    Factory,
+    run,
+)
+
+if TYPE_CHECKING:
+    from tidemill.kernel.deciding import Handled
+    from tidemill.kernel.records import Message
+
+
+class TwoTopics(Factory):
+    inputs: tuple[str, ...] = (ASKED, OTHER)
+    from_end = frozenset({OTHER})
+
+
+def test_records_of_two_topics_are_decided_each_in_its_own_order() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        bench.cluster.append(OTHER, 0, b"old")
+        await bench.hand_over(0)
+        bench.cluster.append(OTHER, 0, b"new")
+        await bench.control.catch_up()
+
+        answered = [asked for asked, _ in bench.answers()]
+        assert [asked for asked in answered if asked != b"new"] == [b"a", b"b"]
+        assert answered.count(b"new") == 1
+        assert bench.consumer.done == {HERE: 2, TP(OTHER, 0): 2}
+        assert bench.control.lag() == {HERE: 0, TP(OTHER, 0): 0}
+
+    run(Bench(factory=TwoTopics()), steps)
+
+
+class Several(Counting):
+    """Decides twice about each record."""
+
+    def decide(self, message: Message) -> Handled:
+        return super().decide(message)._replace(more={b"0|more": message.value or b""})
+
+
+def test_where_a_topic_begins_that_begins_at_its_end_is_committed_before_it_is_read() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.cluster.append(OTHER, 0, b"old")
+        bench.ask("a")
+        await bench.hand_over(0)
+        assert bench.consumer.begun == {TP(OTHER, 0): 1}
+
+    run(Bench(factory=TwoTopics()), steps)
+
+
+def test_all_decisions_on_a_record_are_remembered_before_it_takes_effect() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.hand_over(0)
+        assert [m.key for m in bench.cluster.read(TABLE)] == [b"0|a", b"0|more"]
+        assert bench.producer.order == [TABLE, TABLE, ANSWERS]
+
+    bench = Bench()
+    bench.factory.make = Several
+    run(bench, steps)
