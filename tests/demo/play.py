@@ -86,9 +86,7 @@ class Play:
         feedback = None
         if scenario.shortcut is not None:
             breaks_us = times.time_us(times.drift_at)
-            feedback = FeedbackTally(
-                scenario.shortcut, breaks_us=breaks_us, drifting=scenario.drift.asset
-            )
+            feedback = FeedbackTally(scenario.shortcut, breaks_us=breaks_us, apart=scenario.apart)
         self._explaining = Explaining() if explains else None
         self.tally = Tally(
             SCORES[self.stream.kind],

@@ -12,7 +12,7 @@ import pytest
 
 from cli.command import MISCONFIGURED, run
 from tidemill.demo import show
-from tidemill.demo.mesh import EXPLAINER, FEEDBACK, LABELLER, LEARNERS
+from tidemill.demo.mesh import ALERTS, DRIFT, EXPLAINER, FEEDBACK, LABELLER, LEARNERS
 from tidemill.demo.scenario import DEFAULT, SCENARIOS
 from tidemill.demo.show import Show
 from tidemill.kernel.errors import ConfigError
@@ -75,7 +75,7 @@ def test_what_is_due_happens_also_where_the_machine_stood_still_meanwhile(
 
     made._send_and_watch()
 
-    assert killed == [LEARNERS[0], LABELLER, EXPLAINER, FEEDBACK]
+    assert killed == [DRIFT, ALERTS, LEARNERS[0], LABELLER, EXPLAINER, FEEDBACK]
     assert sum("finds no prediction to judge" in note for note in made._tally.notes) == 4
     assert any(note.endswith("all displays show degF") for note in made._tally.notes)
 
@@ -85,6 +85,6 @@ def test_nobody_waits_for_a_redis_or_a_processor_that_has_no_work(tmp_path: Path
         mesh = Show(tmp_path / "demo", SCENARIOS[name], seconds=6.0, rate=10.0, seed=1)._mesh
         return mesh.redis is not None, {group.rpartition(".")[2] for group in mesh._members}
 
-    assert mesh_of("pumps") == (False, {"learner", "feedback"})
+    assert mesh_of("pumps") == (False, {"learner", "feedback", "drift", "alerts"})
     assert mesh_of("soft-sensor") == (True, {"learner", "labeller"})
     assert mesh_of("load") == (False, {"learner"})

@@ -116,7 +116,7 @@ def test_a_sheet_without_labels_or_feedback_has_no_word_of_them() -> None:
 
 def heard() -> FeedbackTally:
     """Return books with two votes, of which one was counted and one has no final receipt."""
-    feedback = FeedbackTally(SHORTCUT, breaks_us=reading(10).time_us, drifting="north/lathe")
+    feedback = FeedbackTally(SHORTCUT, breaks_us=reading(10).time_us, apart={"north/lathe"})
     for name in ("a", "b"):
         feedback.note_sent(name)
     feedback.note_receipt(receipt("a", "COUNTED"))

@@ -34,7 +34,7 @@ class Written:
 
 
 def books() -> FeedbackTally:
-    return FeedbackTally(SHORTCUT, breaks_us=reading(10).time_us, drifting="north/saw")
+    return FeedbackTally(SHORTCUT, breaks_us=reading(10).time_us, apart={"north/saw"})
 
 
 def test_a_person_votes_on_the_last_sound_predictions_of_the_asset() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.demo.happenings import Happening, LabResult
+    from tidemill.demo.questions import Loose
     from tidemill.demo.tally import Tally
     from tidemill.runtime.plant_files import Plant
     from tidemill.runtime.sending import Sender
@@ -28,10 +29,11 @@ class Feed:
         self._sender = sender
         self._tally = tally
         self._times = {each.name: each.time.field for each in plant.definition.streams}
+        self._readings = 0
 
     def send_until(self, readings: float, happenings: Iterator[Happening]) -> None:
-        """Send until so many readings were sent."""
-        while self._tally.sent < readings:
+        """Send until it has sent so many readings."""
+        while self._readings < readings:
             self.send(next(happenings))
 
     def send(self, happening: Happening) -> None:
@@ -46,8 +48,8 @@ class Feed:
 
         They carry event time past all that labels may still wait for.
         """
-        until = self._tally.sent + readings
-        while self._tally.sent < until:
+        until = self._readings + readings
+        while self._readings < until:
             happening = next(happenings)
             if isinstance(happening, Reading):
                 time_us = happening.time_us + after_us
@@ -56,6 +58,7 @@ class Feed:
                 self._send_reading(later)
 
     def _send_reading(self, reading: Reading) -> None:
+        self._readings += 1
         self._tally.note_sent(reading)
         self._sender.send(EVENTS, key=reading.asset, value=self._encoder.encode(reading))
 
@@ -71,3 +74,28 @@ class Feed:
         }
         self._tally.labels.sent += 1
         self._sender.send(LABELS, key=result.asset, value=self._label(label))
+
+
+class LooseFeed:
+    """Sends the readings of an asset with a past: as many in a demo, however long that is.
+
+    Args:
+        feed: Its own.
+        length_s: How long the demo is.
+    """
+
+    def __init__(self, feed: Feed, loose: Loose, length_s: float) -> None:
+        self._feed = feed
+        self._loose = loose
+        self._length_s = length_s
+        self._readings = loose.readings()
+
+    def send_until(self, elapsed_s: float) -> None:
+        """Send all of the past, and of the present what is due."""
+        share = min(1.0, elapsed_s / self._length_s)
+        until = self._loose.past + share * self._loose.present
+        self._feed.send_until(until, self._readings)
+
+    def finish(self) -> None:
+        """Send what is left of it."""
+        self.send_until(self._length_s)

@@ -29,11 +29,15 @@ LEARNERS = ("demo-1", "demo-2")
 EXPLAINER = "demo-explainer"
 LABELLER = "demo-labeller"
 FEEDBACK = "demo-feedback"
+DRIFT = "demo-drift"
+ALERTS = "demo-alerts"
 PROCESSORS = {
     **dict.fromkeys(LEARNERS, "learner"),
     EXPLAINER: "explainer",
     LABELLER: "labeller",
     FEEDBACK: "feedback",
+    DRIFT: "drift",
+    ALERTS: "alerts",
 }
 END_WITHIN_S = 60.0
 READY_WITHIN_S = 180.0
@@ -139,10 +143,14 @@ class Mesh:
                 msg = f"worker {name} must run, it ended with {code}: " + "\n".join(tail)
                 raise InvariantError(msg)
 
-    def replay(self) -> tuple[int, str]:
-        """Replay all that was done from the topics; return the exit code and what was said."""
+    def replay(self, *flags: str) -> tuple[int, str]:
+        """Replay all that was done from the topics; return the exit code and what was said.
+
+        Args:
+            flags: Of `tidemill audit replay`.
+        """
         done = subprocess.run(
-            [*self._base("audit"), "replay", *self._where()],
+            [*self._base("audit"), "replay", *self._where(), *flags],
             capture_output=True,
             text=True,
             env=self._environment(),

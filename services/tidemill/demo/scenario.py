@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidemill.demo.questions import Loose
 from tidemill.demo.shortcut import Shortcut
-from tidemill.demo.simulators import condition, inspection, load, pumps, soft_sensor
+from tidemill.demo.simulators import condition, inspection, load, pumps, soft_sensor, wells
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.plant_files import read_plant
 
@@ -36,6 +37,7 @@ class Scenario:
         step_s: Event time between two readings; None: as fast as they are sent.
         fault: None where the simulator plants none.
         shortcut: A sensor that people know better than to trust; None where there is none.
+        loose: An asset beside those of `simulate`, one of whose sensors comes loose; None: none.
     """
 
     name: str
@@ -45,12 +47,19 @@ class Scenario:
     drift: Planted
     fault: Planted | None = None
     shortcut: Shortcut | None = None
+    loose: Loose | None = None
     step_s: float | None = None
 
     @property
     def folder(self) -> Path:
         """Where `plant.yaml` and the plant's own records are."""
         return FOLDER / self.name
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """Assets whose errors say nothing of a broken shortcut."""
+        loose = () if self.loose is None else (self.loose.asset,)
+        return frozenset({self.drift.asset, *loose})
 
     def read(self) -> Plant:
         """Return the plant as its files say."""
@@ -72,6 +81,16 @@ SCENARIOS = {
             drift=Planted(pumps.DRIFTING, "begins to drift"),
             shortcut=Shortcut(
                 pumps.MISTRUSTED, pumps.SHORTCUT, pumps.OPERATORS, "all displays show degF"
+            ),
+            loose=Loose(
+                wells.ASSET,
+                "eva",
+                wells.simulate,
+                past=wells.PAST,
+                present=wells.PRESENT,
+                begins=wells.LOOSE_FROM,
+                ends=wells.LOOSE_TO,
+                what=f"has a loose {wells.SENSOR} sensor",
             ),
         ),
         Scenario(

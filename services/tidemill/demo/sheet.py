@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.demo.label_tally import LabelTally
+    from tidemill.demo.questions import QuestionTally
     from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.shortcut import FeedbackTally
     from tidemill.demo.tally import Tally
@@ -25,7 +26,7 @@ def balance_sheet(tally: Tally) -> str:
         f"  without an answer         {tally.open:10}\n"
         f"  predicted twice           {tally.doubled:10}"
         f"{_explanations(tally.explanations)}{_labels(tally.labels)}{_feedback(tally.feedback)}"
-        f"{_refused(tally)}"
+        f"{_questions(tally.questions)}{_refused(tally)}"
     )
 
 
@@ -64,6 +65,20 @@ def _feedback(feedback: FeedbackTally | None) -> str:
         f"  feedback set aside        {feedback.set_aside:10}\n"
         f"  feedback without receipt  {feedback.open:10}"
     ) + ("" if harm is None else f"\n{harm}")
+
+
+def _questions(questions: QuestionTally | None) -> str:
+    if questions is None:
+        return ""
+    return (
+        f"\n  questions asked           {len(questions.asked):10}\n"
+        f"  answered and settled      {len(questions.settled):10}"
+        f"{_reasons(Counter(questions.settled.values()))}\n"
+        f"  models held               {len(questions.held):10}\n"
+        f"  holds released            {len(questions.released):10}\n"
+        f"  alarms of {questions.loose.asset.rpartition('/')[2]:16}{questions.alarms:10}\n"
+        f"  not acknowledged          {questions.unacknowledged:10}"
+    )
 
 
 def _refused(tally: Tally) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.contracts.feedback_form import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tidemill.demo.cases import Case
 
@@ -43,7 +43,7 @@ class FeedbackTally:
 
     Args:
         breaks_us: Event time from which on the sensor is broken.
-        drifting: An asset that is another one from then on, sensor or not: compared to none.
+        apart: Assets that are compared to none: other ones from then on, or without that sensor.
 
     Attributes:
         final: The final receipt of each feedback.
@@ -52,7 +52,7 @@ class FeedbackTally:
         set_aside: Feedback that was dead-lettered.
     """
 
-    def __init__(self, shortcut: Shortcut, *, breaks_us: int, drifting: str) -> None:
+    def __init__(self, shortcut: Shortcut, *, breaks_us: int, apart: Collection[str]) -> None:
         self.shortcut = shortcut
         self.final: dict[str, Record] = {}
         self.news: deque[Record] = deque()
@@ -61,7 +61,7 @@ class FeedbackTally:
         self._sent: set[str] = set()
         self._cases: deque[Record] = deque(maxlen=VOTES_EACH)
         self._breaks_us = breaks_us
-        self._drifting = drifting
+        self._apart = frozenset(apart)
         self._errors: defaultdict[str, list[float]] = defaultdict(list)
 
     def note_prediction(self, record: Record) -> None:
@@ -93,7 +93,7 @@ class FeedbackTally:
 
     def note_case(self, case: Case) -> None:
         """Count an error, where the sensor is broken."""
-        if case.time_us < self._breaks_us or case.asset == self._drifting:
+        if case.time_us < self._breaks_us or case.asset in self._apart:
             return
         assert case.answer is not None
         if case.answer.value is not None and isinstance(case.truth, float):

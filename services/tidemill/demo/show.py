@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.live import Live
 
 from tidemill.contracts.targets import LabelTarget
-from tidemill.demo.feeding import Feed
+from tidemill.demo.attending import Attendant
+from tidemill.demo.feeding import Feed, LooseFeed
 from tidemill.demo.happenings import DAY_US, Timeline
-from tidemill.demo.mesh import EXPLAINER, FEEDBACK, LABELLER, LEARNERS, Mesh
+from tidemill.demo.mesh import ALERTS, DRIFT, EXPLAINER, FEEDBACK, LABELLER, LEARNERS, Mesh
 from tidemill.demo.operators import Operators
+from tidemill.demo.questions import QuestionTally
 from tidemill.demo.reasons import ExplanationTally
 from tidemill.demo.scores import SCORES
 from tidemill.demo.screen import Lines, Screen, scores_table
@@ -40,6 +42,8 @@ TURN_S = 0.05
 USUAL_LENGTH_S = 60.0
 FAULT_FROM, FAULT_TO, DRIFT_AT = 0.2, 0.3, 0.6
 KILLS = (
+    (0.25, DRIFT, "the drift processor"),
+    (0.35, ALERTS, "the alerts processor"),
     (0.4, LEARNERS[0], "a learner"),
     (0.45, LABELLER, "the labeller"),
     (0.5, EXPLAINER, "the explainer"),
@@ -83,14 +87,19 @@ class Show:
         self._rate = rate
         (stream,) = self._plant.definition.streams
         self._has_labels = isinstance(stream.target, LabelTarget)
-        has_work = {"labeller": self._has_labels, "feedback": scenario.shortcut is not None}
+        has_work = {
+            "labeller": self._has_labels,
+            "feedback": scenario.shortcut is not None,
+            "drift": scenario.loose is not None,
+            "alerts": scenario.loose is not None,
+        }
         awaited = [name for name, is_there in has_work.items() if is_there]
         self._mesh = Mesh(directory, scenario, self._plant.definition.plant, awaited)
         self._console = Console(stderr=True)
         self._is_stopping = False
-        length_s = seconds or USUAL_LENGTH_S
-        self._due = self._acts(length_s)
-        readings = rate * length_s
+        self._length_s = seconds or USUAL_LENGTH_S
+        self._due = self._acts(self._length_s)
+        readings = rate * self._length_s
         timeline = Timeline(
             drift_at=int(DRIFT_AT * readings),
             fault_from=int(FAULT_FROM * readings),
@@ -103,8 +112,10 @@ class Show:
             truths_of(stream),
             ExplanationTally() if stream.explanations.which == "all" else None,
             self._feedback(timeline),
+            questions=None if scenario.loose is None else QuestionTally(scenario.loose),
         )
         self._operators: Operators | None = None
+        self._attendant: Attendant | None = None
 
     def run(self) -> int:
         """Return 0 if the balance holds and a replay of everything differs in nothing."""
@@ -127,7 +138,7 @@ class Show:
         if shortcut is None:
             return None
         breaks_us = timeline.time_us(timeline.drift_at)
-        return FeedbackTally(shortcut, breaks_us=breaks_us, drifting=self._scenario.drift.asset)
+        return FeedbackTally(shortcut, breaks_us=breaks_us, apart=self._scenario.apart)
 
     def _acts(self, length_s: float) -> list[tuple[float, Callable[[], str]]]:
         """Return what happens when, in order, each with what is then noted."""
@@ -141,6 +152,11 @@ class Show:
             votes = zip(VOTES_AT, shortcut.actors, strict=True)
             acts += [(at * length_s, partial(self._vote, actor)) for at, actor in votes]
             acts.append((DRIFT_AT * length_s, lambda: shortcut.breaks))
+        loose = self._scenario.loose
+        if loose is not None:
+            a_reading = length_s / loose.present
+            acts.append((loose.begins * a_reading, lambda: f"{loose.asset} {loose.what}"))
+            acts.append((loose.ends * a_reading, lambda: f"{loose.asset} is mended"))
         if fault is not None:
             acts.append((FAULT_FROM * length_s, _noted(fault)))
             acts.append((FAULT_TO * length_s, lambda: f"{fault.asset} is mended"))
@@ -158,22 +174,27 @@ class Show:
     def _send_and_watch(self) -> None:
         bootstrap = self._mesh.broker.bootstrap
         sender = Sender(bootstrap, {})
-        if self._tally.feedback is not None:
-            self._operators = Operators(sender, self._tally.feedback)
+        self._staff(sender)
         feed = Feed(self._plant, sender, self._tally)
+        others = self._other_feeds(sender)
         partitions = self._plant.definition.partitions
         watcher = Watcher(bootstrap, partitions, self._tally, has_labels=self._has_labels)
-        started = time.monotonic()
         try:
+            self._await_past(watcher, others)
+            started = time.monotonic()
             with self._screen() as show:
                 while not self._is_over(elapsed := time.monotonic() - started):
                     feed.send_until(elapsed * self._rate, self._happenings)
+                    for each in others:
+                        each.send_until(elapsed)
                     self._happen(elapsed)
                     watcher.poll(TURN_S)
                     self._tell(elapsed)
                     show(elapsed)
                 if self._seconds is not None and not self._is_stopping:
                     self._happen(self._seconds)  # also where the machine stood still meanwhile
+                for each in others:
+                    each.finish()
                 if self._has_labels:
                     count = READINGS_LATER * len(self._tally.assets)
                     feed.send_later(count, self._happenings, LATER_US)
@@ -182,6 +203,33 @@ class Show:
                     show(elapsed)
         finally:
             watcher.close()
+
+    def _staff(self, sender: Sender) -> None:
+        """Have people at hand, where there is something to say."""
+        feedback, questions = self._tally.feedback, self._tally.questions
+        if feedback is not None:
+            self._operators = Operators(sender, feedback)
+        if feedback is not None and questions is not None:
+            self._attendant = Attendant(sender, feedback, questions)
+
+    def _other_feeds(self, sender: Sender) -> list[LooseFeed]:
+        """Return what sends readings of assets beside those that are simulated at the rate."""
+        loose = self._scenario.loose
+        if loose is None:
+            return []
+        feed = Feed(self._plant, sender, self._tally)
+        return [LooseFeed(feed, loose, self._length_s)]
+
+    def _await_past(self, watcher: Watcher, others: list[LooseFeed]) -> None:
+        """Send what is on record of before, and wait until it is predicted: then the play begins."""
+        for each in others:
+            each.send_until(0.0)
+        progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
+        while self._tally.open > 0 and not self._is_stopping and time.monotonic() < deadline:
+            self._mesh.check_workers()
+            watcher.poll(TURN_S)
+            if self._tally.progress != progress:
+                progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
 
     def _is_over(self, elapsed: float) -> bool:
         return self._is_stopping or (self._seconds is not None and elapsed >= self._seconds)
@@ -194,11 +242,15 @@ class Show:
             self._tally.notes.append(f"{elapsed:.0f} s: {act()}")
 
     def _tell(self, elapsed: float) -> None:
-        """Note the receipts that came."""
-        feedback = self._tally.feedback
+        """Note the receipts that came, what was asked, and what is said of it."""
+        feedback, questions, said = self._tally.feedback, self._tally.questions, []
         while feedback is not None and feedback.news:
-            text = receipt_text(feedback.news.popleft())
-            self._tally.notes.append(f"{elapsed:.0f} s: {text}")
+            said.append(receipt_text(feedback.news.popleft()))
+        while questions is not None and questions.news:
+            said.append(questions.news.popleft())
+        if self._attendant is not None:
+            said += self._attendant.attend()
+        self._tally.notes += [f"{elapsed:.0f} s: {text}" for text in said]
 
     def _drain(self, sender: Sender, watcher: Watcher) -> Iterator[None]:
         """Wait until it is known what became of every event, label and feedback.
@@ -232,7 +284,9 @@ class Show:
         self._console.print("Replaying everything from the topics ...")
         code, said = self._mesh.replay()
         print(said)  # noqa: T201 - a command's answer
-        return 0 if self._tally.is_balanced and code == 0 else 1
+        again, said = self._mesh.replay("--drift")
+        print(f"drift {said}")  # noqa: T201 - a command's answer
+        return 0 if self._tally.is_balanced and code == again == 0 else 1
 
 
 def _noted(planted: Planted) -> Callable[[], str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidemill.demo.happenings import Reading, Truth
+    from tidemill.demo.questions import QuestionTally
     from tidemill.demo.reasons import ExplanationTally
     from tidemill.demo.scores import Score
     from tidemill.demo.shortcut import FeedbackTally
@@ -28,6 +29,7 @@ class Tally:
         truths: When the truth of an event becomes known.
         explanations: Where every prediction is explained.
         feedback: Where people have something to say.
+        questions: Where a sensor comes loose.
 
     Attributes:
         set_aside: Instructions that the learner refused.
@@ -39,10 +41,13 @@ class Tally:
         truths: Truths,
         explanations: ExplanationTally | None = None,
         feedback: FeedbackTally | None = None,
+        *,
+        questions: QuestionTally | None = None,
     ) -> None:
         self.score = score
         self.explanations = explanations
         self.feedback = feedback
+        self.questions = questions
         self.set_aside = 0
         self.sent = 0
         self.predicted = 0
@@ -135,22 +140,19 @@ class Tally:
     @property
     def is_settled(self) -> bool:
         """Whether nothing more is to come of what was sent."""
-        return self.open <= 0 and self.labels.open <= 0 and self._is_explained and self._is_heard
+        return self.open <= 0 and self.labels.open <= 0 and self._is_told
 
     @property
     def is_balanced(self) -> bool:
         """Whether in = predicted + dead-lettered, none twice; so for labels and the rest."""
         is_answered = self.open == self.doubled == self.set_aside == 0
-        is_told = self._is_explained and self._is_heard
-        return is_answered and self.labels.is_balanced and is_told
+        return is_answered and self.labels.is_balanced and self._is_told
 
     @property
-    def _is_explained(self) -> bool:
-        return self.explanations is None or self.explanations.is_balanced
-
-    @property
-    def _is_heard(self) -> bool:
-        return self.feedback is None or self.feedback.is_balanced
+    def _is_told(self) -> bool:
+        """Whether predictions, feedback and questions have all that belongs to them."""
+        books = (self.explanations, self.feedback, self.questions)
+        return all(book is None or book.is_balanced for book in books)
 
     @property
     def progress(self) -> tuple[int, ...]:
@@ -159,4 +161,5 @@ class Tally:
         heard = 0 if self.feedback is None else len(self.feedback.final)
         labels = self.labels
         told = (labels.learned, labels.joined, labels.outcomes, labels.aside.total())
-        return self.predicted, self.dead_letters, explained, heard, *told
+        asked = () if self.questions is None else self.questions.progress
+        return self.predicted, self.dead_letters, explained, heard, *told, *asked

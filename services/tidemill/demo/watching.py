@@ -8,6 +8,8 @@ from confluent_kafka import TopicPartition
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import (
+    ALARMS,
+    DRIFT,
     EVENTS,
     EXPLANATIONS,
     FEEDBACK,
@@ -26,6 +28,7 @@ from tidemill.runtime.failures import check_message_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tidemill.demo.questions import QuestionTally
     from tidemill.demo.tally import Tally
     from tidemill.runtime.clients import RawMessage
 
@@ -86,7 +89,30 @@ def takes_of(tally: Tally, *, has_labels: bool) -> dict[str, Take]:
     if feedback is not None:
         takes[RECEIPTS] = _decoded("Receipt", feedback.note_receipt)
         takes[FEEDBACK + SUFFIX] = lambda _: feedback.note_set_aside()
+    if tally.questions is not None:
+        _ask(takes, tally.questions)
     return takes
+
+
+def _ask(takes: dict[str, Take], questions: QuestionTally) -> None:
+    """Have questions told of all that they come to know of."""
+    drift, alarm = codec("Drift").decode, codec("Alarm").decode
+    takes[DRIFT] = lambda m: questions.note_drift(drift(m.value()), m.partition())
+    takes[ALARMS] = lambda m: questions.note_alarm(alarm(m.value()), m.partition())
+    more = {
+        UPDATES: _decoded("Update", questions.note_update),
+        LEDGER: _decoded("LedgerEntry", questions.note_entry),
+    }
+    for topic, take in more.items():
+        takes[topic] = _both(takes[topic], take) if topic in takes else take
+
+
+def _both(first: Take, second: Take) -> Take:
+    def take(message: RawMessage) -> None:
+        first(message)
+        second(message)
+
+    return take
 
 
 def _decoded(name: str, note: Callable[[Record], None]) -> Take:
