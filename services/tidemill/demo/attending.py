@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.contracts.codec import codec
 from tidemill.contracts.feedback_form import FEEDBACK
 from tidemill.contracts.topics import FEEDBACK as FEEDBACK_TOPIC
+from tidemill.demo.questions import is_of_question
 from tidemill.runtime.alarm_topic import alarm_line
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Attendant:
             record = alarm.record
             said = {"kind": "ACKNOWLEDGE", "target_id": record["alarm_id"]}
             self._say(f"{record['alarm_id']}-{record['revision']}", said, alarm)
-            yield f"alarm {alarm_line(dict(record))}; {self._actor} acknowledges it"
+            if is_of_question(record):
+                yield f"alarm {alarm_line(dict(record))}; {self._actor} acknowledges it"
         for question in self._questions.unanswered:
             record = question.record
             is_loose = record["asset"] == self._questions.loose.asset

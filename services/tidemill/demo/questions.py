@@ -109,7 +109,8 @@ class QuestionTally:
         if before is None or before.record["revision"] < record["revision"]:
             self._alarms[record["alarm_id"]] = Answerable(record, partition)
             self._notes.append(record["note"] or "")
-            if record["actor"] is not None and record["state"] != UNACKNOWLEDGED:
+            is_word = record["actor"] is not None and record["state"] != UNACKNOWLEDGED
+            if is_word and is_of_question(record):
                 self.news.append(f"alarm {record['alarm_id']}: {record['state'].lower()}")
 
     @property
@@ -158,6 +159,11 @@ class QuestionTally:
         """Counts of which one rises as long as anything comes."""
         revisions = sum(each.record["revision"] for each in self._alarms.values())
         return len(self.asked), len(self.settled), len(self.released), self.refolds, revisions
+
+
+def is_of_question(alarm: Record) -> bool:
+    """Return whether an alarm tells of what is asked; those of single sensors go without saying."""
+    return "multivariate" in (alarm["note"] or "")
 
 
 def question_text(record: Record) -> str:

@@ -221,7 +221,7 @@ class Show:
         return [LooseFeed(feed, loose, self._length_s)]
 
     def _await_past(self, watcher: Watcher, others: list[LooseFeed]) -> None:
-        """Send what is on record of before, and wait until it is predicted: then the play begins."""
+        """Send what is on record of before; the play begins once that is predicted."""
         for each in others:
             each.send_until(0.0)
         progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
