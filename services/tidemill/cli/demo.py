@@ -27,11 +27,11 @@ def demo(
     rate: Annotated[float, typer.Option(help="Events per second.", min=1.0, max=20_000.0)] = 300.0,
     seed: Annotated[int, typer.Option(help="Of the simulated plant.")] = 7,
 ) -> None:
-    """Run Kafka, all processors and a plant with a drift; kill some; balance and replay.
+    """Run Kafka, all processors and a plant with drifts; kill some; balance and replay.
 
     Exits 0 only if every event has exactly one prediction or one dead letter, every prediction one
-    explanation, every label one end, every feedback its final receipt, and a replay of everything
-    from the topics differs in nothing.
+    explanation, every label one end, every feedback its final receipt, every question an answer,
+    and a replay of everything from the topics differs in nothing.
     """
     if listed:
         typer.echo(scenarios_text())
