@@ -77,13 +77,14 @@ def test_an_alarm_is_shown_beside_what_was_planted() -> None:
 def test_a_scenario_marks_the_assets_in_which_something_is_planted(name: str) -> None:
     scenario = SCENARIOS[name]
     books = tally(RegressionScore, KNOWN)
-    for asset in filter(None, (scenario.drift, scenario.fault)):
+    for asset in filter(None, (scenario.drift, scenario.fault, scenario.loose)):
         books.assets[asset.asset] = RegressionScore()
 
     shown = text(render(scenario, books, summary(books, 1.0, 2.0)))
     assert f"{scenario.drift.asset} (drifts)" in shown
     assert scenario.answer in shown
     assert scenario.fault is None or f"{scenario.fault.asset} (faulty)" in shown
+    assert scenario.loose is None or f"{scenario.loose.asset} (loose sensor)" in shown
 
 
 def test_what_came_of_a_late_label_is_told_now_and_then() -> None:

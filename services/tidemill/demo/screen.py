@@ -168,6 +168,8 @@ def scores_table(scenario: Scenario, tally: Tally) -> Table:
 def _marked(scenario: Scenario, asset: str) -> str:
     if asset == scenario.drift.asset:
         return f"{asset} (drifts)"
+    if scenario.loose is not None and asset == scenario.loose.asset:
+        return f"{asset} (loose sensor)"
     is_faulty = scenario.fault is not None and asset == scenario.fault.asset
     return f"{asset} (faulty)" if is_faulty else asset
 
