@@ -7,13 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.balance import BrokenPromiseError
+from chaos.drift_oracle import NAMES, Recorded
 from chaos.feeding import Feed, Outgoing
 from chaos.plant import START_US
 from chaos.waiting import await_value, is_less
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import DRIFT, FEEDBACK, LEDGER, RECEIPTS, UPDATES
-from tidemill.fold.ledger import Entry
-from tidemill.fold.swapping import SWAP, Swap
+from tidemill.contracts.topics import DRIFT, FEEDBACK, RECEIPTS, UPDATES
 from tidemill.kernel.deadletters import SUFFIX
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from chaos.beside import Beside
     from chaos.mesh import Mesh
+    from chaos.sheets import SheetPlant
 
 WITHIN_S = 1_800.0
 FINAL = {"COUNTED", "REFUSED"}
@@ -129,34 +129,25 @@ def answered(mesh: Mesh) -> dict[str, Answered]:
     return defaultdict(lambda: Answered((), ""), found)
 
 
-def await_swaps(mesh: Mesh, models: int) -> None:
-    """Wait until every hold, and every end of one that is to be learned, is in force.
+def await_swaps(mesh: Mesh, made: SheetPlant) -> None:
+    """Wait until every hold, and every end of one that is to be learned, is in force."""
 
-    Args:
-        mesh: The mesh.
-        models: How many there are of each asset.
-    """
-
-    def is_done() -> bool:
+    def missing() -> list[str]:
         mesh.check()
-        wanted = Counter(
-            {
-                each["place"]: models
-                for each in updates(mesh, "HOLD", "RELEASE")
-                if each["kind"] == "HOLD" or each["label"] == "process_change"
-            }
-        )
-        return not wanted - Counter(_swapped(mesh))
+        found = (Recorded(mesh, made, number) for number in range(mesh.partitions))
+        return [
+            asset
+            for recorded in found
+            for asset in recorded.streams
+            if Counter(recorded.swapped(asset)) != {n: len(NAMES) for n in recorded.awaited(asset)}
+        ]
 
-    await_value(is_done, lambda: str([w.said() for w in mesh.up()]), WITHIN_S, poll_s=0.5)
-
-
-def _swapped(mesh: Mesh) -> Iterable[tuple[int, int]]:
-    for part in mesh.read(LEDGER):
-        for record in part:
-            for action in Entry.decode(record.value).actions:
-                if action.kind == SWAP:
-                    yield from ((record.partition, at) for at in Swap.of(action).offsets)
+    await_value(
+        lambda: not missing(),
+        lambda: f"{missing()} wait: {[worker.said() for worker in mesh.up()]}",
+        WITHIN_S,
+        poll_s=1.0,
+    )
 
 
 def check_none_dead(mesh: Mesh, *topics: str) -> None:

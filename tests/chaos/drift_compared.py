@@ -89,8 +89,8 @@ def compare(
     for each in found:
         _check(each, is_faulty=each.asset in faulty)
     figures = {
-        "answers of models": f"{sum(each.answers for each in found):,} equal in every bit, lineages "
-        "too, to plain River over the recorded order that leaves out what is held",
+        "answers of models": f"{sum(each.answers for each in found):,} equal in every bit, "
+        "lineages too, to plain River over the recorded order that leaves out what is held",
         "models": f"{len(found) * len(NAMES)}; at the end each lineage is that of the events in "
         "order, without the spans of faults",
     }

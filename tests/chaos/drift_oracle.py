@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chaos.plain_models import Said
     from chaos.sheets import SheetPlant, X
 
+FAULT = "fault"
 NAMES = ("champion", "tree")  # as the plain pipelines stand
 PREFIX = 5
 
@@ -128,6 +129,26 @@ class Recorded:
         """Return what models of an asset were told of holds."""
         return [item for item in self.order[asset] if isinstance(item, Asked)]
 
+    def awaited(self, asset: str) -> set[int]:
+        """Return the holds and releases that take effect by a re-fold only.
+
+        The end of a fault does where the model had gone on behind it.
+        """
+        newest_us, found = SINCE_EVER_US, set()
+        for item in self.order[asset]:
+            if isinstance(item, Event):
+                newest_us = max(newest_us, item.time_us)
+            elif isinstance(item, Asked):
+                is_fault = item.update["label"] == FAULT
+                if not is_fault or newest_us > item.update["span"]["to"]:
+                    found.add(item.offset)
+        return found
+
+    def swapped(self, asset: str) -> list[int]:
+        """Return what came into force by re-folds, once for each model."""
+        swaps = (item for item in self.order[asset] if isinstance(item, Swapped))
+        return [offset for swap in swaps for offset in swap.offsets]
+
     def lineage(self, asset: str, model: str) -> bytes:
         """Return the last lineage of a model that the ledger names."""
         changed = (each for entry in reversed(self.entries) for each in entry.models)
@@ -142,6 +163,7 @@ class Fold:
     lineage: bytes
     newest_us: int = SINCE_EVER_US
     holds: dict[str, Span] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
 
     def is_held(self, time_us: int) -> bool:
         """Return whether an event of this time is not learned."""
@@ -158,17 +180,18 @@ class Fold:
         return told
 
     def hold(self, update: Mapping[str, Any]) -> None:  # Any: an Avro record
-        """Hold a span from here on."""
-        until = update["until"]
+        """Hold a span from here on, up to where it is known to end."""
+        until, origin = update["until"], update["origin"]
         end = FOR_EVER_US if until is None else until
-        self.holds[update["origin"]] = (update["span"]["from"], end)
+        self.holds[origin] = (update["span"]["from"], min(end, self.ends.get(origin, end)))
 
     def release(self, update: Mapping[str, Any]) -> None:  # Any: as above
-        """End a hold."""
+        """End a hold: that of a fault where the release says."""
         origin = update["target_id"]
         if origin in self.holds:
             begin, end = self.holds[origin]
-            self.holds[origin] = (begin, min(end, self.newest_us))
+            last = update["span"]["to"] if update["label"] == FAULT else self.newest_us
+            self.holds[origin] = (begin, min(end, last))
 
 
 class Oracle:
@@ -205,11 +228,10 @@ class Oracle:
         """Fold again as if what is in force had always been known."""
         found = self.begin()
         asked = [item for item in order if isinstance(item, Asked)]
-        learned = {
-            each.update["target_id"]
-            for each in asked
-            if each.offset in in_force and each.update["label"] == "process_change"
-        }
+        released = [e.update for e in asked if e.offset in in_force and _is_release(e)]
+        learned = {each["target_id"] for each in released if each["label"] != FAULT}
+        faults = (each for each in released if each["label"] == FAULT)
+        found.ends = {each["target_id"]: each["span"]["to"] for each in faults}
         for each in asked:
             is_due = each.offset in in_force and each.update["origin"] not in learned
             if each.update["kind"] == "HOLD" and is_due:
@@ -243,6 +265,10 @@ class Oracle:
         fold = self.begin()
         fold.holds = {str(number): span for number, span in enumerate(spans)}
         return fold
+
+
+def _is_release(asked: Asked) -> bool:
+    return bool(asked.update["kind"] == "RELEASE")
 
 
 def chosen(told: Told) -> int | None:

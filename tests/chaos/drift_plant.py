@@ -22,7 +22,7 @@ LINE, MUTE, GRID = "line", "mute", "grid"
 # Those of whom nobody answers for are in a stream of their own: they time out sooner.
 SENSORS = ("a", "b", "c")
 # A sensor that is off by so much, a process whose load has risen by so much, a dearer tariff.
-OFF, RISEN, DEARER = 4.0, 3.0, 0.05
+OFF, RISEN, DEARER = 4.0, 3.0, 0.2
 LOGISTIC = "linear_model.LogisticRegression"
 MODELS = {"champion": [SCALED, LOGISTIC], "challengers": {"tree": [CLASSIFIER]}}
 

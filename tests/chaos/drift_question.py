@@ -21,7 +21,6 @@ from chaos.drift_answers import (
     write,
 )
 from chaos.drift_compared import compare
-from chaos.drift_oracle import NAMES
 from chaos.drift_plant import GRID, LINE, MUTE, Source, plant
 from chaos.drift_verdicts import check_answers, check_told
 from chaos.mesh import Mesh
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chaos.drift_answers import Record
+    from chaos.sheets import SheetPlant
 
 FAULT, CHANGED, SILENT, POWER, CALM = "fault", "changed", "silent", "power", "calm"
 STREAMS = {FAULT: LINE, CHANGED: LINE, SILENT: MUTE, POWER: GRID, CALM: LINE}
@@ -56,8 +56,11 @@ class Size(NamedTuple):
 class Running:
     """A mesh with learner, drift processor and feedback, and what is written to it."""
 
-    def __init__(self, mesh: Mesh, source: Source, beside: Sequence[Beside]) -> None:
+    def __init__(
+        self, mesh: Mesh, made: SheetPlant, source: Source, beside: Sequence[Beside]
+    ) -> None:
         self.mesh = mesh
+        self.made = made
         self.source = source
         self.beside = beside
 
@@ -105,7 +108,7 @@ def prove_question(folder: Path, size: Size, say: Callable[[str], None]) -> Foun
         watching.start("d0")
         listening.start("f0")
         source = Source(made, STREAMS, size.seed)
-        running = Running(mesh, source, [watching, listening])
+        running = Running(mesh, made, source, [watching, listening])
         tell_story(running, size, say)
         for each in (watching, listening):
             each.end()
@@ -164,7 +167,7 @@ def tell_story(running: Running, size: Size, say: Callable[[str], None]) -> None
         Answer("over", FAULT, ids[FAULT], "PROCESS_CHANGE"),
         Answer("a-fault", FAULT, ids[FAULT], "FAULT"),
     )
-    await_swaps(running.mesh, len(NAMES))
+    await_swaps(running.mesh, running.made)
     say(f"{len(updates(running.mesh, 'HOLD'))} holds, all folded again")
     running.feed(size.after, changed=NEW)
-    await_swaps(running.mesh, len(NAMES))
+    await_swaps(running.mesh, running.made)
