@@ -26,6 +26,7 @@ from chaos.real_data import prove_equality, write_by_command
 from chaos.recovery import Flow, prove_exactly_once
 from prove.drift_asset_proofs import DRIFT_ASSET_PROOFS
 from prove.drift_proofs import DRIFT_PROOFS
+from prove.drift_running_proofs import DRIFT_RUNNING_PROOFS
 from prove.feedback_proofs import FEEDBACK_PROOFS
 from prove.proof import Proof
 
@@ -258,5 +259,6 @@ PROOFS = {
         *FEEDBACK_PROOFS,
         *DRIFT_PROOFS,
         *DRIFT_ASSET_PROOFS,
+        *DRIFT_RUNNING_PROOFS,
     )
 }
