@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from faust.types import TP
 
-from tidemill.kernel.deciding import Handled
+from tidemill.kernel.deciding import Handled, Noted
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.records import Emit, Message, Position
-from tidemill.runtime import faust_control, faust_writing
+from tidemill.runtime import faust_asking, faust_writing
 from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_app import Identity
 from tidemill.runtime.faust_control import ControlApp
@@ -36,6 +37,7 @@ class Counting:
         self.kept = dict(remembered)
         self.offsets = [int(value[1:]) for value in remembered.values() if value.startswith(b"@")]
         self.times_ms: list[int] = []
+        self.shown: list[int] = []
         self.away = 0
 
     def decide(self, message: Message) -> Handled:
@@ -47,6 +49,14 @@ class Counting:
         value = self.kept.get(key, f"{len(self.kept)}".encode())
         emits = [Emit(ANSWERS, 0, message.value, value)]
         return Handled(emits, key, value, is_repeated=key in self.kept)
+
+    def note(self, messages: Sequence[Message]) -> Noted:
+        """Take note of what begins with `-`, as one entry; in batches only."""
+        plain = list(takewhile(lambda m: (m.value or b"").startswith(b"-"), messages))
+        self.times_ms += [message.timestamp_ms for message in plain]
+        self.shown.append(len(messages))
+        entries = {b"0|noted": plain[-1].value or b""} if plain else {}
+        return Noted(len(plain), entries)
 
     def keep(self, handled: Handled) -> None:
         assert handled.key is not None
@@ -64,6 +74,7 @@ class Factory:
     name, table = "deciders", TABLE
     inputs: tuple[str, ...] = (ASKED,)
     from_end: frozenset[str] = frozenset()
+    batched: frozenset[str] = frozenset()
     clock = ""
 
     def __init__(self) -> None:
@@ -154,6 +165,7 @@ class Told:
         self.mended_entries.append(entries)
 
     def handled(self, message: Message, handled: Handled, remembered: int, /) -> None: ...
+    def noted(self, tp: TP, records: int, remembered: int, /) -> None: ...
     def lagging(self, topic: str, partition: int, records: int) -> None: ...
     def away(self, why: str) -> None: ...
     def back(self, seconds: float) -> None: ...
@@ -278,7 +290,7 @@ def test_a_group_whose_offsets_expired_goes_on_with_what_it_remembers() -> None:
 def test_where_the_records_that_come_next_are_gone_it_halts(
     committed: int | None, remembered: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faust_control, "SHOWN_WITHIN_S", 0.0)
+    monkeypatch.setattr(faust_asking, "SHOWN_WITHIN_S", 0.0)
 
     async def steps(bench: Bench) -> None:
         bench.cluster.append(TABLE, 0, remembered, key=b"0|old")
@@ -337,7 +349,7 @@ def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
 ) -> None:
     bench = Bench()
     failures = [code, code]
-    log = bench.control._log
+    log = bench.control._asking._log
     span = log.span
 
     def failing(topic: str, partition: int) -> tuple[int, int]:
@@ -346,7 +358,7 @@ def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
         return span(topic, partition)
 
     monkeypatch.setattr(log, "span", failing)
-    bench.control._log = BreathingLog(log, Stopping())
+    bench.control._asking._log = BreathingLog(log, Stopping())
 
     async def steps(bench: Bench) -> None:
         bench.ask("a")
