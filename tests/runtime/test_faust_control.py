@@ -98,6 +98,8 @@ class FakeConsumer:
     def __init__(self, cluster: MemoryCluster, committed: int | None) -> None:
         self.done: dict[TP, int] = {}
         self.unacked: set[Any] = set()  # Any: Faust's messages
+        self.flow_active = True
+        self.app: Any = None  # Any: Faust's
         self._cluster = cluster
         self._committed = committed
         self.begun: dict[TP, int] = {}

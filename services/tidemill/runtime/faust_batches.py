@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from faust.types import TP
 
@@ -57,7 +57,7 @@ class Batches:
         return await self._waiting.get()
 
     async def divert(
-        self, consumer: CommittedConsumer, records: dict[TP, list[Any]]
+        self, consumer: CommittedConsumer, records: MutableMapping[TP, list[Any]]
     ) -> None:  # Any: as above
         """Take these topics' records out of what was fetched, and wait until there is room."""
         for tp in [tp for tp in records if tp.topic in self.topics]:

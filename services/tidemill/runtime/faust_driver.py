@@ -93,9 +93,9 @@ class CommittedConsumer(driver.Consumer):
         records, active = await super()._wait_next_records(timeout)
         transport = self.transport
         assert isinstance(transport, Transport)
-        if records:
-            await transport.batches.divert(self, records)
-        return records, active
+        found = dict(records or {})
+        await transport.batches.divert(self, found)
+        return found, active
 
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
