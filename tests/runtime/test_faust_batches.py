@@ -15,7 +15,7 @@ from tidemill.kernel.records import Emit, Position
 from tidemill.runtime.faust_batches import MOST_MARKERS, MOST_WAITING, Batch, Batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tidemill.kernel.records import Message
 
@@ -24,7 +24,7 @@ class InBatches(Factory):
     batched = frozenset({ASKED})
 
 
-def fetched(messages: Sequence[Message]) -> list[Any]:  # Any: as aiokafka has them
+def fetched(messages: Iterable[Message]) -> list[Any]:  # Any: as aiokafka has them
     return [
         SimpleNamespace(
             topic=m.topic,
@@ -238,10 +238,10 @@ def test_only_topics_read_in_batches_are_diverted_and_each_batch_says_what_it_fo
         batches, consumer = Batches(frozenset({ASKED})), Fetching()
         other = TP(ANSWERS, 0)
         found: dict[TP, list[Any]] = {HERE: [record(3), record(5)], other: [record(0)]}
-        await batches.divert(consumer, found)  # type: ignore[arg-type]  # a fake
+        await batches.divert(consumer, found)
         assert list(found) == [other]
         assert await batches.take() == Batch(HERE, [record(3), record(5)], None)
-        await batches.divert(consumer, {HERE: [record(7)]})  # type: ignore[arg-type]  # as above
+        await batches.divert(consumer, {HERE: [record(7)]})
         assert (await batches.take()).follows == 6
 
     asyncio.run(steps())
@@ -252,7 +252,7 @@ def test_after_records_were_dropped_or_partitions_went_the_next_batch_follows_no
         batches, consumer = Batches(frozenset({ASKED})), Fetching()
 
         async def divert(offset: int) -> None:
-            await batches.divert(consumer, {HERE: [record(offset)]})  # type: ignore[arg-type]  # fake
+            await batches.divert(consumer, {HERE: [record(offset)]})
 
         await divert(0)
         consumer.flow_active = False
@@ -274,10 +274,8 @@ def test_fetching_waits_until_there_is_room() -> None:
     async def steps() -> None:
         batches, consumer = Batches(frozenset({ASKED})), Fetching()
         for offset in range(MOST_WAITING):
-            await batches.divert(consumer, {HERE: [record(offset)]})  # type: ignore[arg-type]  # fake
-        more = asyncio.create_task(
-            batches.divert(consumer, {HERE: [record(9)]})  # type: ignore[arg-type]  # as above
-        )
+            await batches.divert(consumer, {HERE: [record(offset)]})
+        more = asyncio.create_task(batches.divert(consumer, {HERE: [record(9)]}))
         await asyncio.sleep(0)
         assert not more.done()
         assert batches.is_moving(HERE, 0)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
     from faust.types import TP
 
-    from tidemill.runtime.faust_driver import CommittedConsumer
-
 MOST_WAITING = 2
 # Fewer offsets between two batches are markers and what was aborted; more are looked at.
 MOST_MARKERS = 100
+
+
+class Fetching(Protocol):
+    """What is asked of Faust's consumer here."""
+
+    flow_active: bool
+    app: Any  # Any: Faust's
 
 
 class Batch(NamedTuple):
@@ -57,7 +62,7 @@ class Batches:
         return await self._waiting.get()
 
     async def divert(
-        self, consumer: CommittedConsumer, records: MutableMapping[TP, list[Any]]
+        self, consumer: Fetching, records: MutableMapping[TP, list[Any]]
     ) -> None:  # Any: as above
         """Take these topics' records out of what was fetched, and wait until there is room."""
         for tp in [tp for tp in records if tp.topic in self.topics]:
