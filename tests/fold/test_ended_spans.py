@@ -141,7 +141,7 @@ def _interleaved(family: str, seed: int) -> Corrected:
     while events or updates:
         some = rng.randint(1, 7)
         if events and (not updates or rng.random() < 0.85):
-            plant.apply([plant.event(m.value, key=m.key) for m in events[:some]])
+            plant.apply([plant.event(m.value, key=m.key or b"") for m in events[:some]])
             del events[:some]
         else:
             plant.apply([plant.update(updates.pop(0).value)])
@@ -150,7 +150,7 @@ def _interleaved(family: str, seed: int) -> Corrected:
         if rng.random() < 0.2:
             plant.open(plant.terms)
     plant.correct()
-    plant.apply([plant.event(m.value, key=m.key) for m in last])
+    plant.apply([plant.event(m.value, key=m.key or b"") for m in last])
     return plant
 
 
