@@ -38,10 +38,10 @@ def test_a_scenario_ends_balanced_and_replays_without_a_difference(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Balance: balanced" in done.stdout
-    assert re.search(r"^replay: 0 differences", done.stdout, re.MULTILINE)
-    assert re.search(r"^drift replay: 0 differences", done.stdout, re.MULTILINE)
-    for worker in ("a learner", "the labeller", "the explainer", "the feedback processor"):
-        assert f"kill -9 of {worker}; started again" in done.stderr
+    assert re.findall(r"^replay: .*", done.stdout, re.MULTILINE) == ["replay: 0 differences"] * 2
+    killed = ("a learner", "labeller", "explainer", "feedback processor", "drift processor")
+    for worker in (*killed, "alerts processor"):
+        assert f"{worker}; started again" in done.stderr
     explained, predicted = (_counted(done.stdout, what) for what in ("explained", "predicted"))
     assert explained == predicted > 0
     replayed = re.findall(r"([\d,]+) explanations", done.stdout)
@@ -56,3 +56,7 @@ def test_a_scenario_ends_balanced_and_replays_without_a_difference(
     if name == "pumps":
         feedback = [_counted(done.stdout, f"feedback {what}") for what in ("in", "without receipt")]
         assert feedback == [_counted(done.stdout, "with its final receipt"), 0]
+        asked = ("questions asked", "answered and settled", "models held", "holds released")
+        assert [_counted(done.stdout, what) for what in asked] == [1, 1, 1, 1]
+        assert "acknowledges it" in done.stderr
+        assert "released, fault: what was read" in done.stderr

@@ -284,8 +284,9 @@ class Show:
         self._console.print("Replaying everything from the topics ...")
         code, said = self._mesh.replay()
         print(said)  # noqa: T201 - a command's answer
+        self._console.print("Replaying what was said of drift ...")
         again, said = self._mesh.replay("--drift")
-        print(f"drift {said}")  # noqa: T201 - a command's answer
+        print(said)  # noqa: T201 - a command's answer
         return 0 if self._tally.is_balanced and code == again == 0 else 1
 
 
