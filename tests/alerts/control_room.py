@@ -137,6 +137,11 @@ class Room:
             self.table[handled.key] = handled.value
             self.table.update(handled.more)
 
+    @staticmethod
+    def decoded(values: Iterable[bytes]) -> list[Record]:
+        """Return alarms as records."""
+        return [codec("Alarm").decode(value) for value in values]
+
     def drift(self, status: str = "OPEN", episode: str = "d1", **known: object) -> Handled:
         value = codec("Drift").encode(drift(status, episode, **known))
         return self.take(self.message(DRIFT, value))

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alerts.control_room import ALLOWED, drift, refusal, word
-from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, FeedbackMesh, asset_of
+from alerts.control_room import drift, refusal, word
+from broker.alerts_mesh import AlertsMesh, Hook, heartbeats, undisturbed
+from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, asset_of
 from chaos.waiting import await_value
-from chaos.workers import WorkerProcess
 from cli.command import MISCONFIGURED, run
-from feedback.stage import LABELLED, definition_text
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import ALARMS, DRIFT, EVENTS, FEEDBACK, RECEIPTS
+from tidemill.contracts.topics import DRIFT, EVENTS, FEEDBACK, RECEIPTS
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.kernel.records import Message
-from tidemill.processors.alerts.limits import Limits
-from tidemill.processors.alerts.processor import Alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,81 +25,7 @@ pytestmark = pytest.mark.broker
 
 LIVES = 4
 SENT = 40
-SILENCE = "4s"
 KINDS = ("FEATURE", "PREDICTION", "ERROR")
-
-
-class Hook:
-    """Takes alarms; of the first requests it takes none."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, dict[str, Any]]] = []  # Any: JSON
-        self.failures = 3
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                hook.failures -= 1
-                if hook.failures < 0:
-                    hook.taken.append((self.headers["Idempotency-Key"], body))
-                self.send_response(503 if hook.failures >= 0 else 204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/alarms"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class AlertsMesh(FeedbackMesh):
-    """The same, with the alerts processor as its worker."""
-
-    def __init__(self, folder: Path, hook: Hook) -> None:
-        super().__init__(folder)
-        text = definition_text({**LABELLED, "alerts": {"silence": SILENCE}})
-        self.definition_path.write_text(text, "utf-8")
-        self.hook = hook
-        self._worker: WorkerProcess | None = None
-
-    def alerter(self) -> WorkerProcess:
-        """Return the worker, not yet started."""
-        if self._worker is None:
-            command = [
-                *(sys.executable, "-W", "error", "-m", "tidemill", "run", "alerts"),
-                *("--instance", "a0", "-f", str(self.definition_path), "-b", self.kafka.bootstrap),
-                *("--tick", "1", "--heartbeat", "2", "--webhook", self.hook.url),
-            ]
-            self._worker = self._workers["a0"] = WorkerProcess(
-                "a0", command, self._folder / "a0.log"
-            )
-        return self._worker
-
-    def alarms(self, partition: int | None = None) -> list[tuple[bytes, dict[str, Any]]]:
-        """Return what was told but for heartbeats, as bytes and as records."""
-        found = self.read(ALARMS)
-        chosen = found if partition is None else [found[partition]]
-        told = [(r.value or b"", codec("Alarm").decode(r.value)) for part in chosen for r in part]
-        return [(value, record) for value, record in told if record["kind"] != "HEARTBEAT"]
-
-    def await_told(self, count: int) -> None:
-        """Wait until so many different changes are told."""
-
-        def is_told() -> bool:
-            self.alerter().check()
-            return len({value for value, _ in self.alarms()}) >= count
-
-        await_value(is_told, lambda: f"{count} alarms: {self.alerter().said()}", WITHIN_S, LOOK_S)
 
 
 @pytest.fixture
@@ -130,26 +49,6 @@ def happen(mesh: AlertsMesh, number: int, dice: random.Random) -> None:
     else:
         value = refusal(number, asset=f"{asset_of(partition)}/{dice.randrange(3)}")
         mesh.write(RECEIPTS, partition, codec("Receipt").encode(value))
-
-
-def heartbeats(mesh: AlertsMesh) -> int:
-    told = [codec("Alarm").decode(r.value) for part in mesh.read(ALARMS) for r in part]
-    return len({(r["alarm_id"], r["revision"]) for r in told if r["kind"] == "HEARTBEAT"})
-
-
-def undisturbed(mesh: AlertsMesh, partition: int, topic: str) -> list[bytes]:
-    """Return what one processor, never disturbed, makes of the records of a topic."""
-    alerts = Alerts(partition, ALLOWED, Limits())
-    found: list[bytes] = []
-    for record in mesh.read(topic)[partition]:
-        message = Message(
-            topic, partition, record.offset, record.key, record.value, (), record.timestamp_ms
-        )
-        handled = alerts.decide(message)
-        if handled.key is not None:
-            alerts.keep(handled)
-        found += [emit.value or b"" for emit in handled.emits]
-    return found
 
 
 def test_killed_at_any_instant_it_tells_what_it_would_have_told_undisturbed(

@@ -26,20 +26,20 @@ from tidemill.contracts.topics import EVENTS, LEDGER, OUTCOMES, PREDICTIONS, UPD
 from tidemill.local.redis import redis_running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from chaos.feeding import Outgoing
     from chaos.figures import Figures
     from chaos.label_oracle import Avro
     from chaos.label_schedule import Sent
-    from chaos.reading import Record
 
 LABELLERS = ("l0", "l1", "l2")
 LEARNERS = ("w0", "w1")
 PARTITIONS = 5  # so that assets of both streams share partitions
 ASSETS = 6
 AWAITED_S = 3_600.0
+SETTLED_S = 900.0
 PARTS = 10  # so that most labels find their predictions
 NEAR = 1e-9
 MODELS = ("champion", "tree")
@@ -188,7 +188,9 @@ def await_settled(mesh: Mesh) -> None:
     """Wait until no correction waits for its re-fold any more."""
 
     def open_ones() -> int:
-        noted = sum(map(_corrections, mesh.read(UPDATES)))
+        noted = sum(
+            corrections(each for _, each in decoded(part, "Update")) for part in mesh.read(UPDATES)
+        )
         settled = {
             (number, action["detail"]["model"], offset)
             for number, part in enumerate(mesh.read(LEDGER))
@@ -200,19 +202,24 @@ def await_settled(mesh: Mesh) -> None:
         return len(MODELS) * noted - len(settled)
 
     await_value(
-        lambda: open_ones() == 0, lambda: f"{open_ones()} corrections wait", AWAITED_S, poll_s=1.0
+        lambda: open_ones() == 0, lambda: f"{open_ones()} corrections wait", SETTLED_S, poll_s=1.0
     )
 
 
-def _corrections(part: Sequence[Record]) -> int:
-    """Return how many updates correct a label, but for those that a later revision overtook."""
-    highest: dict[str, int] = {}
+def corrections(updates: Iterable[Avro]) -> int:
+    """Return how many updates of a partition change the label in force of their event.
+
+    Labellers may overtake one another: what a later revision came before changes nothing, and
+    neither does one that says what was said last, with what lay between them still to come.
+    """
+    said: dict[str, tuple[int, Any]] = {}  # Any: a number, or the key of a class
     count = 0
-    for _, update in decoded(part, "Update"):
-        name, revision = update["event_id"], update["revision"]
-        if revision > highest.get(name, -1):
-            highest[name] = revision
-            count += update["replaced"] is not None
+    for update in updates:
+        name, revision, label = update["event_id"], update["revision"], update["label"]
+        highest, last = said.get(name, (-1, update["replaced"]))
+        if revision > highest:
+            said[name] = (revision, label)
+            count += update["replaced"] is not None and label != last
     return count
 
 

@@ -126,13 +126,13 @@ class Mesh:
             timeout=COMMAND_WITHIN_S,
         )
 
-    def audit(self, name: str) -> tuple[int, dict[str, Any]]:  # Any: JSON
+    def audit(self, name: str, *flags: str) -> tuple[int, dict[str, Any]]:  # Any: JSON
         """Run `tidemill audit NAME`; return its exit code and what it found.
 
         Raises:
             RuntimeError: It found nothing to say.
         """
-        done = self.call("audit", name, "--json", *self.signed)
+        done = self.call("audit", name, *flags, "--json", *self.signed)
         if not done.stdout.strip():
             msg = f"audit {name} must print JSON, exit code {done.returncode}: {done.stderr}"
             raise RuntimeError(msg)

@@ -77,6 +77,7 @@ def test_a_fault_is_held_as_long_as_the_episode_lasts() -> None:
     assert (release["kind"], release["label"]) == ("RELEASE", "fault")
     closed = next(r for r in told(emits) if r["drift_id"] == asked["drift_id"])
     assert release["time"] == closed["changed"]
+    assert release["span"] == {"from": asked["started"], "to": closed["changed"] - STEP_US}
 
 
 def test_a_question_times_out_by_event_time_as_a_process_change() -> None:
@@ -88,6 +89,7 @@ def test_a_question_times_out_by_event_time_as_a_process_change() -> None:
     assert release["label"] == "process_change"
     late = asked["detected"] - STEP_US + 60_000_000
     assert release["time"] == late + STEP_US
+    assert release["span"] == {"from": asked["started"], "to": late}
 
 
 def test_one_stray_clock_times_nothing_out() -> None:
@@ -99,6 +101,21 @@ def test_one_stray_clock_times_nothing_out() -> None:
     stray = event(1_000_000, x)._replace(offset=CHANGE_AT + 30)
     assert told(own.process_batch([stray]), "Update") == []
     assert asked["held"]
+
+
+def test_one_stray_clock_moves_no_end_of_a_span() -> None:
+    own, _, asked = asking(question_timeout="1h")
+    own.process_batch([answer(9, asked["drift_id"], "FAULT")])
+    x: dict[str, float | None] = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
+    ahead = event(1_000_000, x)._replace(offset=CHANGE_AT + 30)
+    behind = [e._replace(offset=e.offset + 1) for e in events(700, start=CHANGE_AT + 31)]
+    closing = told(own.process_batch([ahead, *behind]), "Update")[0]
+    assert closing["span"]["to"] in {closing["time"], closing["time"] - STEP_US}
+
+    own, _, asked = asking(question_timeout="1h")
+    own.process_batch([event(3, x)._replace(offset=CHANGE_AT + 30)])
+    (release,) = told(own.process_batch([answer(9, asked["drift_id"], "PROCESS_CHANGE")]), "Update")
+    assert release["span"]["to"] == START_US + (CHANGE_AT + 28) * STEP_US
 
 
 def test_no_more_is_held_than_the_share() -> None:

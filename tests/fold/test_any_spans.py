@@ -70,7 +70,12 @@ class Questions(Story):
         by, drift = self.name(), self.rng.choice(self.asked)
         self.ids.append(by)
         verdict = self.rng.choice(["fault", "process_change"])
-        self.plant.apply([release(self.plant, verdict, drift, by)], self.plant.events(1))
+        span = None
+        if self.rng.random() < 0.7:
+            last = max(1, self.plant.number - self.rng.randint(-6, 20))
+            span = {"from": us(1), "to": us(last)}
+        said = release(self.plant, verdict, drift, by, span=span)
+        self.plant.apply([said], self.plant.events(1))
 
 
 def spans_of(log: ListLog, edits: dict[int, Any]) -> list[tuple[int, int]]:
@@ -91,7 +96,9 @@ def spans_of(log: ListLog, edits: dict[int, Any]) -> list[tuple[int, int]]:
         if update["kind"] == "RELEASE":
             for offset, (_, until, origin) in found.items():
                 if origin == update["target_id"]:
-                    ends[offset] = min(ends.get(offset, until), newest_us(log, newest))
+                    said = None if update["span"] is None else update["span"]["to"]
+                    end = newest_us(log, newest) if said is None else said
+                    ends[offset] = min(ends.get(offset, until), end)
     return [(first, ends.get(offset, until)) for offset, (first, until, _) in found.items()]
 
 

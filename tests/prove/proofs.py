@@ -24,8 +24,10 @@ from chaos.many_models import Size, prove_families
 from chaos.quiet_assets import prove_bounded_refold
 from chaos.real_data import prove_equality, write_by_command
 from chaos.recovery import Flow, prove_exactly_once
+from prove.alarm_proofs import ALARM_PROOFS
 from prove.drift_asset_proofs import DRIFT_ASSET_PROOFS
 from prove.drift_proofs import DRIFT_PROOFS
+from prove.drift_running_proofs import DRIFT_RUNNING_PROOFS
 from prove.feedback_proofs import FEEDBACK_PROOFS
 from prove.proof import Proof
 
@@ -258,5 +260,7 @@ PROOFS = {
         *FEEDBACK_PROOFS,
         *DRIFT_PROOFS,
         *DRIFT_ASSET_PROOFS,
+        *DRIFT_RUNNING_PROOFS,
+        *ALARM_PROOFS,
     )
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from tidemill.kernel.deciding import Handled
+from tidemill.kernel.deciding import Handled, Noted
 from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.kernel.records import Emit, Message
 from tidemill.runtime.faust_app import Identity
@@ -32,6 +33,7 @@ class Counting:
         self.kept = dict(remembered)
         self.offsets = [int(value[1:]) for value in remembered.values() if value.startswith(b"@")]
         self.times_ms: list[int] = []
+        self.shown: list[int] = []
         self.away = 0
 
     def decide(self, message: Message) -> Handled:
@@ -43,6 +45,14 @@ class Counting:
         value = self.kept.get(key, f"{len(self.kept)}".encode())
         emits = [Emit(ANSWERS, 0, message.value, value)]
         return Handled(emits, key, value, is_repeated=key in self.kept)
+
+    def note(self, messages: Sequence[Message]) -> Noted:
+        """Take note of what begins with `-`, as one entry; in batches only."""
+        plain = list(takewhile(lambda m: (m.value or b"").startswith(b"-"), messages))
+        self.times_ms += [message.timestamp_ms for message in plain]
+        self.shown.append(len(messages))
+        entries = {b"0|noted": plain[-1].value or b""} if plain else {}
+        return Noted(len(plain), entries)
 
     def keep(self, handled: Handled) -> None:
         assert handled.key is not None
@@ -60,6 +70,7 @@ class Factory:
     name, table = "deciders", TABLE
     inputs: tuple[str, ...] = (ASKED,)
     from_end: frozenset[str] = frozenset()
+    batched: frozenset[str] = frozenset()
     clock = ""
 
     def __init__(self) -> None:
@@ -83,6 +94,8 @@ class FakeConsumer:
     def __init__(self, cluster: MemoryCluster, committed: int | None) -> None:
         self.done: dict[TP, int] = {}
         self.unacked: set[Any] = set()  # Any: Faust's messages
+        self.flow_active = True
+        self.app: Any = None  # Any: Faust's
         self._cluster = cluster
         self._committed = committed
         self.begun: dict[TP, int] = {}
@@ -150,6 +163,7 @@ class Told:
         self.mended_entries.append(entries)
 
     def handled(self, message: Message, handled: Handled, remembered: int, /) -> None: ...
+    def noted(self, tp: TP, records: int, remembered: int, /) -> None: ...
     def lagging(self, topic: str, partition: int, records: int) -> None: ...
     def away(self, why: str) -> None: ...
     def back(self, seconds: float) -> None: ...

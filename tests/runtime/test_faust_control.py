@@ -19,7 +19,7 @@ from runtime.faust_bench import (
 from tidemill.kernel.deciding import Handled
 from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.records import Emit, Message, Position
-from tidemill.runtime import faust_control, faust_writing
+from tidemill.runtime import faust_asking, faust_writing
 from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.faust_service import BreathingLog, Stopping
 from tidemill.testing.memory_log import MemoryLog
@@ -103,7 +103,7 @@ def test_a_group_whose_offsets_expired_goes_on_with_what_it_remembers() -> None:
 def test_where_the_records_that_come_next_are_gone_it_halts(
     committed: int | None, remembered: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faust_control, "SHOWN_WITHIN_S", 0.0)
+    monkeypatch.setattr(faust_asking, "SHOWN_WITHIN_S", 0.0)
 
     async def steps(bench: Bench) -> None:
         bench.cluster.append(TABLE, 0, remembered, key=b"0|old")
@@ -162,7 +162,7 @@ def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
 ) -> None:
     bench = Bench()
     failures = [code, code]
-    log = bench.control._log
+    log = bench.control._asking._log
     span = log.span
 
     def failing(topic: str, partition: int) -> tuple[int, int]:
@@ -171,7 +171,7 @@ def test_a_cluster_that_does_not_say_what_a_topic_holds_is_asked_again(
         return span(topic, partition)
 
     monkeypatch.setattr(log, "span", failing)
-    bench.control._log = BreathingLog(log, Stopping())
+    bench.control._asking._log = BreathingLog(log, Stopping())
 
     async def steps(bench: Bench) -> None:
         bench.ask("a")

@@ -270,6 +270,10 @@ def _needs(held: Sequence[Correction], editing: Editing, concerned: Concerned) -
             if hold is not None:  # what takes one back asks for a base before it
                 needs.append(Need(each.swapped, None, None, hold.after_us))
             continue
+        if each.end is not None:
+            if each in editing.active:
+                needs.append(Need(each.swapped, None, None, each.end[1]))
+            continue
         offsets = concerned.offsets(each)
         starts = [vetoes[offset] for offset in offsets if offset in vetoes]
         # A label that was never learned before it was corrected is learned where that stands.

@@ -25,8 +25,6 @@ FIRST_STEP = 256
 NEAR = 64
 # What one feedback causes stands together.
 TOGETHER = 256
-# They concern no updates: a base is before them by what it has seen of events.
-OF_EVENTS = frozenset({"VETO", "HOLD"})
 # So many more are read even if no base is known to stand before.
 LITTLE = 4_096
 
@@ -53,7 +51,7 @@ class Concerned:
         self._needle = key.asset.encode()
         self._found: dict[int, list[int]] = {each.offset: [] for each in corrections}
         self._since: dict[int, int | None] = {}
-        self._asking = [each for each in corrections if each.kind not in OF_EVENTS]
+        self._asking = [each for each in corrections if not each.is_of_events]
         self._begin, _ = log.span(UPDATES, partition)
         self._top = max((each.offset for each in self._asking), default=0)
         self.low = self._top
@@ -78,7 +76,7 @@ class Concerned:
         """Return whether all that a correction concerns was found, or read past."""
         found = self._found[correction.offset]
         is_from_first = self.is_all and self._begin == 0
-        if correction.kind in OF_EVENTS or is_from_first:
+        if correction.is_of_events or is_from_first:
             return True
         left = self._left(correction)
         return left <= 0 if left is not None else self.is_all and bool(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contracts.codec import codec
-from tidemill.fold.spans import brings_back, hold_of
+from tidemill.fold.spans import brings_back, end_of, hold_of, is_span_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +52,21 @@ class Correction:
     def start(self) -> int:
         """Events after which the model starts anew, for a veto."""
         return max(0, self.seen - WINDOW)
+
+    @property
+    def end(self) -> tuple[str, int] | None:
+        """Whose holds it ends, and at which event time, where it says so."""
+        end_us = end_of(self.update)
+        return None if end_us is None else (str(self.update["target_id"]), end_us)
+
+    @property
+    def is_of_events(self) -> bool:
+        """Whether it concerns events alone, and no updates."""
+        return self.kind in {"VETO", "HOLD"} or self.end is not None
+
+    def ends(self, update: Mapping[str, Any], offset: int) -> bool:  # Any: as above
+        """Return whether it says where the span of a hold before it ends."""
+        return self.end is not None and offset < self.offset and self.end[0] == update["origin"]
 
     def takes_back(self, update: Mapping[str, Any], offset: int) -> bool:  # Any: as above
         """Return whether an update before it is as if it had never come."""
@@ -125,9 +140,13 @@ class Editing:
                 active.append(each)
         self.active: tuple[Correction, ...] = tuple(reversed(active))
         self._offsets = frozenset(each.offset for each in found)
-        self._takers = [each for each in self.active if each.kind in {*BY_NAME, "UNVETO"}]
+        self._ends = [each for each in self.active if each.end is not None]
+        by_name = {*BY_NAME, "UNVETO"}
+        self._takers = [e for e in self.active if e.kind in by_name and e not in self._ends]
         self._vetoes = [each for each in self.active if each.kind == "VETO"]
-        self._holds = {each.offset: each for each in self.active if each.kind == "HOLD"}
+        holds = [each for each in self.active if each.kind == "HOLD"]
+        self._waiting = {each.offset: each.swapped for each in holds}
+        self._holds = {each.offset: self._ended(each.update, each.offset) for each in holds}
         self._labels: dict[str, list[Correction]] = {}
         for each in self.active:
             if each.kind == "EXAMPLE" and each.update["event_id"] is not None:
@@ -148,13 +167,32 @@ class Editing:
 
     def ahead(self, sequence: int) -> tuple[Hold, ...]:
         """Return the holds of spans that are not in force after a ledger entry, but are to be."""
-        left = [e for e in self._holds.values() if e.swapped is None or e.swapped > sequence]
-        return tuple(hold_of(each.update) for each in left)
+        swapped = self._waiting.items()
+        left = [offset for offset, since in swapped if since is None or since > sequence]
+        return tuple(hold for offset in left if (hold := self.hold_at(offset)) is not None)
+
+    def ends_after(self, sequence: int) -> tuple[tuple[str, int], ...]:
+        """Return what ends holds but not yet after a ledger entry: their origins, and where."""
+        return tuple(
+            each.end
+            for each in self._ends
+            if each.end is not None and (each.swapped is None or each.swapped > sequence)
+        )
 
     def hold_at(self, offset: int) -> Hold | None:
         """Return the hold of a span that an update asked for, if nothing takes it back."""
-        found = self._holds.get(offset)
-        return None if found is None else hold_of(found.update)
+        hold = self._holds.get(offset)
+        return None if hold is None or hold.until_us <= hold.after_us else hold
+
+    def end_at(self, offset: int) -> tuple[str, int] | None:
+        """Return the origin of the holds that an update ends, and where, if it stands."""
+        return next((each.end for each in self._ends if each.offset == offset), None)
+
+    def _ended(self, update: Mapping[str, Any], offset: int) -> Hold:  # Any: Avro
+        """Return the hold of a span, up to where those that came after it say it ends."""
+        hold = hold_of(update)
+        ends = [each.end[1] for each in self._ends if each.end and each.ends(update, offset)]
+        return hold._replace(until_us=min([hold.until_us, *ends]))
 
     def of(self, offset: int, update: Mapping[str, Any], value: bytes) -> bytes | None:  # Any: Avro
         """Return the update to apply at a place in the recorded order; None: none."""
@@ -172,6 +210,9 @@ class Editing:
                 return last.value if is_first else None
             if any(each.supersedes(update) for each in labels):
                 return None
+        if is_span_held(update) and any(each.ends(update, offset) for each in self._ends):
+            self._holds[offset] = self._ended(update, offset)
+            return None
         return None if self.has(offset) else value
 
     def starts_at(self, seen: int) -> tuple[Correction, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from tidemill.contracts.codec import codec
-from tidemill.fold.spans import brings_back, hold_of, is_span_held, leaves_no_trace
+from tidemill.fold.spans import brings_back, end_of, hold_of, is_span_held, leaves_no_trace
 from tidemill.models.controls import FOR_EVER_US, MOST_CORRECTIONS, Hold, Pending, Veto
 from tidemill.models.regrowing import regrow
 from tidemill.models.state import ModelState, origin_of
@@ -227,8 +227,11 @@ def _question(tracked: Tracked, instruction: Instruction, message: Message, sequ
         state.controls = decided.holding(hold, now_us)
         is_past = hold.after_us < now_us
     else:
-        state.controls = decided.released(now_us, update["target_id"])
-        is_past = brings_back(update)
+        end_us = end_of(update)
+        origin = update["target_id"]
+        state.controls = decided.released(now_us if end_us is None else end_us, origin)
+        is_too_long = end_us is not None and decided.has_held_after(end_us, now_us, origin)
+        is_past = brings_back(update) or is_too_long
     return correct(tracked, instruction, message, sequence) if is_past else APPLIED
 
 

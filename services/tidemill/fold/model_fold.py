@@ -102,6 +102,8 @@ class ModelFold:
         ahead = self._editing.ahead(base.sequence)
         if ahead:
             self.state.controls = replace(self.state.decided, ahead=ahead)
+        for origin, end_us in self._editing.ends_after(base.sequence):
+            self.state.controls = self.state.decided.released(end_us, origin)
 
     def adopt(self, terms: Terms, sequence: int) -> None:
         """Go on under terms that have the same model, from a ledger entry on."""
@@ -172,10 +174,13 @@ class ModelFold:
         applied[source] = max(applied.get(source, at), at)
 
     def _hold(self, offset: int) -> None:
-        """Hold, where that was asked for, a span that was left out before: it may be released."""
-        hold, state = self._editing.hold_at(offset), self.state
+        """Hold, where that was asked for, a span that was left out before, and end it."""
+        hold, end, state = self._editing.hold_at(offset), self._editing.end_at(offset), self.state
         if hold is not None:
             state.controls = state.decided.holding(hold, state.recent.newest_us)
+        if end is not None:
+            origin, end_us = end
+            state.controls = state.decided.released(end_us, origin)
 
     def _start_anew(self) -> None:
         """Let the model learn a window anew where a veto has it so."""

@@ -31,6 +31,13 @@ def brings_back(update: Mapping[str, Any]) -> bool:  # Any: as above
     return is_verdict(update) and update["label"] == PROCESS_CHANGE
 
 
+def end_of(update: Mapping[str, Any]) -> int | None:  # Any: as above
+    """Return the last event time of a span that was a fault; None where nothing says that."""
+    is_fault = is_verdict(update) and update["label"] == FAULT
+    span = update["span"] if is_fault else None
+    return None if span is None else span["to"]
+
+
 def leaves_no_trace(update: Mapping[str, Any]) -> bool:  # Any: as above
     """Return whether an update decides what is learned without being part of it.
 
@@ -64,6 +71,9 @@ def check_span(update: Mapping[str, Any]) -> None:  # Any: as above
         raise _domain(f"label of a RELEASE must be {words} or null, was {update['label']!r}")
     if not update["target_id"]:
         raise _domain(f"target_id must name the hold that was {update['label']}, was none")
+    end = end_of(update)
+    if end is not None and end < update["span"]["from"]:
+        raise _domain(f"span.to must be at or after span.from, was {end}")
 
 
 def _domain(message: str) -> InvalidRecordError:

@@ -33,6 +33,18 @@ class Handled(NamedTuple):
     more: Mapping[bytes, bytes] = MappingProxyType({})
 
 
+class Noted(NamedTuple):
+    """What becomes of records that a decider took note of together.
+
+    Attributes:
+        records: How many of those it was shown, from the first on.
+        entries: What must be remembered, by key, before these are done with.
+    """
+
+    records: int
+    entries: Mapping[bytes, bytes] = MappingProxyType({})
+
+
 class Decider(Protocol):
     """One partition of a processor of the control plane.
 
@@ -45,6 +57,12 @@ class Decider(Protocol):
 
         Raises:
             DependencyUnavailableError: What it takes to decide cannot be read now.
+        """
+
+    def note(self, messages: Sequence[Message]) -> Noted:
+        """Take note of records of which nothing is told, up to the first one that is decided.
+
+        However they are cut, the same is told and remembered as if each had been decided.
         """
 
     def keep(self, handled: Handled) -> None:
@@ -64,12 +82,14 @@ class DeciderFactory(Protocol):
     Attributes:
         inputs: The topics whose records are decided.
         from_end: Those of them that begin at their end, where nothing of them is known.
+        batched: Those of them that are read in batches, for mostly nothing becomes of a record.
         clock: That of them which the worker writes itself as time passes; empty where none is.
     """
 
     name: str
     inputs: tuple[str, ...]
     from_end: frozenset[str]
+    batched: frozenset[str]
     clock: str
     table: str
 

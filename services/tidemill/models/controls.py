@@ -159,6 +159,14 @@ class Controls:
         )
         return replace(self, holds=tuple(h for h in holds if h.after_us < h.until_us))
 
+    def has_held_after(self, end_us: int, now_us: int, origin: str) -> bool:
+        """Return whether a hold of one origin was in force behind an end, up to an event time."""
+        return any(
+            max(end_us, hold.after_us) < min(now_us, hold.until_us)
+            for hold in self.holds
+            if hold.origin == origin
+        )
+
     def frozen(self, origin: str) -> Controls:
         """Return the same frozen by one more; one beyond 16 is not remembered."""
         frozen_by = tuple(dict.fromkeys((*self.frozen_by, origin)))

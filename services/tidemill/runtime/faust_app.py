@@ -12,8 +12,11 @@ from tidemill.runtime.faust_driver import SESSION_TIMEOUT_MS, Connection, Transp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tidemill.runtime.faust_batches import Batch, Batches
+
 COMMIT_EVERY_S = 1.0
 MOST_AT_ONCE = 100
+MOST_OF_BATCHES = 2_000
 _RAW: dict[str, Any] = {  # Any: Faust's words for bytes
     "key_type": bytes,
     "value_type": bytes,
@@ -30,14 +33,16 @@ class Identity(NamedTuple):
     partitions: int
 
 
-def build_app(connection: Connection, identity: Identity) -> Any:  # Any: Faust's types are partial
+def build_app(
+    connection: Connection, identity: Identity, batches: Batches
+) -> Any:  # Any: Faust's types are partial
     """Return an app that declares no topic, serves no page and writes no file."""
     app = faust.App(
         identity.group,
         broker="aiokafka://" + str(connection.keywords["bootstrap_servers"]).split(",")[0],
         broker_client_id=identity.instance,
         broker_commit_interval=COMMIT_EVERY_S,
-        broker_max_poll_records=MOST_AT_ONCE,
+        broker_max_poll_records=MOST_OF_BATCHES if batches.topics else MOST_AT_ONCE,
         broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
         consumer_group_instance_id=identity.instance,
         processing_guarantee="at_least_once",
@@ -52,8 +57,8 @@ def build_app(connection: Connection, identity: Identity) -> Any:  # Any: Faust'
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.transport = Transport.of(app, connection)
-    app.producer_transport = Transport.of(app, connection)
+    app.transport = Transport.of(app, connection, batches)
+    app.producer_transport = Transport.of(app, connection, batches)
     return app
 
 
@@ -86,3 +91,20 @@ def to_message(found: Any) -> Message:  # Any: Faust's message
         tuple((name, value) for name, value in pairs),
         round((found.timestamp or 0.0) * 1000),
     )
+
+
+def to_messages(batch: Batch, start: int) -> list[Message]:
+    """Return what the kernel sees of a batch from an offset on."""
+    return [
+        Message(
+            found.topic,
+            found.partition,
+            found.offset,
+            found.key,
+            found.value,
+            tuple(found.headers),
+            found.timestamp,
+        )
+        for found in batch.records
+        if found.offset >= start
+    ]

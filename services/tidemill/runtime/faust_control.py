@@ -13,15 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
-from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.kernel.records import Emit, Message, Position
-from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
-from tidemill.runtime.faust_starting import Owned, begin, start_of
-from tidemill.runtime.faust_writing import RETRY_AFTER_S, Writer
+from tidemill.runtime.faust_app import (
+    Identity,
+    add_agent,
+    add_table,
+    build_app,
+    to_message,
+    to_messages,
+)
+from tidemill.runtime.faust_asking import Asking
+from tidemill.runtime.faust_batches import Batch, Batches
+from tidemill.runtime.faust_starting import Owned, begin, mended
+from tidemill.runtime.faust_writing import Writer
 from tidemill.runtime.outage import Outage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tidemill.kernel.deciding import DeciderFactory, Handled
     from tidemill.kernel.processor import Log
@@ -29,8 +37,8 @@ if TYPE_CHECKING:
     from tidemill.runtime.faust_observer import ControlObserver
 
 
-# A broker that was started again shows the end of a topic once its replicas are in sync.
-SHOWN_WITHIN_S = 30.0
+# Offsets that are read from the log at once.
+MOST_BETWEEN = 5_000
 
 
 class ControlApp:
@@ -67,15 +75,17 @@ class ControlApp:
         self._now = now
         self.clock = factory.clock
         self._factory = factory
-        self._log = log
         self._observer = observer
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._turn = asyncio.Lock()
         self.last_record = clock()
-        self.app: Any = build_app(connection, identity)  # Any: Faust's types are partial
+        self._batches = Batches(factory.batched)
+        # Any: Faust's types are partial
+        self.app: Any = build_app(connection, identity, self._batches)
         self._outage = Outage(observer, clock)
         self._writer = Writer(self.app, self._outage)
+        self._asking = Asking(log, factory, outage=self._outage, writer=self._writer, clock=clock)
         self._table = add_table(self.app, factory.table, identity.partitions)
         for topic in factory.inputs:
             add_agent(self.app, topic, self._follow, name=f"{factory.name}.{topic}")
@@ -123,6 +133,27 @@ class ControlApp:
             if message.offset == owned.next_offset[message.topic]:
                 await self._handle(owned, message)
 
+    async def follow_batches(self) -> None:
+        """Decide what is read in batches, for as long as the app runs."""
+        while True:
+            batch = await self._batches.take()
+            try:
+                await self._reach_batch(batch)
+            except Exception as error:  # as in an agent: nothing else would end the app
+                await self.app.crash(error)
+                raise
+
+    async def _reach_batch(self, batch: Batch) -> None:
+        """Decide the records of a batch and those before it that were passed over."""
+        async with self._turn:
+            tp = batch.tp
+            if tp not in (self.app._assignment or ()):
+                return
+            owned = await self._own(tp.partition)
+            if not batch.is_next(owned.next_offset[tp.topic]):
+                await self._read_on(tp, owned, batch.records[0].offset)
+            await self._handle_all(tp, owned, to_messages(batch, owned.next_offset[tp.topic]))
+
     async def catch_up(self) -> None:
         """Decide what Faust has not handed over, and pass over what is no record."""
         if self._turn.locked():
@@ -141,32 +172,54 @@ class ControlApp:
     async def _is_passed(self, tp: TP, owned: Owned) -> bool:
         """Return whether Faust has read past where we stand, and nothing waits in its queues."""
         consumer, end = self.app.consumer, self._end(tp)
-        if owned.next_offset[tp.topic] >= end or any(
-            each.tp == tp and not each.acked for each in list(consumer.unacked)
-        ):
+        next_offset = owned.next_offset[tp.topic]
+        if next_offset >= end or self._batches.is_moving(tp, next_offset):
+            return False
+        if any(each.tp == tp and not each.acked for each in list(consumer.unacked)):
             return False
         return (await consumer.position(tp) or 0) >= end
 
     async def _read_on(self, tp: TP, owned: Owned, until: int) -> None:
         """Decide the records that the log holds from where we stand up to an offset."""
-        if owned.next_offset[tp.topic] >= until:
-            return
-        for message in await self._again(self._between, tp, owned.next_offset[tp.topic], until):
+        while (start := owned.next_offset[tp.topic]) < until:
+            end = min(until, start + MOST_BETWEEN)
+            messages = await self._asking.between(tp, start, end)
+            await self._handle_all(tp, owned, messages)
             if not self._is_current(tp.partition, owned):
                 return
-            await self._handle(owned, message)
-        if self._is_current(tp.partition, owned):
-            self._advance(tp, owned, until)
+            self._advance(tp, owned, end)
 
-    def _between(self, tp: TP, start: int, until: int) -> list[Message]:
-        batches = self._log.read(tp.topic, tp.partition, start, until)
-        return [message for batch in batches for message in batch]
+    async def _handle_all(self, tp: TP, owned: Owned, messages: Sequence[Message]) -> None:
+        """Decide records; of a topic that is read in batches the decider takes note at once."""
+        at = 0
+        while at < len(messages) and self._is_current(tp.partition, owned):
+            if tp.topic in self._factory.batched:
+                at += await self._note(tp, owned, messages[at:])
+            if at < len(messages):
+                await self._handle(owned, messages[at])
+                at += 1
+
+    async def _note(self, tp: TP, owned: Owned, messages: Sequence[Message]) -> int:
+        """Have records taken note of as far as nothing is told; return how many."""
+        now_ms = int(self._now() * 1000)
+        noted = owned.decider.note(
+            [m if m.timestamp_ms <= now_ms else m._replace(timestamp_ms=now_ms) for m in messages]
+        )
+        if noted.records:
+            last = messages[noted.records - 1].position
+            await self._remember(last, noted.entries)
+            if self._is_current(tp.partition, owned):
+                owned.passed(noted.records)
+                self._advance(tp, owned, last.offset + 1)
+                self.last_record = self._clock()
+                self._observer.noted(tp, noted.records, len(owned.decider))
+        return noted.records
 
     async def _handle(self, owned: Owned, message: Message) -> None:
         """Decide one record, remember it, write what it causes; only then is it done with."""
         partition = message.partition
         message = message._replace(timestamp_ms=min(message.timestamp_ms, int(self._now() * 1000)))
-        handled: Handled = await self._again(owned.decider.decide, message)
+        handled: Handled = await self._asking.again(owned.decider.decide, message)
         if not self._is_current(partition, owned):
             return  # its owner decides it, and may know more by now
         owned.watch(message, handled)
@@ -194,23 +247,11 @@ class ControlApp:
         owned.next_offset[tp.topic] = next_offset
         self.app.consumer.done[tp] = next_offset
 
-    async def _again(self, call: Callable[..., Any], *arguments: Any) -> Any:  # Any: the call's
-        """Return what a blocking call returns, however long what it takes is away."""
-        while True:
-            try:
-                found = await asyncio.to_thread(call, *arguments)
-            except DependencyUnavailableError as error:
-                self._outage.failed(str(error))
-                await self._writer.pause(error.retry_after_s)
-            else:
-                self._outage.passed()
-                return found
-
     async def _remember(self, cause: Position, entries: Mapping[bytes, bytes | None]) -> None:
         """Write to the table and its topic; None forgets a key."""
         topic = self._factory.table
         emits = [Emit(topic, cause.partition, k, v) for k, v in entries.items()]
-        await self._writer.write(emits, cause)
+        await self._writer.write_together(emits, cause)
         for key, value in entries.items():
             if value is None:
                 self._table.data.pop(key, None)
@@ -225,11 +266,13 @@ class ControlApp:
         began = self._clock()
         inputs = [TP(topic, partition) for topic in self._factory.inputs]
         committed = {tp: await self.app.consumer.committed_offset(tp) for tp in inputs}
-        remembered = await self._again(self._remembered, partition)
-        self._mend(partition, remembered)
+        remembered = await self._asking.remembered(TP(self._factory.table, partition))
+        wrong = mended(self._table.data, partition, remembered)
+        if wrong:
+            self._observer.mended(partition, wrong)
         decider = self._factory.open(partition, remembered)
         starts = {
-            tp.topic: await self._start(tp, offset, decider.reached)
+            tp.topic: await self._asking.start(tp, offset, decider.reached)
             for tp, offset in committed.items()
         }
         new = [tp for tp in inputs if committed[tp] is None and tp.topic in self._factory.from_end]
@@ -238,50 +281,6 @@ class ControlApp:
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
         return owned
-
-    async def _start(self, tp: TP, committed: int | None, reached: Mapping[str, int]) -> int:
-        """Return where a partition of an input is read on."""
-        last = reached.get(tp.topic, 0)
-        span = await self._span(tp, last if committed is None else committed)
-        if committed is None and tp.topic not in reached and tp.topic in self._factory.from_end:
-            return span[1]
-        return start_of(f"{tp.topic}-{tp.partition}", committed, span, last)
-
-    async def _span(self, tp: TP, wanted: int) -> tuple[int, int]:
-        """Return what is retained; a broker that has come up may not show all of it at once."""
-        deadline = self._clock() + SHOWN_WITHIN_S
-        while True:
-            span: tuple[int, int] = await self._again(self._log.span, *tp)
-            if span[1] >= wanted or self._clock() >= deadline:
-                return span
-            await self._writer.pause(RETRY_AFTER_S)
-
-    def _remembered(self, partition: int) -> dict[bytes, bytes]:
-        """Return what the topic of the table holds of a partition."""
-        topic = self._factory.table
-        found: dict[bytes, bytes] = {}
-        for batch in self._log.read(topic, partition, *self._log.span(topic, partition)):
-            for message in batch:
-                if message.value is None:
-                    found.pop(message.key or b"", None)
-                else:
-                    key = message.key or b""
-                    before = found.get(key, message.value)
-                    found[key] = self._factory.valid(before, message.value)
-        return found
-
-    def _mend(self, partition: int, remembered: Mapping[bytes, bytes]) -> None:
-        """Hold Faust's table against its topic: it passes over records there too."""
-        data = self._table.data
-        prefix = f"{partition}|".encode()
-        mine = {key: data[key] for key in list(data) if key.startswith(prefix)}
-        if mine == remembered:
-            return
-        self._observer.mended(partition, len(set(mine.items()) ^ set(remembered.items())))
-        for key in mine:
-            data.pop(key, None)
-        for key, value in remembered.items():
-            data[key] = value
 
     async def _assigned(self, _: Any, assigned: Iterable[TP], **__: Any) -> None:  # Any: a signal's
         """Forget what was remembered of partitions that went; Faust reads the others on."""
@@ -294,4 +293,5 @@ class ControlApp:
     async def _revoked(self, _: Any, __: Iterable[TP], **___: Any) -> None:  # Any: as above
         """Let no decision be kept and nothing be committed: another worker may go on."""
         self._owned.clear()
+        self._batches.forget()
         self.app.consumer.done.clear()

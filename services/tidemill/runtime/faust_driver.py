@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
+    from tidemill.runtime.faust_batches import Batches
+
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_MS = 1_000
 REQUEST_TIMEOUT_MS = 30_000
@@ -85,6 +87,15 @@ class CommittedConsumer(driver.Consumer):
     def __post_init__(self) -> None:
         """Begin with nothing done."""
         self.done: dict[TP, int] = {}
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # Any: Faust's
+        """Fetch; what is read in batches goes its own way."""
+        records, active = await super()._wait_next_records(timeout)
+        transport = self.transport
+        assert isinstance(transport, Transport)
+        found = dict(records or {})
+        await transport.batches.divert(self, found)
+        return found, active
 
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -162,10 +173,13 @@ class Transport(driver.Transport):
     Consumer = CommittedConsumer
     Producer = IdempotentProducer
     connection: Connection
+    batches: Batches
 
     @classmethod
-    def of(cls, app: Any, connection: Connection) -> Transport:  # Any: Faust's types are partial
+    def of(
+        cls, app: Any, connection: Connection, batches: Batches
+    ) -> Transport:  # Any: Faust's types are partial
         """Return the transport of an app."""
         transport = cls(app.conf.broker_consumer, app)
-        transport.connection = connection
+        transport.connection, transport.batches = connection, batches
         return transport

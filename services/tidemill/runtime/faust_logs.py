@@ -15,6 +15,7 @@ from tidemill.runtime.webhook_post import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from faust.types import TP
     from structlog.typing import FilteringBoundLogger
 
     from tidemill.kernel.deciding import Handled
@@ -124,6 +125,9 @@ class ControlLogs:
                 self._log.warning("webhook away, alarms wait", why=why)
             else:
                 self._log.info("webhook back")
+
+    def noted(self, tp: TP, records: int, remembered: int) -> None:
+        """Say nothing."""
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Say nothing."""

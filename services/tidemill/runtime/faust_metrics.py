@@ -26,6 +26,8 @@ from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from faust.types import TP
+
     from tidemill.contracts.metric import Metric
     from tidemill.kernel.deciding import Handled
     from tidemill.kernel.records import Emit, Message
@@ -145,6 +147,12 @@ class ControlMetrics:
     def posted(self, answer: Answer, _: str) -> None:
         """Count what became of a request."""
         self._counter(alerts.POSTS).labels(answer.name.lower()).inc()
+
+    def noted(self, tp: TP, records: int, remembered: int) -> None:
+        """Count records that nothing is told of."""
+        self._counter(table.RECORDS).labels(tp.topic).inc(records)
+        self._remembered[tp.partition] = remembered
+        self._show()
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Show how far a partition lags."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faust.types import TP
+
     from tidemill.kernel.deciding import Handled
     from tidemill.kernel.records import Message
 
@@ -28,6 +30,9 @@ class ControlObserver(Protocol):
 
     def handled(self, message: Message, handled: Handled, remembered: int, /) -> None:
         """A record was decided, and all it causes is written."""
+
+    def noted(self, tp: TP, records: int, remembered: int, /) -> None:
+        """So many records of a partition were taken note of, and nothing is told of them."""
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """So many offsets lie between the next record and the end."""
@@ -69,6 +74,11 @@ class ControlObservers:
         """Pass on."""
         for observer in self._observers:
             observer.handled(message, handled, remembered)
+
+    def noted(self, tp: TP, records: int, remembered: int) -> None:
+        """Pass on."""
+        for observer in self._observers:
+            observer.noted(tp, records, remembered)
 
     def lagging(self, topic: str, partition: int, records: int) -> None:
         """Pass on."""

@@ -125,7 +125,10 @@ async def _run(
     control = build()
     control.app.finalize()
     starting = asyncio.create_task(control.app.start())
-    catching_up = asyncio.create_task(_catch_up(control, ticking))
+    others = [
+        asyncio.create_task(control.follow_batches()),
+        asyncio.create_task(_catch_up(control, ticking)),
+    ]
     try:
         while not stopping.is_asked and not control.app.crashed:
             observer.turned(time.monotonic())
@@ -136,7 +139,7 @@ async def _run(
             await asyncio.sleep(TURN_S)
     finally:
         stopping()
-        await _end(control, starting, catching_up)
+        await _end(control, starting, *others)
     if control.app.crash_reason is not None:
         raise control.app.crash_reason
 

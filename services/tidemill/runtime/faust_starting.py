@@ -9,11 +9,12 @@ from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX, PoisonWatch
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from faust.types import TP
 
     from tidemill.kernel.deciding import Decider, Handled
+    from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
 
 ASK_AGAIN_S = 0.1
@@ -36,6 +37,45 @@ class Owned:
         dead = [emit for emit in handled.emits if emit.topic.endswith(SUFFIX)]
         reason = dict(dead[-1].headers)[REASON_HEADER].decode() if dead else ""
         self._poison.observe(1, len(dead), f"{message.position}: {reason}")
+
+    def passed(self, records: int) -> None:
+        """Note records of which nothing was written."""
+        self._poison.observe(min(records, PoisonWatch.WINDOW), 0, "")
+
+
+def remembered_of(
+    log: Log, where: TP, valid: Callable[[bytes, bytes], bytes]
+) -> dict[bytes, bytes]:
+    """Return what the topic of a table holds of a partition.
+
+    Args:
+        valid: Says which of two entries under one key holds.
+    """
+    found: dict[bytes, bytes] = {}
+    for batch in log.read(*where, *log.span(*where)):
+        for message in batch:
+            key = message.key or b""
+            if message.value is None:
+                found.pop(key, None)
+            else:
+                found[key] = valid(found.get(key, message.value), message.value)
+    return found
+
+
+def mended(data: dict[bytes, bytes], partition: int, remembered: Mapping[bytes, bytes]) -> int:
+    """Hold Faust's table against its topic: it passes over records there too.
+
+    Returns:
+        How many entries were not as they should be.
+    """
+    prefix = f"{partition}|".encode()
+    mine = {key: data[key] for key in list(data) if key.startswith(prefix)}
+    if mine == remembered:
+        return 0
+    for key in mine:
+        data.pop(key, None)
+    data.update(remembered)
+    return len(set(mine.items()) ^ set(remembered.items()))
 
 
 async def begin(consumer: Any, starts: Mapping[TP, int]) -> None:  # Any: Faust's

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_S = 0.5
 TELL_AFTER_S = 2.0
+MOST_TOGETHER = 500
 # Names, for aiokafka has no class for them: rights, credentials, and what no waiting mends.
 _REFUSALS = ("Authorization", "Authentication", "Unsupported", "TooLarge")
 # As above: the cluster does not know the producer any more, or not where it stands: so it is after
@@ -56,6 +57,31 @@ class Writer:
                 await self.pause(RETRY_AFTER_S)
             self._outage.passed()
 
+    async def write_together(self, emits: Sequence[Emit], cause: Position) -> None:
+        """Write records whose order among each other is of no account; else as `write`."""
+        for start in range(0, len(emits), MOST_TOGETHER):
+            part = emits[start : start + MOST_TOGETHER]
+            await self.write(await self._not_written(part, cause), cause)
+
+    async def _not_written(self, emits: Sequence[Emit], cause: Position) -> Sequence[Emit]:
+        """Write many records at once; return those that have to be written again."""
+        if self._is_useless or len(emits) == 1:
+            return emits
+        left, sent = [], []
+        for emit in emits:
+            try:
+                sent.append((emit, asyncio.ensure_future(await self._send(emit))))
+            except (KafkaError, ProducerSendError) as error:
+                self._failed(error, emit, cause)
+                left.append(emit)
+        for emit, future in sent:
+            try:
+                await self._acknowledged(future)
+            except (KafkaError, ProducerSendError) as error:
+                self._failed(error, emit, cause)
+                left.append(emit)
+        return left
+
     async def _is_written(self, emit: Emit, cause: Position) -> bool:
         try:
             if self._is_useless:
@@ -63,10 +89,13 @@ class Writer:
                 self._is_useless = False
             await self._acknowledged(asyncio.ensure_future(await self._send(emit)))
         except (KafkaError, ProducerSendError) as error:
-            self._outage.failed(_passing(error, emit, cause))
-            self._is_useless = self._is_useless or _is_of_producer(error)
+            self._failed(error, emit, cause)
             return False
         return True
+
+    def _failed(self, error: Exception, emit: Emit, cause: Position) -> None:
+        self._outage.failed(_passing(error, emit, cause))
+        self._is_useless = self._is_useless or _is_of_producer(error)
 
     async def _acknowledged(self, sent: asyncio.Future[Any]) -> None:  # Any: aiokafka's
         """Wait for a record; aiokafka repeats it for as long as it takes, and says nothing."""

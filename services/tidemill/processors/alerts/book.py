@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tidemill.kernel.records import Position
+    from tidemill.kernel.records import Message, Position
     from tidemill.processors.alerts.standing import At, Standing
 
 
@@ -41,9 +41,12 @@ class Book:
         self._standings = {standing.name: standing for standing in remembered}
         self._met: dict[str, Met] = {}
         self._caused: dict[Position, list[Standing]] = defaultdict(list)
+        self._told: dict[str, set[int]] = defaultdict(set)
         for standing in self._standings.values():
             if standing.cause is not None:
                 self._caused[standing.cause].append(standing)
+                if standing.said:
+                    self._told[standing.cause.topic].add(standing.cause.offset)
 
     def __len__(self) -> int:
         return len(self._standings)
@@ -83,6 +86,10 @@ class Book:
         met.offsets[at.position.topic] = at.position.offset
         met.event = event
         met.more += more
+
+    def has_told(self, message: Message) -> bool:
+        """Return whether a record told something in a life before, which it must tell again."""
+        return message.offset in self._told.get(message.topic, ())
 
     def caused(self, position: Position) -> list[Standing]:
         """Return the conditions whose last change in a life before followed from a record."""

@@ -20,7 +20,7 @@ from tidemill.contracts.topics import (
     TOPICS,
 )
 from tidemill.kernel.deadletters import SUFFIX
-from tidemill.kernel.deciding import Handled
+from tidemill.kernel.deciding import Handled, Noted
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.kernel.records import Emit
 from tidemill.processors.alerts.book import Book
@@ -94,6 +94,22 @@ class Alerts:
         changed = self._met(message, at)
         is_new = changed is not None and not self._book.is_done(changed.name, at)
         return self._handled(before, [changed] if changed is not None and is_new else [])
+
+    def note(self, messages: Sequence[Message]) -> Noted:
+        """Take note of records of which nothing is told; see `tidemill.kernel.deciding.Decider`."""
+        entries: dict[bytes, bytes] = {}
+        for number, message in enumerate(messages):
+            if self._book.has_told(message):
+                return Noted(number, entries)
+            at = At(message.position, message.timestamp_ms)
+            changed = self._met(message, at)
+            if changed is None or self._book.is_done(changed.name, at):
+                continue
+            if changed.said:
+                return Noted(number, entries)
+            self._book.keep(changed)
+            entries[key_of(self._partition, changed.name)] = changed.encode()
+        return Noted(len(messages), entries)
 
     def _met(self, message: Message, at: At) -> Standing | None:
         try:
@@ -232,6 +248,7 @@ class AlertsFactory:
 
     name = PROCESSOR
     from_end = frozenset({ALERTS_CLOCK, FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD})
+    batched = frozenset({FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD})
     clock = ALERTS_CLOCK
     table = ALARM_STATES
 

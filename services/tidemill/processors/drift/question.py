@@ -43,14 +43,19 @@ class Question:
             "span": {"from": self.from_us, "to": None},
         }
 
-    def release(self, place: Place, verdict: str) -> Record:
-        """Return the instruction that ends the hold and says what it was."""
+    def release(self, place: Place, verdict: str, reached_us: int) -> Record:
+        """Return the instruction that ends the hold and says what it was.
+
+        The span ends where event time has come to, at the latest where the question is answered by
+        itself: the last event is not waited for, which may have a clock of its own.
+        """
+        until_us = min(reached_us, self.until_us)
         return {
             **self._update("RELEASE", place, index=0),
             "origin": f"{self.drift_id}:release",
             "target_id": self.drift_id,
             "label": LABELS[verdict],
-            "span": {"from": self.from_us, "to": max(self.from_us, place.time_us)},
+            "span": {"from": self.from_us, "to": max(self.from_us, until_us)},
         }
 
     def _update(self, kind: str, place: Place, *, index: int) -> Record:

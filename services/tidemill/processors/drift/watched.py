@@ -136,7 +136,8 @@ class Watched:
         if not question.verdict:
             record = self._settled(question, "TIMED_OUT", reading.time_us)
             found.append(Said(reading.index, record))
-        found += self._release(question, self._place(EVENTS, reading), reading.index)
+        place = self._place(EVENTS, reading)
+        found += self._release(question, place, reading.index, reached[0])
         if not question.verdict and self._is_out():
             found += self._renew(tuple(Kind), reading.index, reading.time_us)
         return found
@@ -183,7 +184,7 @@ class Watched:
             record = self.episodes.end(Kind.MULTIVARIATE.value, reading.time_us)
             found = [] if record is None else [Said(reading.index, record)]
             if self.question is not None and self.question.verdict:
-                found += self._release(self.question, place, reading.index)
+                found += self._release(self.question, place, reading.index, self.clock.reached_us)
             return found
         begin = None if change.started is None else self.marks.find(change.started)
         started = reading.time_us if begin is None else min(begin.time_us, reading.time_us)
@@ -215,7 +216,7 @@ class Watched:
                 question.verdict = answer
                 return found
             question.verdict = answer
-            found += self._release(question, place, reading.index)
+            found += self._release(question, place, reading.index, now_us)
         else:
             key = self.episodes.find(reading.drift_id)
             if key is None or self.episodes.standing[key]["status"] == answer:
@@ -233,12 +234,12 @@ class Watched:
             return self.episodes.answer(key, status, time_us)
         return {**question.record, "status": status, "changed": time_us}
 
-    def _release(self, question: Question, place: Place, index: int) -> list[Said]:
+    def _release(self, question: Question, place: Place, index: int, reached_us: int) -> list[Said]:
         """Let go of a question, and of what was held for it."""
         self.question = None
         if not question.is_held:
             return []
-        update = question.release(place, question.verdict or "TIMED_OUT")
+        update = question.release(place, question.verdict or "TIMED_OUT", reached_us)
         return [Said(index, update, is_update=True)]
 
     def _renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:

@@ -10,7 +10,7 @@ from tidemill.contracts.feedback_form import OF_ALARMS, SEND_AGAIN
 from tidemill.contracts.topics import DECISIONS, FEEDBACK, UPDATES
 from tidemill.fold.plans import plan_stream
 from tidemill.kernel.deadletters import dead_letter
-from tidemill.kernel.deciding import Handled
+from tidemill.kernel.deciding import Handled, Noted
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.kernel.records import Emit, trace_headers
 from tidemill.processors.feedback.book import Book
@@ -94,6 +94,11 @@ class Feedback:
         if is_too_fast(self._book, said, self._limits):
             return self._too_fast(message, said)
         return self._decided(message, said, digest)
+
+    def note(self, messages: Sequence[Message]) -> Noted:
+        """Take note of nothing: each feedback is decided."""
+        del messages
+        return Noted(0)
 
     def _decided(self, message: Message, said: Said, digest: str) -> Handled:
         ruling = judge(self._context, said)
@@ -202,6 +207,7 @@ class FeedbackFactory:
     name = PROCESSOR
     inputs: tuple[str, ...] = (FEEDBACK,)
     from_end: frozenset[str] = frozenset()
+    batched: frozenset[str] = frozenset()
     clock = ""
     table = DECISIONS
 
