@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import DRIFT_LEDGER, DRIFT_SNAPSHOTS
+from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, UPDATES
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
 from tidemill.fold.ledger import FIRST, Changed, Digest, Entry, InputDigest, Run
 from tidemill.fold.snapshots import Kept, chunk_key, save
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PROCESSOR = "drift"
 # Folders whose code can change a result, beside those that all ledgers count.
 CODE = ("detection", "processors/drift")
+# What it tells; each record of it names its ledger entry.
+TOLD = (DRIFT, UPDATES)
 
 
 class Books:
