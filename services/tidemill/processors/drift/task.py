@@ -65,8 +65,8 @@ class DriftTask:
         before, sequence = self.watching.terms, self.books.sequence
         known = {**before.schemas, **schemas}
         terms = replace(before, schemas=known).after(before, entry=sequence, retired={})
-        self.watching.adopt(terms)
-        return self.books.seal(positions, kind="ACTION", actions=[terms.action()])
+        told = self.books.tell(self.watching.adopt(terms, sequence).emits)
+        return told + self.books.seal(positions, kind="ACTION", actions=[terms.action()])
 
     @property
     def mark(self) -> str:

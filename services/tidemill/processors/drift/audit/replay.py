@@ -155,9 +155,8 @@ class _Replaying:
     def judge(self, placed: Placed, report: Findings) -> list[Finding]:
         """Fold one entry; return what differs and where."""
         entry = placed.entry
-        watching = self._under_terms(entry)
+        watching, emits = self._under_terms(entry)
         runs: list[tuple[Message, ...]] = []
-        emits: list[Emit] = []
         for run in entry.runs:
             messages = drained(self._cursors[run.topic].take(run.first, run.last))
             runs.append(tuple(messages))
@@ -209,12 +208,13 @@ class _Replaying:
         digest.add_emits(emits)
         return digest.result() == entry.emitted
 
-    def _under_terms(self, entry: Entry) -> Watching:
-        """Return what is watched, under the terms that an entry puts in force.
+    def _under_terms(self, entry: Entry) -> tuple[Watching, list[Emit]]:
+        """Return what is watched, under the terms that an entry puts in force, and what they cause.
 
         Raises:
             InvariantError: There are none.
         """
+        emits: list[Emit] = []
         for action in entry.actions:
             if action.kind != TERMS:
                 continue
@@ -222,12 +222,14 @@ class _Replaying:
             if self._watching is None:
                 self._watching = Watching(terms, self._partition, self._reference)
             elif terms.digest != self._watching.terms.digest:
-                for key in self._watching.adopt(terms):
+                adopted = self._watching.adopt(terms, entry.sequence)
+                emits += adopted.emits
+                for key in adopted.gone:
                     self._lineages.pop(key, None)
         if self._watching is None:
             msg = f"drift ledger entry {entry.sequence} must follow one with terms, none does"
             raise InvariantError(msg)
-        return self._watching
+        return self._watching, emits
 
     def left(self) -> list[Finding]:
         """Return the records of drifts that no entry accounts for."""
