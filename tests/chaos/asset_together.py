@@ -15,7 +15,7 @@ from tidemill.processors.drift.watched import Watched
 from tidemill.testing.plants import START_US, STEP_US, STREAM, sample_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from chaos.asset_streams import Habit, Numbers
     from tidemill.processors.drift.plans import Plan
@@ -23,32 +23,30 @@ if TYPE_CHECKING:
 
 SENSORS = 50
 RUN_LENGTH = 100_000
-# Events before a shift: slow signals take so long to be known.
-BEFORE = 20_000
 _BATCH = 500
 
 
 class Calm(NamedTuple):
-    """What became of calm assets.
+    """What became of a calm asset.
 
     Attributes:
-        events: How many came.
         opened: Episodes by kind; all of them are false.
         held: Events that were held for an answer nobody gave.
-        silent: Sensors that nothing is promised of at the end, and references refused.
-        watched: Signals that can alarm at the end.
+        unpromised: Sensors that nothing was promised of for a while, and references refused.
+        watched: Sensors that can alarm by themselves at the end.
     """
 
-    events: int
     opened: Counter[str]
     held: int
-    silent: int
+    unpromised: int
     watched: int
 
-    @property
-    def rate(self) -> float:
-        """False alarms per million events."""
-        return self.opened.total() / self.events * 1e6
+
+class Moves(NamedTuple):
+    """Which sensors are shifted, each by itself, and for how many events at most."""
+
+    sensors: Sequence[int]
+    after: int
 
 
 class Shifted(NamedTuple):
@@ -104,53 +102,40 @@ def is_episode(said: Said) -> bool:
     return not said.is_update and said.record["status"] == "OPEN"
 
 
-def calm(habit: Habit, events: int, seed: list[int]) -> Calm:
-    """Watch an asset to which nothing happens."""
-    watched = fresh()
-    opened: Counter[str] = Counter()
-    for rows in chunks(habit, SENSORS + 1, events, seed):
-        opened.update(said.record["kind"] for said in told(watched, rows) if is_episode(said))
-    sensors = watched.signals[Kind.FEATURE]
-    standing = [sensors.standing(n) for n in range(SENSORS)]
-    return Calm(
-        events,
-        opened,
-        watched.allowance.held,
-        sum(record["status"] == "NOT_STATIONARY" for record in watched.episodes.standing.values()),
-        sum(each.is_watched for each in standing),
-    )
+def watch(
+    habit: Habit, events: int, seed: list[int], moves: Moves
+) -> tuple[Calm, list[Shifted | None]]:
+    """Watch an asset to which nothing happens, then shift sensors by a standard deviation.
 
-
-def shifts(habit: Habit, count: int, after: int, seed: list[int]) -> list[Shifted | None]:
-    """Shift so many sensors by a standard deviation, each by itself, in one stream.
-
-    What comes before is the same for all; None where no episode opened after it.
+    Each is shifted by itself from where the calm ended; None where no episode opened after it.
     """
-    before = fresh()
-    found = []
-    rows = chunks(habit, SENSORS + 1, BEFORE + after, seed)
-    while before.allowance.events < BEFORE:
-        for _ in told(before, next(rows)):
-            pass
-    later = list(rows)
-    for number in range(count):
-        sensor = (seed[-1] * count + number) * 7 % SENSORS
-        found.append(_shift(deepcopy(before), later, sensor, deviation(habit)))
-    return found
+    watched = fresh()
+    rows = chunks(habit, SENSORS + 1, events + moves.after, seed)
+    opened: Counter[str] = Counter()
+    unpromised = 0
+    while watched.allowance.events < events:
+        for said in told(watched, next(rows)):
+            if is_episode(said):
+                opened[said.record["kind"]] += 1
+            unpromised += not said.is_update and said.record["status"] == "NOT_STATIONARY"
+    alone = watched.signals[Kind.FEATURE]
+    can = sum(alone.standing(n).is_watched for n in range(SENSORS))
+    later, by = list(rows), deviation(habit)
+    found = [_shift(deepcopy(watched), later, sensor, by) for sensor in moves.sensors]
+    return Calm(opened, watched.allowance.held, unpromised, can), found
 
 
 def _shift(watched: Watched, later: list[Numbers], sensor: int, by: float) -> Shifted | None:
+    begin = watched.allowance.events
     for rows in later:
         moved = rows.copy()
         moved[:, sensor] += by
-        for said in told(watched, moved):
-            if is_episode(said):
-                record = said.record
-                ranked = record["ranked"]
-                return Shifted(
-                    (record["detected"] - START_US) // STEP_US - BEFORE,
-                    record["kind"],
-                    bool(ranked) and ranked[0]["signal"] == f"s{sensor}",
-                    abs((record["started"] - START_US) // STEP_US - BEFORE),
-                )
+        for said in filter(is_episode, told(watched, moved)):
+            record = said.record
+            detected, started = (
+                (record[name] - START_US) // STEP_US - begin for name in ("detected", "started")
+            )
+            ranked = record["ranked"]
+            is_named = bool(ranked) and ranked[0]["signal"] == f"s{sensor}"
+            return Shifted(detected, record["kind"], is_named, abs(started))
     return None
