@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Changed whenever states of before can no longer be read.
 FORM = 1
 REFERENCE = 5_000
+# What is asked of detectors is so many times the dial: references are finite, and sensors of one
+# asset often leave them together. A delay goes with the logarithm: it grows by a sixteenth.
+MARGIN = 2.0
 _STEADY = (Channel.LEVEL, Channel.SPREAD)
 
 
@@ -39,8 +42,8 @@ OF_MODELS = (Kind.PREDICTION, Kind.ERROR, Kind.EXPLANATION)
 class Plan:
     """How the assets of one stream are watched.
 
-    The run length of an asset is divided evenly over the kinds that there are, and that of a kind
-    over its signals; each signal divides its own over its channels.
+    The run length of an asset, with a margin, is divided evenly over the kinds that there are, and
+    that of a kind over its signals; each signal divides its own over its channels.
 
     Attributes:
         names: The signals of each kind by name; none of MULTIVARIATE.
@@ -80,7 +83,7 @@ def _plan(stream: StreamDefinition, reference: int) -> Plan:
     if stream.explanations.which in {"all", "every"}:
         names[Kind.EXPLANATION] = tuple(each.name for each in stream.features)
     drift = stream.drift
-    share = drift.run_length * float(len(names))
+    share = MARGIN * drift.run_length * float(len(names))
     settings = AssetSettings(len(sensors), share, reference) if sensors else None
     about = [FORM, share, reference, {kind.value: list(names[kind]) for kind in sorted(names)}]
     return Plan(
