@@ -61,8 +61,8 @@ DRIFT_RUNNING_PROOFS = (
         "Drifts are told once, and the same, through kills of everything that makes them",
         "Sensors fail and processes change while events flow; people answer every question, some "
         "of them twice. Drift processors, learners and feedback are killed by kill -9 all along. "
-        "What was told of drifts and asked of models is held against a run in memory over the recorded "
-        "order that nothing disturbed; every answer must have a final receipt.",
+        "What was told of drifts and asked of models is held against a run in memory over the "
+        "recorded order that nothing disturbed; every answer must have a final receipt.",
         _kills,
     ),
     Proof(
