@@ -89,11 +89,11 @@ def _measured(width: int, size: Size) -> Iterator[list[str]]:
     """Yield what it takes to watch so many sensors, each by itself and all together."""
     for at_once in (1, 100):
         signals = Signals([Watch(RUN_LENGTH * width)] * width)
-        takes = (partial(_take_signals, signals), signals.state)
-        yield ["each by itself", *_cells(*takes, (width, at_once), size)]
+        take = partial(_take_signals, signals)
+        yield ["each by itself", *_cells(take, signals.state, (width, at_once), size)]
         check = AssetCheck(AssetSettings(width, RUN_LENGTH, REFERENCE))
-        takes = (check.observe, partial(_state_of, check))
-        yield ["together", *_cells(*takes, (width, at_once), size)]
+        state = partial(_state_of, check)
+        yield ["together", *_cells(check.observe, state, (width, at_once), size)]
 
 
 def _take_signals(signals: Signals, rows: Numbers) -> object:
