@@ -72,7 +72,7 @@ def together(habit: Habit, size: Size) -> tuple[Calm, list[Shifted | None]]:
         sensors = [(first + n) * 7 % SENSORS for n in range(size.shifts)]
         moves = Moves(sensors, size.after)
         each, shifted = watch(habit, size.calm_events, [size.seed, 1, seed], moves)
-        calm = Calm(*(a + b for a, b in zip(calm, each, strict=True)))
+        calm = calm.plus(each)
         found += shifted
     return calm, found
 
