@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from alerts.control_room import DEAD, Room
 from alerts.test_crashes import LIMITS, Happening, everything, first_of_each, happened
+from feedback.stage import definition_text
+from tidemill.contracts.definition import parse_definition
 from tidemill.contracts.topics import ALERTS_CLOCK, PREDICTIONS
 from tidemill.processors.alerts.processor import AlertsFactory
 
@@ -119,4 +121,4 @@ def test_what_a_record_told_before_a_crash_it_tells_again_in_whatever_batch_it_c
 
 def test_time_and_drift_are_decided_one_by_one() -> None:
     assert AlertsFactory.batched.isdisjoint({ALERTS_CLOCK, "model.drift"})
-    assert AlertsFactory.batched < set(AlertsFactory.inputs)
+    assert AlertsFactory.batched < set(AlertsFactory(parse_definition(definition_text())).inputs)

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.control_room import START_MS, Room
-from feedback.stage import definition_text
+from feedback.stage import LABELLED, definition_text
 from tidemill.contracts.codec import codec
 from tidemill.contracts.definition import parse_definition
+from tidemill.contracts.topics import PREDICTIONS
 from tidemill.processors.alerts.limits import HOUR_MS, Limits
 from tidemill.processors.alerts.processor import AlertsFactory
 
@@ -151,6 +152,16 @@ def test_of_two_entries_that_holds_which_takes_account_of_more() -> None:
     second = room.drift("OPEN", "d3", signal="c").value
     assert factory.valid(first, second) == second
     assert factory.valid(second, first) == second
+
+
+def test_predictions_are_read_only_where_silence_is_an_alarm() -> None:
+    quiet = {**LABELLED, "alerts": {"silence": "never"}}
+    without, heard = (
+        AlertsFactory(parse_definition(text)).inputs
+        for text in (definition_text(quiet), definition_text())
+    )
+    assert set(heard) - set(without) == {PREDICTIONS}
+    assert len(without) == len(heard) - 1
 
 
 def test_silence_is_not_told_too_early_by_who_was_started_again() -> None:

@@ -117,6 +117,11 @@ class Silences:
         self._untold: list[set[str]] = [set() for _ in range(PARTITIONS)]
         self._unheard: set[str] = set()
 
+    def __str__(self) -> str:
+        waiting = {*self._unheard, *(asset for untold in self._untold for asset in untold)}
+        told = {asset: self._heard.silence.get(asset) for asset in (*sorted(waiting), None)}
+        return f"silence and its end told, by asset: {told}, planned: {self.planned}"
+
     def step(self, *, more: bool = True) -> bool:
         """Let those come back of whom it was told, and others fall silent; return what waits."""
         for untold in self._untold:

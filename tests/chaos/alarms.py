@@ -81,7 +81,7 @@ def _told_once(mesh: AlertsMesh, size: Size, say: Callable[[str], None]) -> Figu
             _kill(workers[number % len(workers)], dice, lambda: happenings.happen(EACH // 2))
             happenings.speak()
         say(f"{size.kills} kills; now all must settle")
-        _await(lambda: not silences.step(more=False), workers, "silences and their ends")
+        _await(lambda: not silences.step(more=False), workers, silences)
         together = _flock(machines, heard, workers, dice)
         _await(lambda: happenings.speak(all_of_them=True) == 0, workers, "acknowledgements")
         _await(lambda: _settled(mesh), workers, "all posts", look_s=2.0)
@@ -145,7 +145,7 @@ def _settled(mesh: AlertsMesh) -> bool:
 
 
 def _await(
-    is_so: Callable[[], bool], workers: list[WorkerProcess], what: str, look_s: float = LOOK_S
+    is_so: Callable[[], bool], workers: list[WorkerProcess], what: object, look_s: float = LOOK_S
 ) -> None:
     def checked() -> bool:
         for worker in workers:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from chaos.figures import Figures
 
-    Take = Callable[[np.ndarray[tuple[int, ...], np.dtype[np.float64]]], object]
+    Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 ASSET = "wide/1"
 RUN_LENGTH = 1_000_000.0
@@ -46,6 +46,7 @@ HEAD = (
     "events at a time",
     "microseconds a sensor and event",
     "state, bytes a sensor",
+    "while it learns",
 )
 
 
@@ -86,39 +87,44 @@ def prove_cost(folder: Path, size: Size, say: Callable[[str], None]) -> Found:
 
 def _measured(width: int, size: Size) -> Iterator[list[str]]:
     """Yield what it takes to watch so many sensors, each by itself and all together."""
-    rng = np.random.default_rng(size.seed)
     for at_once in (1, 100):
         signals = Signals([Watch(RUN_LENGTH * width)] * width)
-        spent = _timed(partial(_take_signals, signals), rng, (width, at_once), size)
-        bytes_each = len(signals.state()) / width
-        yield _row("each by itself", width, at_once, (spent, bytes_each))
+        take = partial(_take_signals, signals)
+        yield ["each by itself", *_cells(take, signals.state, (width, at_once), size)]
         check = AssetCheck(AssetSettings(width, RUN_LENGTH, REFERENCE))
-        spent = _timed(check.observe, rng, (width, at_once), size)
-        bytes_each = len(packed(asset_state.dump(check))) / width
-        yield _row("together", width, at_once, (spent, bytes_each))
+        state = partial(_state_of, check)
+        yield ["together", *_cells(check.observe, state, (width, at_once), size)]
 
 
-def _row(name: str, width: int, at_once: int, spent: tuple[float, float]) -> list[str]:
-    return [name, f"{width}", f"{at_once}", f"{spent[0]:.2f}", f"{spent[1]:,.0f}"]
+def _take_signals(signals: Signals, rows: Numbers) -> object:
+    return signals.update(np.ascontiguousarray(rows.T), np.zeros(len(rows)))
 
 
-def _take_signals(
-    signals: Signals, rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> object:
-    values = np.ascontiguousarray(rows.T)
-    return signals.update(values, np.zeros(len(rows)))
+def _state_of(check: AssetCheck) -> bytes:
+    return packed(asset_state.dump(check))
 
 
-def _timed(take: Take, rng: np.random.Generator, shape: tuple[int, int], size: Size) -> float:
-    """Return the processor time in microseconds for a sensor and event, once all is learned."""
+def _cells(
+    take: Callable[[Numbers], object],
+    state: Callable[[], bytes],
+    shape: tuple[int, int],
+    size: Size,
+) -> list[str]:
+    """Return width, events at a time, processor time once all is learned, and room."""
     width, at_once = shape
-    for _ in range(LEARNED // 100):
+    rng = np.random.default_rng(size.seed)
+    learning = 0
+    for number in range(LEARNED // 100):
+        if number * 100 == REFERENCE - 100:
+            learning = len(state())
         take(rng.standard_normal((100, width)))
     parts = [rng.standard_normal((at_once, width)) for _ in range(max(1, size.events // at_once))]
     begun = time.process_time()
     for part in parts:
         take(part)
-    return MICRO * (time.process_time() - begun) / (len(parts) * at_once * width)
+    spent = MICRO * (time.process_time() - begun) / (len(parts) * at_once * width)
+    room = (f"{len(state()) / width:,.0f}", f"{learning / width:,.0f}")
+    return [f"{width}", f"{at_once}", f"{spent:.2f}", *room]
 
 
 class Source:

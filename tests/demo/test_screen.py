@@ -77,9 +77,9 @@ def test_an_alarm_is_shown_beside_what_was_planted() -> None:
 def test_a_scenario_marks_the_assets_in_which_something_is_planted(name: str) -> None:
     scenario = SCENARIOS[name]
     books = tally(RegressionScore, KNOWN)
-    for planted in (scenario.drift, scenario.fault, scenario.loose):
-        if planted is not None:
-            books.assets[planted.asset] = RegressionScore()
+    marked = (scenario.drift, scenario.fault, scenario.loose)
+    for asset in [each for each in marked if each is not None]:
+        books.assets[asset.asset] = RegressionScore()
 
     shown = text(render(scenario, books, summary(books, 1.0, 2.0)))
     assert f"{scenario.drift.asset} (drifts)" in shown

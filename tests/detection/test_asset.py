@@ -18,6 +18,8 @@ from tidemill.kernel.errors import InvariantError
 BEGIN = 700
 # Two sensors at a time, three blocks: they learn a hundred events apart.
 BLOCKS = AssetSettings(5, run_length=5_000.0, reference=REFERENCE, memory=(1 / 4,), block=2)
+# The same, fitted in steps.
+IN_STEPS = replace(BLOCKS, at_once=0)
 
 
 def eventful(sensors: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -27,7 +29,7 @@ def eventful(sensors: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np
     return rows
 
 
-@pytest.mark.parametrize("how", [SMALL, BLOCKS])
+@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS])
 @settings(max_examples=15)
 @given(st.integers(0, 3), st.lists(st.integers(1, 1_499), max_size=12))
 def test_how_events_are_cut_into_batches_changes_nothing(
@@ -48,9 +50,13 @@ def test_how_events_are_cut_into_batches_changes_nothing(
     assert dump(check) == dump(whole)
 
 
-@pytest.mark.parametrize("how", [SMALL, BLOCKS])
+@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS])
 @settings(max_examples=15)
 @given(st.integers(0, 1_500))
+@example(30)
+@example(REFERENCE + 1)
+@example(REFERENCE + 17)
+@example(REFERENCE + 112)
 @example(BEGIN + 1)
 @example(BEGIN + 2)
 @example(BEGIN + 3)

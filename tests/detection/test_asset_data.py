@@ -7,12 +7,13 @@ import pytest
 
 from chaos.asset_baselines import spe, t2
 from chaos.asset_rows import Counts
-from chaos.asset_sensors import Size, false_alarms, shifted
+from chaos.asset_sensors import Size, false_alarms, together
 from chaos.asset_skab import CHOSEN, MOST_FALSE, hold, left_out
 from chaos.asset_skab import prove_skab as prove_valve
 from chaos.asset_streams import HABITS, chunks
 from chaos.asset_tep import hold as hold_process
 from chaos.asset_tep import watched_process
+from chaos.asset_together import SENSORS
 from chaos.balance import BrokenPromiseError
 from chaos.data import data_folder
 from detection.asset_cases import calm
@@ -78,12 +79,12 @@ def test_baselines_measure_distances() -> None:
 
 
 def test_fifty_sensors_are_calm_and_the_one_that_moves_is_named() -> None:
-    size = Size(calm_events=5_000, seeds=1, shifts=1, after=1_000, seed=3)
+    size = Size(calm_events=10_000, seeds=1, shifts=2, after=1_000, seed=3)
     assert false_alarms(HABITS["white"], size) == (0, 5_000, 0)
-    found = shifted(HABITS["white"], size, 1)
-    assert found is not None
-    assert found.is_named
-    assert found.delay < 200
+    calm_ones, found = together(HABITS["white"], size)
+    assert not calm_ones.opened
+    assert calm_ones.watched == SENSORS
+    assert [each is not None and each.is_named and each.delay < 200 for each in found] == [True] * 2
 
 
 @pytest.mark.parametrize("name", HABITS)

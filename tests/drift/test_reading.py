@@ -11,7 +11,7 @@ from drift.watched_plant import TERMS, event, outcome, prediction, terms
 from tidemill.contracts.definition import parse_definition
 from tidemill.fold.terms import Terms
 from tidemill.processors.drift.marks import Mark, Marks
-from tidemill.processors.drift.plans import Kind, plans_of
+from tidemill.processors.drift.plans import MARGIN, Kind, plans_of
 from tidemill.processors.drift.reading import Reader
 from tidemill.testing.plants import RECORD, RECORD_ID, sample_definition, sample_terms
 
@@ -64,7 +64,7 @@ def test_the_dial_is_divided_over_kinds_and_signals() -> None:
     plan = plans_of(terms(run_length=1000).definition)["pump"]
     rate = sum(1 / watch.run_length for kind in plan.watches.values() for watch in kind)
     assert plan.asset is not None
-    assert rate + 1 / plan.asset.run_length == pytest.approx(1 / 1000)
+    assert rate + 1 / plan.asset.run_length == pytest.approx(1 / 1000 / MARGIN)
     assert [len(plan.names[kind]) for kind in Kind] == [3, 1, 1, 3, 0]
 
 

@@ -24,9 +24,9 @@ def _process(_: Context) -> Found:
 
 def _sensors(context: Context) -> Found:
     if context.is_quick:
-        size = Size(calm_events=200_000, seeds=2, shifts=10, after=10_000, seed=context.seed)
+        size = Size(30_000, seeds=2, shifts=5, after=40_000, seed=context.seed, noise=3.0)
     else:
-        size = Size(calm_events=200_000, seeds=20, shifts=100, after=10_000, seed=context.seed)
+        size = Size(200_000, seeds=10, shifts=10, after=40_000, seed=context.seed)
     return prove_sensors(size, context.say)
 
 
@@ -49,8 +49,8 @@ DRIFT_ASSET_PROOFS = (
     Proof(
         "asset-sensors",
         "Fifty sensors: false alarms of calm assets, and which sensor is named when one moves",
-        "Streams of known habits are watched for a run length of 100,000 events of the asset; then "
-        "one sensor of fifty is shifted by a standard deviation.",
+        "Streams of known habits are watched as the drift processor watches an asset, for a run "
+        "length of 100,000 events; then one sensor of fifty is shifted by a standard deviation.",
         _sensors,
     ),
 )

@@ -12,6 +12,7 @@ from faust.types import TP
 from runtime.faust_bench import ANSWERS, ASKED, HERE, NOW_MS, TABLE, Bench, Factory, run
 from tidemill.kernel.errors import InvariantError
 from tidemill.kernel.records import Emit, Position
+from tidemill.runtime import faust_control
 from tidemill.runtime.faust_batches import MOST_MARKERS, MOST_WAITING, Batch, Batches
 
 if TYPE_CHECKING:
@@ -157,6 +158,42 @@ def test_of_a_partition_that_went_while_its_records_were_noted_nothing_is_commit
 
     assert not bench.answers()
     assert not bench.consumer.done
+
+
+def test_what_must_be_remembered_of_a_batch_is_written_before_it_is_done_with() -> None:
+    done: list[dict[TP, int]] = []
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("-1", "-2", "-3")
+        write = bench.control._writer.write_together
+
+        async def write_and_look(emits: Sequence[Emit], cause: Position) -> None:
+            done.append(dict(bench.consumer.done))
+            await write(emits, cause)
+
+        bench.control._writer.write_together = write_and_look  # type: ignore[method-assign]  # looks
+        await bench.control._reach_batch(batch(bench, 0, 2))
+        await bench.control._reach_batch(batch(bench, 2, 3))
+
+    bench = in_batches()
+    run(bench, steps)
+
+    assert done == [{}, {HERE: 2}]
+
+
+def test_a_long_way_is_read_from_the_log_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_control, "MOST_BETWEEN", 2)
+
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "-1", "-2", "b", "c", "d")
+        spans = reads(bench)
+        await bench.control._reach_batch(batch(bench, 5, 6))
+        assert spans == [(0, 2), (2, 4), (4, 5)]
+
+    bench = in_batches()
+    run(bench, steps)
+
+    assert [asked for asked, _ in bench.answers()] == [b"a", b"b", b"c", b"d"]
 
 
 def test_no_record_of_a_batch_comes_later_than_our_own_clock_says() -> None:

@@ -26,6 +26,8 @@ _QUIET = 2.0
 _NEAR = 0.5
 # Blocks learn one after the other, so many events apart: none waits for all of them.
 _BETWEEN = 100
+# Steps of a fit are so many events apart: all of them are within the events between.
+_APART = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class AssetSettings:
             together, and the run length is divided over the blocks.
         refuse_above: The reference does not hold where a larger share of its second half is over
             limits that its first half gave; 1 takes any reference.
+        at_once: A reference of so many values is fitted at its last event; a larger one in the
+            hundred events after it, so that no event waits long.
     """
 
     sensors: int
@@ -56,6 +60,7 @@ class AssetSettings:
     memory: tuple[float, ...] = (1 / 4, 1 / 16, 1 / 64, 1 / 512)
     block: int = 64
     refuse_above: float = 0.3
+    at_once: int = 100_000
 
     def __post_init__(self) -> None:
         for name, least in (("sensors", 1), ("reference", 64), ("lags", 1), ("block", 1)):
@@ -81,6 +86,7 @@ class AssetSettings:
 
     def learning(self, number: int) -> Learning:
         """Return how a block learns, by its number."""
+        values = self.reference * min(self.block, self.sensors)
         return Learning(
             rows=self.reference + number * _BETWEEN,
             lags=self.lags,
@@ -88,6 +94,7 @@ class AssetSettings:
             memory=affordable(self.memory, self.reference),
             run_length=self.run_length * len(self.slices()),
             refuse_above=self.refuse_above,
+            apart=_APART if values > self.at_once else 0,
         )
 
 
@@ -224,7 +231,7 @@ class AssetCheck:
         return count
 
     def _learn(self, rows: Numbers, changes: list[Change]) -> int:
-        left = [block.how.rows - block.rows for block in self.blocks if block.learned is None]
+        left = [block.left() for block in self.blocks if block.learned is None]
         rows = rows[: min(left)]
         self._taken(rows)
         self.events += len(rows)

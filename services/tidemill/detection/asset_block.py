@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tidemill.detection.asset_kept import Kept
 from tidemill.detection.asset_passes import KINDS, Moving, advance
-from tidemill.detection.asset_reference import learn
+from tidemill.detection.asset_reference import Fitting, last_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,9 @@ class Block:
 
     Attributes:
         rows: How many rows came since the reference began.
+        kept: The reference, until it is learned.
+        fitting: How far that is; None before the reference is complete.
+        last: The last rows, while fitting.
         learned: What the reference says; None before its end.
         moving: What moves with every event.
         calm: (3 K,) number of the last row at which each statistic was as in the reference.
@@ -43,27 +47,40 @@ class Block:
         """Forget the reference; the rows that come next are the new one."""
         memories = len(self.how.memory)
         self.rows = 0
-        self.kept = np.zeros((self.how.rows, self.sensors))
+        self.kept = Kept(self.how.rows, self.sensors)
+        self.fitting: Fitting | None = None
+        self.last = np.zeros((0, self.sensors))
         self.learned: Learned | None = None
         self.moving = Moving(self.sensors, self.how.lags, memories)
         self.calm = np.zeros(len(KINDS) * memories, dtype=np.int64)
 
     def take(self, rows: Numbers) -> Numbers:
-        """Take rows, no more than end the reference; return their statistics, (n, 3 K).
+        """Take rows, while learning no more than `left`; return their statistics, (n, 3 K).
 
         While the model is learned, and where the reference does not hold, there are none: zeros.
         """
         out = np.zeros((len(rows), self.calm.size))
         learned = self.learned
         if learned is None:
-            self.kept[self.rows : self.rows + len(rows)] = rows
+            self._keep(rows)
         elif learned.holds:
             advance(np.ascontiguousarray(rows), learned.frozen, self.moving, out, counting=False)
             self._note_calm(out, learned.levels)
         self.rows += len(rows)
-        if learned is None and self.rows == self.how.rows:
+        while self.learned is None and self.left() == 0:
             self._learn()
         return out
+
+    def left(self) -> int:
+        """Return how many rows there are to the next step of the fit."""
+        taken = 0 if self.fitting is None else self.fitting.taken
+        return self.how.rows + taken * self.how.apart - self.rows
+
+    def _keep(self, rows: Numbers) -> None:
+        if self.fitting is None:
+            self.kept.add(rows)
+        else:
+            self.last = np.concatenate([self.last, rows])[-self.how.lags :]
 
     def _note_calm(self, out: Numbers, levels: Numbers) -> None:
         is_calm = out <= levels
@@ -71,10 +88,16 @@ class Block:
         self.calm = np.where(is_calm.any(axis=0), last, self.calm)
 
     def _learn(self) -> None:
-        self.learned, past = learn(self.kept, self.how)
-        self.moving.start(past)
-        self.calm[:] = self.rows - 1
-        self.kept = np.zeros((0, self.sensors))
+        """Take a step of the fit."""
+        if self.fitting is None:
+            rows = self.kept.all()
+            self.fitting, self.last = Fitting(rows, self.how), rows[-self.how.lags :]
+        self.learned = self.fitting.step()
+        if self.learned is not None:
+            self.moving.start(last_rows(self.last, self.learned.frozen))
+            self.calm[:] = self.rows - 1
+            self.kept, self.fitting = Kept(0, self.sensors), None
+            self.last = np.zeros((0, self.sensors))
 
     @property
     def limits(self) -> Numbers:

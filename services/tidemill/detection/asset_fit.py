@@ -52,8 +52,7 @@ class Reference(NamedTuple):
     def of(cls, rows: Numbers, lags: int) -> Reference:
         """Return the reference that rows are, with gaps (not finite) as they came."""
         center, inverse = _standards(rows)
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = _filled(np.clip((rows - center) * inverse, -SPAN, SPAN))
+        values = standardised(rows, center, inverse)
         return cls(center, inverse, values, _lagged(values, lags), values[lags:], lags)
 
     def before(self, row: int) -> Numbers:
@@ -97,6 +96,12 @@ def fit(
         span=SPAN,
         share=1.0 / sensors if sensors else 0.0,
     )
+
+
+def standardised(rows: Numbers, center: Numbers, inverse: Numbers) -> Numbers:
+    """Return rows in standard deviations; a gap holds the value before it, or the center."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _filled(np.clip((rows - center) * inverse, -SPAN, SPAN))
 
 
 def grams(reference: Reference, rows: slice) -> Numbers:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tidemill.detection.asset_fit import Reference, fit, grams
+from tidemill.detection.asset_fit import Reference, fit, grams, standardised
 from tidemill.detection.asset_limits import (
     Counted,
     expected_squares,
@@ -68,6 +68,7 @@ class Learning:
         run_length: Events between false alarms.
         refuse_above: The reference does not hold where a larger share of its second half is over
             limits of its first.
+        apart: Events between two steps of the fit; 0 takes them all at once.
     """
 
     rows: int
@@ -76,6 +77,7 @@ class Learning:
     memory: tuple[float, ...]
     run_length: float
     refuse_above: float
+    apart: int = 0
 
 
 def affordable(memory: tuple[float, ...], rows: int) -> tuple[float, ...]:
@@ -84,54 +86,119 @@ def affordable(memory: tuple[float, ...], rows: int) -> tuple[float, ...]:
     return tuple(enough) or memory[:1]
 
 
-def learn(rows: Numbers, how: Learning) -> tuple[Learned, Numbers]:
-    """Return what rows say, and the last of them, standardised, newest first.
+class Held(NamedTuple):
+    """Rows of which each part in turn is held out of a model of the others.
 
-    Whether they are a reference at all is asked of their second half, held against what the first
-    half alone says: its model, and its limits.
+    Attributes:
+        reference: What they say, standardised.
+        rows: As they came.
+        parts: Of the reference.
+        sums: Of products, of each part.
     """
-    reference = Reference.of(rows, how.lags)
-    learned = _learned(reference, rows, how)
-    half = len(rows) // 2
-    before = Reference.of(rows[:half], how.lags)
-    first = _learned(before, rows[:half], how)
-    moving = Moving(rows.shape[1], how.lags, len(how.memory))
-    moving.start(before.before(half))
-    out = np.zeros((len(rows) - half, first.limits.size))
-    advance(np.ascontiguousarray(rows[half:]), first.frozen, moving, out, counting=False)
-    over = float(np.mean(np.any(out > first.limits, axis=1)))
-    learned = replace(learned, over=over, holds=over <= how.refuse_above)
-    return learned, reference.before(len(rows))
+
+    reference: Reference
+    rows: Numbers
+    parts: list[slice]
+    sums: list[Numbers]
+
+    @classmethod
+    def of(cls, rows: Numbers, lags: int) -> Held:
+        """Divide rows."""
+        reference = Reference.of(rows, lags)
+        count = len(reference.now)
+        parts = [slice(count * f // PARTS, count * (f + 1) // PARTS) for f in range(PARTS)]
+        return cls(reference, rows, parts, [grams(reference, part) for part in parts])
 
 
-def _learned(reference: Reference, rows: Numbers, how: Learning) -> Learned:
-    """Return what rows say: a model of all, limits from each part by a model of the others."""
-    count = len(reference.now)
-    parts = [slice(count * f // PARTS, count * (f + 1) // PARTS) for f in range(PARTS)]
-    sums = [grams(reference, part) for part in parts]
-    found = [
-        _held_out(reference, rows, part, sums[:f] + sums[f + 1 :], how)
-        for f, part in enumerate(parts)
-    ]
-    everything = np.ones(count, dtype=bool)
-    whole = fit(reference, everything, _added(sums), memory=how.memory, ridge=how.ridge)
-    counts, expected = _added([each[0] for each in found]), _added([each[1] for each in found])
-    return _limited(whole, counts, expected, count, run_length=how.run_length)
+class Fitting:
+    """A reference that is learned in steps: none takes long.
+
+    Whether the rows are a reference at all is asked of their second half, held against what the
+    first half alone says: its model, and its limits.
+
+    Attributes:
+        taken: How many steps were.
+        counts: (2, K, 2 p + 5) sums of `Moving` over parts held out: of all rows, of the first
+            half.
+        expected: (2, K) what is expected of them.
+    """
+
+    STEPS = 2 * PARTS + 3
+
+    def __init__(self, rows: Numbers, how: Learning) -> None:
+        self.rows, self.how = rows, how
+        memories = len(how.memory)
+        self.taken = 0
+        self.counts = np.zeros((2, memories, 2 * rows.shape[1] + 5))
+        self.expected = np.zeros((2, memories))
+        # What follows from the rows alone, and is made again where it is not at hand.
+        self._held: dict[int, Held] = {}
+
+    def step(self) -> Learned | None:
+        """Take a step; return what was learned after the last of them."""
+        half, part = divmod(self.taken, PARTS + 1)
+        self.taken += 1
+        if self.taken == self.STEPS:
+            return self._learned()
+        held = self._of(half)
+        if part:
+            self._hold_out(half, held, part - 1)
+        return None
+
+    def _of(self, half: int) -> Held:
+        if half not in self._held:
+            rows = self.rows[: len(self.rows) // 2] if half else self.rows
+            self._held[half] = Held.of(rows, self.how.lags)
+        return self._held[half]
+
+    def _hold_out(self, half: int, held: Held, part: int) -> None:
+        """Let one part pass by a model of the others."""
+        reference, how = held.reference, self.how
+        out_of = held.parts[part]
+        kept = np.ones(len(reference.now), dtype=bool)
+        kept[out_of] = False
+        others = _added(held.sums[:part] + held.sums[part + 1 :])
+        frozen = fit(reference, kept, others, memory=how.memory, ridge=how.ridge)
+        moving = Moving(reference.now.shape[1], reference.lags, len(how.memory))
+        begin, end = out_of.start + reference.lags, out_of.stop + reference.lags
+        moving.start(reference.before(begin))
+        out = np.zeros((end - begin, len(KINDS) * len(how.memory)))
+        advance(np.ascontiguousarray(held.rows[begin:end]), frozen, moving, out, counting=True)
+        self.counts[half] += moving.sums
+        self.expected[half] += [expected_squares(lam, end - begin) for lam in how.memory]
+
+    def _said(self, half: int) -> Learned:
+        """Return what rows say: a model of all, limits from each part by a model of the others."""
+        reference, sums = self._of(half).reference, _added(self._of(half).sums)
+        count = len(reference.now)
+        everything = np.ones(count, dtype=bool)
+        whole = fit(reference, everything, sums, memory=self.how.memory, ridge=self.how.ridge)
+        counts, expected = self.counts[half], self.expected[half]
+        return _limited(whole, counts, expected, count, run_length=self.how.run_length)
+
+    def _learned(self) -> Learned:
+        first, before = self._said(1), self._of(1).reference
+        rows = np.ascontiguousarray(self.rows[len(before.values) :])
+        moving = Moving(rows.shape[1], self.how.lags, len(self.how.memory))
+        moving.start(before.before(len(before.values)))
+        out = np.zeros((len(rows), first.limits.size))
+        advance(rows, first.frozen, moving, out, counting=False)
+        over = float(np.mean(np.any(out > first.limits, axis=1)))
+        return replace(self._said(0), over=over, holds=over <= self.how.refuse_above)
 
 
-def _held_out(  # noqa: PLR0917 - all five are what is held out of what
-    reference: Reference, rows: Numbers, held: slice, others: Sequence[Numbers], how: Learning
-) -> tuple[Numbers, Numbers]:
-    """Return sums of `Moving` over rows held out of a model of the others; what is expected."""
-    kept = np.ones(len(reference.now), dtype=bool)
-    kept[held] = False
-    frozen = fit(reference, kept, _added(others), memory=how.memory, ridge=how.ridge)
-    moving = Moving(reference.now.shape[1], reference.lags, len(how.memory))
-    begin, end = held.start + reference.lags, held.stop + reference.lags
-    moving.start(reference.before(begin))
-    out = np.zeros((end - begin, len(KINDS) * len(how.memory)))
-    advance(np.ascontiguousarray(rows[begin:end]), frozen, moving, out, counting=True)
-    return moving.sums, np.array([expected_squares(lam, end - begin) for lam in how.memory])
+def learn(rows: Numbers, how: Learning) -> tuple[Learned, Numbers]:
+    """Return what rows say, all steps at once, and the last of them: see `last_rows`."""
+    fitting = Fitting(rows, how)
+    learned = None
+    while learned is None:
+        learned = fitting.step()
+    return learned, last_rows(rows[-how.lags :], learned.frozen)
+
+
+def last_rows(rows: Numbers, frozen: Frozen) -> Numbers:
+    """Return rows standardised, newest first."""
+    return np.ascontiguousarray(standardised(rows, frozen.center, frozen.inverse)[::-1])
 
 
 def _added(sums: Sequence[Numbers]) -> Numbers:

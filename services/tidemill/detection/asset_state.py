@@ -8,8 +8,9 @@ import numpy as np
 
 from tidemill.detection.asset import AssetCheck
 from tidemill.detection.asset_fit import SPAN
+from tidemill.detection.asset_kept import Kept
 from tidemill.detection.asset_passes import Frozen, Moving
-from tidemill.detection.asset_reference import Learned
+from tidemill.detection.asset_reference import Fitting, Learned
 from tidemill.kernel.errors import InvariantError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # Of texts, numbers, bytes, and lists and maps of them.
 Dumped = dict[str, Any]
 
-_NUMBER = np.dtype("<f8")
+_NUMBER, _SINGLE = np.dtype("<f8"), np.dtype("<f4")
 _FROZEN = ("center", "inverse", "reach", "coef", "white", "alone", "memory")
 _SCALED = ("per_white", "per_alone")
 _LEARNED = ("limits", "levels", "inflation")
@@ -70,7 +71,9 @@ def _dump_block(block: Block) -> Dumped:
         frozen |= {"share": learned.frozen.share, "over": learned.over, "holds": learned.holds}
     return {
         "rows": block.rows,
-        "kept": _bytes(block.kept[: block.rows] if learned is None else block.kept),
+        "kept": _dump_kept(block.kept),
+        "fitting": None if block.fitting is None else _dump_fitting(block.fitting),
+        "last": _bytes(block.last),
         "calm": [int(row) for row in block.calm],
         "moving": {name: _bytes(getattr(block.moving, name)) for name in Moving.SAVED},
         "learned": frozen,
@@ -84,10 +87,48 @@ def _load_block(block: Block, dumped: Mapping[str, Any]) -> None:
         place = getattr(block.moving, name)
         place[:] = _numbers(dumped["moving"][name], place.shape)
     if dumped["learned"] is None:
-        block.kept[: block.rows] = _numbers(dumped["kept"], (block.rows, block.sensors))
+        _load_kept(block.kept, dumped["kept"])
+        if dumped["fitting"] is not None:
+            block.fitting = Fitting(block.kept.all(), block.how)
+            _load_fitting(block.fitting, dumped["fitting"])
+            block.last = _numbers(dumped["last"], (block.how.lags, block.sensors))
     else:
-        block.kept = np.zeros((0, block.sensors))
+        block.kept = Kept(0, block.sensors)
         block.learned = _load_learned(block, dumped["learned"])
+
+
+def _dump_kept(kept: Kept) -> Dumped:
+    return {
+        "count": kept.count,
+        "first": _bytes(kept.first[: kept.count]),
+        "middle": _bytes(kept.middle),
+        "away": kept.away[: kept.count].astype(_SINGLE).tobytes(),
+    }
+
+
+def _load_kept(kept: Kept, dumped: Mapping[str, Any]) -> None:
+    kept.count = count = dumped["count"]
+    kept.middle = _numbers(dumped["middle"], kept.middle.shape)
+    if count < len(kept.first):
+        kept.first[:count] = _numbers(dumped["first"], kept.first[:count].shape)
+    else:
+        kept.first = kept.first[:0]
+    away = np.frombuffer(dumped["away"], dtype=_SINGLE)
+    kept.away[:count] = away.reshape(kept.away[:count].shape)
+
+
+def _dump_fitting(fitting: Fitting) -> Dumped:
+    return {
+        "taken": fitting.taken,
+        "counts": _bytes(fitting.counts),
+        "expected": _bytes(fitting.expected),
+    }
+
+
+def _load_fitting(fitting: Fitting, dumped: Mapping[str, Any]) -> None:
+    fitting.taken = dumped["taken"]
+    fitting.counts = _numbers(dumped["counts"], fitting.counts.shape)
+    fitting.expected = _numbers(dumped["expected"], fitting.expected.shape)
 
 
 def _load_learned(block: Block, dumped: Mapping[str, Any]) -> Learned:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _FEW = 8
 # What is left to rise beyond the block length: at 2.75 correlation times of an AR(1).
 _RISE = 1.25
+# Correlation times that blocks are no shorter than: those of an AR(1) that is level have 2.75.
+_LONGEST = 0.5
 
 
 class LongRun(NamedTuple):
@@ -56,6 +58,8 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
     for j in range(len(pools) - 1):
         if pools[j + 1][1] < least_nu:
             return None
+        if _is_rising(pools[j][0] / variance, 2.0**j):
+            continue
         if _is_level(sums[j] / counts[j], pools[j + 1 :]):
             fine = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
             level = max(_filled(pools[j][0], variance, 2.0**j), fine, variance)
@@ -87,6 +91,15 @@ def _pools(sums: Sequence[float], counts: Sequence[float]) -> list[tuple[float, 
 def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     """Return whether all pools of longer blocks agree with V of the shortest."""
     return all(level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW)
+
+
+def _is_rising(tau: float, length: float) -> bool:
+    """Return whether blocks of this length are too short to say that their variance stays.
+
+    Of a signal that moves little within a block it is about the length of the block, whatever the
+    signal; chance alone then makes longer blocks agree.
+    """
+    return tau > _LONGEST * length
 
 
 def _filled(level: float, variance: float, length: float) -> float:

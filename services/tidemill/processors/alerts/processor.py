@@ -247,7 +247,6 @@ class AlertsFactory:
     """
 
     name = PROCESSOR
-    inputs: tuple[str, ...] = (ALERTS_CLOCK, DRIFT, FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD)
     from_end = frozenset({ALERTS_CLOCK, FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD})
     batched = frozenset({FEEDBACK, RECEIPTS, PREDICTIONS, *DEAD})
     clock = ALERTS_CLOCK
@@ -260,6 +259,9 @@ class AlertsFactory:
             for stream in definition.streams
             if stream.alerts.silence_s is not None
         }
+        # Predictions tell of silence alone, and are many.
+        heard = (PREDICTIONS,) if self._allowed else ()
+        self.inputs: tuple[str, ...] = (ALERTS_CLOCK, DRIFT, FEEDBACK, RECEIPTS, *heard, *DEAD)
 
     def valid(self, before: bytes, then: bytes) -> bytes:
         """Return the second decision, unless all that it takes account of the first one did too."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Changed whenever states of before can no longer be read.
 FORM = 1
 REFERENCE = 5_000
+# What is asked of detectors is so many times the dial: references are finite, and sensors of one
+# asset often leave them together. A delay goes with the logarithm: it grows by a sixteenth.
+MARGIN = 2.0
 _STEADY = (Channel.LEVEL, Channel.SPREAD)
 
 
@@ -39,13 +42,15 @@ OF_MODELS = (Kind.PREDICTION, Kind.ERROR, Kind.EXPLANATION)
 class Plan:
     """How the assets of one stream are watched.
 
-    The run length of an asset is divided evenly over the kinds that there are, and that of a kind
-    over its signals; each signal divides its own over its channels.
+    The run length of an asset, with a margin, is divided evenly over the kinds that there are, and
+    that of a kind over its signals; each signal divides its own over its channels.
 
     Attributes:
         names: The signals of each kind by name; none of MULTIVARIATE.
         watches: How each of them is watched.
         asset: How the sensors are watched together; None without numeric sensors.
+        digest: Of all that decides whether what is known of an asset is of use.
+        models: Of what decides what models say.
     """
 
     stream: StreamDefinition
@@ -55,6 +60,7 @@ class Plan:
     timeout_us: int
     hold_at_most: float
     digest: bytes
+    models: bytes
 
 
 def plans_of(definition: PlantDefinition, reference: int = REFERENCE) -> dict[str, Plan]:
@@ -77,7 +83,7 @@ def _plan(stream: StreamDefinition, reference: int) -> Plan:
     if stream.explanations.which in {"all", "every"}:
         names[Kind.EXPLANATION] = tuple(each.name for each in stream.features)
     drift = stream.drift
-    share = drift.run_length * float(len(names))
+    share = MARGIN * drift.run_length * float(len(names))
     settings = AssetSettings(len(sensors), share, reference) if sensors else None
     about = [FORM, share, reference, {kind.value: list(names[kind]) for kind in sorted(names)}]
     return Plan(
@@ -91,7 +97,15 @@ def _plan(stream: StreamDefinition, reference: int) -> Plan:
         timeout_us=int(drift.question_timeout_s * 1e6),
         hold_at_most=drift.hold_at_most,
         digest=hashlib.sha256(json.dumps(about).encode()).digest(),
+        models=hashlib.sha256(json.dumps(_modelled(stream)).encode()).digest(),
     )
+
+
+def _modelled(stream: StreamDefinition) -> list[object]:
+    """Return what a stream says of the model whose answers are watched."""
+    document = stream.model_dump(mode="json")
+    named = ("champion", "features", "target", "repeat", "seed", "start_from")
+    return [document[name] for name in named]
 
 
 def _watch(kind: Kind, run_length: float) -> Watch:

@@ -130,7 +130,7 @@ def fold_again(
     """
     for action in entry.actions:
         if action.kind == TERMS and action.detail["digest"] != watching.terms.digest.hex():
-            watching.adopt(Terms.of(action))
+            watching.adopt(Terms.of(action), entry.sequence)
     inputs, count = InputDigest(), 0
     for run in entry.runs:
         messages = yield from cursors[run.topic].take(run.first, run.last)
