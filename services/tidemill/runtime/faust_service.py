@@ -125,10 +125,8 @@ async def _run(
     control = build()
     control.app.finalize()
     starting = asyncio.create_task(control.app.start())
-    others = [
-        asyncio.create_task(control.follow_batches()),
-        asyncio.create_task(_catch_up(control, ticking)),
-    ]
+    catching_up = asyncio.create_task(_catch_up(control, ticking))
+    following = asyncio.create_task(control.follow_batches())
     try:
         while not stopping.is_asked and not control.app.crashed:
             observer.turned(time.monotonic())
@@ -139,7 +137,7 @@ async def _run(
             await asyncio.sleep(TURN_S)
     finally:
         stopping()
-        await _end(control, starting, *others)
+        await _end(control, catching_up, starting, following)
     if control.app.crash_reason is not None:
         raise control.app.crash_reason
 
@@ -170,8 +168,12 @@ async def _catch_up(control: ControlApp, ticking: Ticking | None) -> None:
                 raise
 
 
-async def _end(control: ControlApp, *tasks: asyncio.Task[None]) -> None:
-    """Stop the app, and whatever else goes on."""
+async def _end(
+    control: ControlApp, catching_up: asyncio.Task[None], *tasks: asyncio.Task[None]
+) -> None:
+    """Stop the app, and whatever else goes on; first what would ask clients that are closed."""
+    catching_up.cancel()
+    await asyncio.gather(catching_up, return_exceptions=True)
     with contextlib.suppress(asyncio.TimeoutError):
         if control.is_restored and not control.app.crashed:
             await asyncio.wait_for(control.app.consumer.commit(), COMMIT_WITHIN_S)
