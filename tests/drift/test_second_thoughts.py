@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drift.test_crashes_in_memory import Plant, factory
+from drift.test_crashes_in_memory import POLICY, Plant, factory
 from drift.test_questions import CHANGE_AT, asking, shifted, statuses
 from drift.watched_plant import (
     KEY,
@@ -23,13 +23,18 @@ from drift.watched_plant import (
 from tidemill.contracts.codec import codec
 from tidemill.contracts.events import EventReader
 from tidemill.contracts.topics import DRIFT, EVENTS, UPDATES
+from tidemill.fold.audit.starting import drained
+from tidemill.fold.snapshots import SigningKey
 from tidemill.processors.drift.audit import Asked, replay, verify
+from tidemill.processors.drift.processor import DriftFactory
+from tidemill.processors.drift.task import DriftTask
 from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.plants import LINEAR, START_US, STEP_US, sample_terms
 
 if TYPE_CHECKING:
     from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Opened
     from tidemill.kernel.records import Message
 
 X: dict[str, float | None] = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
@@ -160,10 +165,18 @@ def test_other_models_begin_the_references_of_what_models_say_anew() -> None:
     for each in said[:50]:
         again.send(each.topic, 0, each.value, key=each.key)
     again.drain()
-    again.crash("last-resort")
-    again.send(EVENTS, 0, b"nobody's")
-    again.drain()
     check(plant)
+    states = []
+    for key in (KEY, SigningKey(b"another".ljust(32))):  # from states, and from the beginning
+        committed = {
+            topic: again.cluster.committed_offset("tidemill.driven", topic, 0)
+            for topic in DriftFactory.inputs
+        }
+        made = DriftFactory(other, key, POLICY, reference=REFERENCE)
+        again_open: Opened = drained(made.open(0, committed, MemoryLog(plant.cluster)))
+        assert isinstance(again_open.task, DriftTask)
+        states.append(again_open.task.snapshot())
+    assert states[0] == states[1]
 
 
 def restarted(plant: Plant, given: Terms) -> Driver:
