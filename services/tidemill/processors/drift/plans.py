@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.stream import StreamDefinition
 
 # Changed whenever states of before can no longer be read.
-FORM = 1
+FORM = 2
 REFERENCE = 5_000
 _STEADY = (Channel.LEVEL, Channel.SPREAD)
 
