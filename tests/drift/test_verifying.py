@@ -244,3 +244,25 @@ def test_a_past_whose_beginning_is_gone_is_folded_from_states() -> None:
     assert span(plant, Span(), None).findings[0].kind == "not-replayable"
     checked = verify(MemoryLog(plant.cluster), 0, KEY)
     assert checked.findings == []
+
+
+def test_terms_that_are_retained_no_more_may_be_given() -> None:
+    plant = Plant(terms())
+    disturbed(plant, random.Random(3))
+    ledger = records(plant, DRIFT_LEDGER)
+    start = next(n for n, e in enumerate(entries(plant)) if n > 12 and not e.actions)
+    plant.cluster.log(DRIFT_LEDGER, 0).begin = ledger[start].offset
+    while any(entry.actions for entry in entries(plant)):
+        last = records(plant, DRIFT_LEDGER)
+        with_terms = next(m for m, e in zip(last, entries(plant), strict=True) if e.actions)
+        plant.cluster.log(DRIFT_LEDGER, 0).begin = with_terms.offset + 1
+    log = MemoryLog(plant.cluster)
+    (finding,) = replay(log, 0, KEY, asked=Asked(reference=REFERENCE)).findings
+    assert (finding.kind, "start once with the plant.yaml" in finding.found) == (
+        "not-replayable",
+        True,
+    )
+    given = Asked(reference=REFERENCE, known=(terms(),))
+    report = replay(log, 0, KEY, asked=given)
+    assert report.findings == []
+    assert report.counts["entries"]
