@@ -41,7 +41,9 @@ def serve(patch: pytest.MonkeyPatch, log: MemoryLog) -> None:
     patch.setattr(MemoryLog, "close", lambda _: None, raising=False)
     patch.setattr(audit, "partition_counts", lambda *_: {LEDGER: 2, DRIFT_LEDGER: 2})
     patch.setattr(audit, "KafkaLog", lambda _: log)
-    patch.setattr("tidemill.processors.drift.audit.Asked", lambda span: Asked(span, REFERENCE))
+    patch.setattr(
+        "tidemill.processors.drift.audit.Asked", lambda span, known: Asked(span, REFERENCE, known)
+    )
 
 
 def call(name: str, *arguments: object) -> tuple[Ran, dict[str, Any]]:

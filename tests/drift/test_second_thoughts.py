@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drift.test_crashes_in_memory import Plant, factory
+from drift.test_crashes_in_memory import POLICY, Plant, factory, story
 from drift.test_questions import CHANGE_AT, asking, shifted, statuses
 from drift.watched_plant import (
     KEY,
@@ -20,16 +21,21 @@ from drift.watched_plant import (
     terms,
     told,
 )
-from tidemill.contracts.codec import codec
+from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.contracts.events import EventReader
 from tidemill.contracts.topics import DRIFT, EVENTS, UPDATES
+from tidemill.fold.audit.starting import drained
+from tidemill.fold.snapshots import SigningKey
 from tidemill.processors.drift.audit import Asked, replay, verify
+from tidemill.processors.drift.processor import DriftFactory
+from tidemill.processors.drift.task import DriftTask
 from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.plants import LINEAR, START_US, STEP_US, sample_terms
 
 if TYPE_CHECKING:
     from tidemill.fold.terms import Terms
+    from tidemill.kernel.processor import Opened
     from tidemill.kernel.records import Message
 
 X: dict[str, float | None] = {"vibration": 6.0, "temperature": 40.0, "flow": 2.0}
@@ -160,10 +166,52 @@ def test_other_models_begin_the_references_of_what_models_say_anew() -> None:
     for each in said[:50]:
         again.send(each.topic, 0, each.value, key=each.key)
     again.drain()
-    again.crash("last-resort")
-    again.send(EVENTS, 0, b"nobody's")
-    again.drain()
     check(plant)
+    states = []
+    for key in (KEY, SigningKey(b"another".ljust(32))):  # from states, and from the beginning
+        committed = {
+            topic: again.cluster.committed_offset("tidemill.driven", topic, 0)
+            for topic in DriftFactory.inputs
+        }
+        made = DriftFactory(other, key, POLICY, reference=REFERENCE)
+        again_open: Opened = drained(made.open(0, committed, MemoryLog(plant.cluster)))
+        assert isinstance(again_open.task, DriftTask)
+        states.append(again_open.task.snapshot())
+    assert states[0] == states[1]
+
+
+def told_through_a_change(rng: random.Random | None) -> list[tuple[int, bytes | None]]:
+    """Return what is told where the definition changes while a question is open."""
+    plant = Plant(terms(question_timeout="1h"))
+    pieces = [(p, [m for m in part if p == 0]) for p, part in story()]
+    half, driver = len(pieces) // 2, plant.driver
+    for given, some in ((None, pieces[:half]), (terms(run_length=700), pieces[half:])):
+        if given is not None:
+            for worker in driver.instances:
+                driver.leave(worker)
+            driver = Driver(plant.cluster, partial(factory, given), batch=23)
+        for partition, part in some:
+            for each in part:
+                driver.send(each.topic, partition, each.value, key=each.key)
+            if rng is not None:
+                driver.start("w0")
+                driver.step("w0", rng.randint(1, 9))
+                getattr(driver, rng.choice(("crash", "abort")))("w0")
+        driver.drain()
+    check(plant)
+    return [(m.partition, m.value) for m in driver.outputs(DRIFT, UPDATES)]
+
+
+def test_crashes_around_a_changed_definition_change_nothing_that_is_told() -> None:
+    calm = told_through_a_change(None)
+    labels = [codec("Update").decode(value)["kind"] for _, value in calm if _is_update(value)]
+    assert labels.count("RELEASE") >= 1
+    for seed in range(3):
+        assert told_through_a_change(random.Random(seed)) == calm
+
+
+def _is_update(value: bytes | None) -> bool:
+    return schema_id_of(value) == codec("Update").schema_id
 
 
 def restarted(plant: Plant, given: Terms) -> Driver:

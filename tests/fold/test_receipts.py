@@ -103,7 +103,8 @@ def test_the_definition_says_over_how_many_cases_it_is_compared(most: int) -> No
 def test_only_feedback_is_told_and_only_of_the_model_it_names() -> None:
     challengers = {"tree": TREE}
     run = lived(sample_terms(challengers=challengers))
-    assert of(run.say("VETO", feature="flow", topic="model.drift"), RECEIPTS) == []
+    others = run.say("VETO", feature="flow", topic="model.drift", model="pump/champion")
+    assert of(others, RECEIPTS) == []
     (receipt,) = of(run.say("VETO", feature="vibration"), RECEIPTS)
     assert receipt["model"] == "pump/champion"
     assert of(run.say("VETO", feature="temperature", model="pump/tree"), RECEIPTS) == []

@@ -144,6 +144,7 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
         known.append(Terms(plant.definition, plant.writer_schemas))
     inputs = DRIFTS.inputs if drift else (EVENTS, UPDATES)
     span = Span(parse_bound("--from", start, inputs), parse_bound("--to", stop, inputs))
+    asked = Asked(span, known=tuple(known))
     chosen = partition or partitions_of(span.start, span.stop)
     target = _target(bootstrap, properties, directory, key_file=key_file, chosen=chosen)
 
@@ -151,7 +152,7 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
         log: "Log", number: int, signing: "SigningKey | None", on_entry: "OnEntry"
     ) -> "Findings":
         if drift:
-            return of_drift(log, number, signing, asked=Asked(span), on_entry=on_entry)
+            return of_drift(log, number, signing, asked=asked, on_entry=on_entry)
         return audit(log, number, signing, span=span, known=known, on_entry=on_entry)
 
     _finish("replay", _audited("replay", target, run), as_json=as_json)

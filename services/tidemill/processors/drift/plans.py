@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.stream import StreamDefinition
 
 # Changed whenever states of before can no longer be read.
-FORM = 1
+FORM = 2
 REFERENCE = 5_000
 # What is asked of detectors is so many times the dial: references are finite, and sensors of one
 # asset often leave them together. A delay goes with the logarithm: it grows by a sixteenth.

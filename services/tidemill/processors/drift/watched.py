@@ -37,6 +37,7 @@ class Watched:
 
     Attributes:
         version: Records taken in; `lineage` is the chain digest of their values.
+        ids: Of the last events, oldest first: one that comes again says nothing new.
         structure: That of the model whose predictions came last; None before.
         unknown: Answers to what nobody asked, or is over.
         afresh: Number of the event from which on sensors together that no reference held for learn
@@ -50,6 +51,7 @@ class Watched:
     lineage: bytes = b""
     clock: Clock = field(default_factory=Clock)
     allowance: Allowance = field(default_factory=Allowance)
+    ids: dict[str, None] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
     structure: int | None = None
     question: Question | None = None
@@ -99,9 +101,30 @@ class Watched:
     def _place(self, topic: str, reading: Reading) -> Place:
         return Place(topic, self.partition, reading.offset, reading.time_us)
 
-    def _events(self, readings: Sequence[Reading]) -> list[Said]:
+    def _counting(self, given: Sequence[Reading]) -> tuple[list[Reading], list[tuple[int, int]]]:
+        """Return the events that say something new, and the event time reached after each.
+
+        Those that came before, and those that are later than the stream allows, are at fault.
+        """
+        stream, clock = self.plan.stream, self.clock
+        late_us = None if stream.lateness_s is None else int(stream.lateness_s * 1e6)
+        readings, reached = [], []
+        for reading in given:
+            is_late = late_us is not None and reading.time_us < clock.reached_us - late_us
+            if reading.event_id in self.ids or is_late:
+                continue
+            if reading.event_id is not None and stream.duplicates_within:
+                self.ids[reading.event_id] = None
+                if len(self.ids) > stream.duplicates_within:
+                    del self.ids[next(iter(self.ids))]
+            reached += clock.after([reading.time_us])
+            clock = Clock(*reached[-1])
+            readings.append(reading)
+        return readings, reached
+
+    def _events(self, given: Sequence[Reading]) -> list[Said]:
         """Take events; the sensors together first, as they decide how long references last."""
-        reached = self.clock.after(reading.time_us for reading in readings)
+        readings, reached = self._counting(given)
         found: list[Said] = []
         at = 0
         while at < len(readings):

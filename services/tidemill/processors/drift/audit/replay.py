@@ -48,10 +48,12 @@ class Asked(NamedTuple):
     Attributes:
         span: Which entries; what must be folded before them to get there is compared too.
         reference: Events that sensors watched together are held against.
+        known: Terms at hand; others are looked up in the ledger.
     """
 
     span: Span = WHOLE
     reference: int = REFERENCE
+    known: tuple[Terms, ...] = ()
 
 
 def replay(
@@ -103,7 +105,8 @@ def _run(
     saved = SavedStates(
         log, partition, signing, until=until, snapshots=DRIFT_SNAPSHOTS, anchors=None
     )
-    start = choose_start(Source(log, partition, signing, saved.claims), wanted, asked.reference)
+    source = Source(log, partition, signing, saved.claims, asked.known)
+    start = choose_start(source, wanted, asked.reference)
     if start.obstacle:
         must = "there must be something to fold from"
         report.add([_not_replayable(partition, None, must, start.obstacle)])

@@ -51,12 +51,13 @@ class Start:
 
 
 class Source(NamedTuple):
-    """What a start is chosen from: the topics, and the states that were saved."""
+    """What a start is chosen from: the topics, the states that were saved, terms at hand."""
 
     log: Log
     partition: int
     signing: SigningKey | None
     claims: Sequence[Claim]
+    known: Sequence[Terms] = ()
 
 
 def choose_start(source: Source, wanted: int, reference: int) -> Start:
@@ -161,6 +162,8 @@ def _terms_at(source: Source, placed: Placed) -> Terms:
     digest = placed.entry.definition
     where = (source.log, source.partition, digest, placed.offset + 1)
     terms = drained(retained_terms(*where, topic=DRIFT_LEDGER))
+    if terms is None:
+        terms = next((each for each in source.known if each.digest == digest), None)
     if terms is None:
         raise terms_missing(source.partition, digest, DRIFT_LEDGER)
     return terms
