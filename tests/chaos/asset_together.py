@@ -41,6 +41,16 @@ class Calm(NamedTuple):
     unpromised: int
     watched: int
 
+    @classmethod
+    def sum(cls, each: Sequence[Calm]) -> Calm:
+        """Return what became of all of them."""
+        return cls(
+            sum((calm.opened for calm in each), Counter()),
+            sum(calm.held for calm in each),
+            sum(calm.unpromised for calm in each),
+            sum(calm.watched for calm in each),
+        )
+
 
 class Moves(NamedTuple):
     """Which sensors are shifted, each by itself, and for how many events at most."""
