@@ -28,7 +28,7 @@ ASSET = "north/1"
 
 def terms(**drift: object) -> Terms:
     """Return the sample plant's terms with these keys under `drift`."""
-    return sample_terms(stream={"drift": {"run_length": 50, "hold_at_most": 1.0, **drift}})
+    return sample_terms(stream={"drift": {"run_length": 100, "hold_at_most": 1.0, **drift}})
 
 
 TERMS = terms()
