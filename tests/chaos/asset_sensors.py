@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -66,15 +65,15 @@ def false_alarms(habit: Habit, size: Size) -> tuple[int, int, int]:
 
 def together(habit: Habit, size: Size) -> tuple[Calm, list[Shifted | None]]:
     """Return what became of assets watched as a whole, and of the shifts after."""
-    calm, found = Calm(Counter(), 0, 0, 0), []
+    every, found = [], []
     for seed in range(size.seeds):
         first = seed * size.shifts
         sensors = [(first + n) * 7 % SENSORS for n in range(size.shifts)]
         moves = Moves(sensors, size.after)
         each, shifted = watch(habit, size.calm_events, [size.seed, 1, seed], moves)
-        calm = calm.plus(each)
+        every.append(each)
         found += shifted
-    return calm, found
+    return Calm.sum(every), found
 
 
 def cost(sensors: int, events: int) -> list[str]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chaos.asset_streams import Habit, Numbers
-    from tidemill.processors.drift.episodes import Said
     from tidemill.processors.drift.plans import Plan
+    from tidemill.processors.drift.watched import Said
 
 SENSORS = 50
 RUN_LENGTH = 100_000
@@ -41,13 +41,14 @@ class Calm(NamedTuple):
     unpromised: int
     watched: int
 
-    def plus(self, other: Calm) -> Calm:
-        """Return what became of both."""
-        return Calm(
-            self.opened + other.opened,
-            self.held + other.held,
-            self.unpromised + other.unpromised,
-            self.watched + other.watched,
+    @classmethod
+    def sum(cls, each: Sequence[Calm]) -> Calm:
+        """Return what became of all of them."""
+        return cls(
+            sum((calm.opened for calm in each), Counter()),
+            sum(calm.held for calm in each),
+            sum(calm.unpromised for calm in each),
+            sum(calm.watched for calm in each),
         )
 
 

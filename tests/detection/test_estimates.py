@@ -92,6 +92,19 @@ def test_a_variance_that_goes_on_rising_has_no_level() -> None:
     assert not signals.standing(0).is_watched
 
 
+def test_blocks_within_which_a_signal_hardly_moves_say_nothing_of_longer_ones() -> None:
+    smooth = [0.01, 0.04, 0.16, 0.64, 2.56]
+    counts = [1_000.0, 500.0, 250.0, 125.0, 62.0]
+    by_chance = [
+        (v * 2.0 * 2.0**j * n, n) for j, (v, n) in enumerate(zip(smooth, counts, strict=True))
+    ]
+    by_chance.append((2.56 * 64.0 * 30.0, 30.0))
+    assert long_run(by_chance, 20.0) is None
+    slow = correlated(0.99, (100, 20_000), 9)
+    taus = [signals.standing(n).tau for signals in [watched(slow)[0]] for n in range(100)]
+    assert min(tau for tau in taus if not math.isnan(tau)) > 32.5
+
+
 def test_nothing_or_too_little_has_no_long_run_variance() -> None:
     assert long_run([], 20.0) is None
     assert long_run([(0.0, 50.0), (0.0, 25.0)], 20.0) is None

@@ -26,7 +26,7 @@ def _sensors(context: Context) -> Found:
     if context.is_quick:
         size = Size(30_000, seeds=2, shifts=5, after=40_000, seed=context.seed, noise=3.0)
     else:
-        size = Size(200_000, seeds=10, shifts=10, after=40_000, seed=context.seed)
+        size = Size(150_000, seeds=7, shifts=15, after=40_000, seed=context.seed)
     return prove_sensors(size, context.say)
 
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 _FEW = 8
 # What is left to rise beyond the block length: at 2.75 correlation times of an AR(1).
 _RISE = 1.25
-# Correlation times that blocks are no shorter than: those of an AR(1) that is level have 2.75.
-_LONGEST = 0.5
+# Blocks that lack more are too short: a signal that hardly moves within them looks as if its
+# correlation time were their length, whatever it is. At 2.75 correlation times it is 0.18.
+_MOST_LACKING = 0.25
 
 
 class LongRun(NamedTuple):
@@ -58,7 +59,7 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
     for j in range(len(pools) - 1):
         if pools[j + 1][1] < least_nu:
             return None
-        if _is_rising(pools[j][0] / variance, 2.0**j):
+        if _lack(pools[j][0] / variance, 2.0**j) > _MOST_LACKING:
             continue
         if _is_level(sums[j] / counts[j], pools[j + 1 :]):
             fine = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
@@ -93,17 +94,11 @@ def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     return all(level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW)
 
 
-def _is_rising(tau: float, length: float) -> bool:
-    """Return whether blocks of this length are too short to say that their variance stays.
-
-    Of a signal that moves little within a block it is about the length of the block, whatever the
-    signal; chance alone then makes longer blocks agree.
-    """
-    return tau > _LONGEST * length
+def _lack(tau: float, length: float) -> float:
+    """Return the share that blocks of this length lack of the variance, of an AR(1)."""
+    return 0.5 * max(0.0, tau - 1.0 / tau) / length if tau > 0.0 else 0.0
 
 
 def _filled(level: float, variance: float, length: float) -> float:
     """Return the variance with what blocks of this length still lack of it."""
-    tau = level / variance
-    lack = 0.5 * max(0.0, tau - 1.0 / tau) / length if tau > 0.0 else 0.0
-    return level / (1.0 - min(lack, 0.5))
+    return level / (1.0 - min(_lack(level / variance, length), 0.5))
