@@ -25,7 +25,7 @@ def _question(context: Context) -> Found:
     if context.is_quick:
         size = QuestionSize(5_200, 50, 300, "3000s", context.seed)
     else:
-        size = QuestionSize(8_000, 300, 4_000, "6000s", context.seed)
+        size = QuestionSize(8_000, 300, 4_000, "6000s", context.seed, goes_back=True)
     return prove_question(context.folder, size, context.say)
 
 
