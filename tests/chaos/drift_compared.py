@@ -52,6 +52,7 @@ class Seen(NamedTuple):
     events: int
     flagged: int
     unlearned: int
+    is_faulty: bool
     answers: int
     since: Sequence[tuple[float, float]]  # it is learned, answered, so: of mesh and plain River
 
@@ -66,7 +67,10 @@ class Seen(NamedTuple):
 
 
 def compare(
-    mesh: Mesh, made: SheetPlant, streams: Mapping[str, str], faulty: Collection[str]
+    mesh: Mesh,
+    made: SheetPlant,
+    streams: Mapping[str, str],
+    faulty: Collection[str] | None = None,
 ) -> tuple[Figures, Table]:
     """Hold every answer of every model, and its lineage, against plain River.
 
@@ -74,7 +78,7 @@ def compare(
         mesh: The mesh, whose workers have ended.
         made: The plant.
         streams: Of each asset.
-        faulty: Assets whose spans must never have been learned.
+        faulty: Assets whose spans must never have been learned; None leaves it to the answers.
 
     Raises:
         BrokenPromiseError: One is another, or a process that changed is answered for worse.
@@ -90,8 +94,9 @@ def compare(
     if {each.asset for each in found} != {*streams}:
         msg = f"all of {[*streams]} must be there, found {found}"
         raise BrokenPromiseError(msg)
+    wanted = {each.asset for each in found if each.is_faulty} if faulty is None else faulty
     for each in found:
-        _check(each, is_faulty=each.asset in faulty)
+        _check(each, is_faulty=each.asset in wanted)
     figures = {
         "answers of models": f"{sum(each.answers for each in found):,} equal in every bit, "
         "lineages too, to plain River over the recorded order that leaves out what is held",
@@ -102,7 +107,7 @@ def compare(
 
 
 def _check(seen: Seen, *, is_faulty: bool) -> None:
-    if is_faulty != bool(seen.unlearned) or (is_faulty and not seen.flagged):
+    if {is_faulty} != {bool(seen.unlearned), seen.is_faulty} or (is_faulty and not seen.flagged):
         msg = f"{seen.asset}: only the spans of faults may never be learned, was {seen}"
         raise BrokenPromiseError(msg)
     if seen.since and not is_faulty:
@@ -140,7 +145,8 @@ def _compare(
             flagged = sum(each.is_held for each in told.values())
             unlearned = sum(plain.is_held(event.time_us) for event in events)
             since = _shares(recorded.order[asset], model, predictions, oracle.through(events))
-    return Seen(asset, len(events), flagged, unlearned, answers, since)
+    is_faulty = recorded.is_faulty(asset)
+    return Seen(asset, len(events), flagged, unlearned, is_faulty, answers, since)
 
 
 def _check_answers(
