@@ -9,7 +9,7 @@ import pytest
 
 from cli.command import MISCONFIGURED, Ran, run
 from fold.history import ListLog, make_history, with_flipped_bit
-from tidemill.cli import audit
+from tidemill.cli import audit, audit_bounds
 from tidemill.contracts.id_lock import LOCK_FILE, lock_text
 from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
 from tidemill.fold.audit.bounds import AtOffset, AtSequence, AtTime
@@ -172,15 +172,15 @@ def test_a_definition_that_cannot_be_read_is_refused(name: str, tmp_path: Path) 
     ],
 )
 def test_a_bound_is_a_sequence_a_position_or_a_time(text: str | None, bound: object) -> None:
-    assert audit.parse_bound("--from", text) == bound
+    assert audit_bounds.parse_bound("--from", text) == bound
 
 
 @pytest.mark.parametrize("text", ["", "-1", "yesterday", "model.ledger-0@3", "sensor.events@3"])
 def test_anything_else_is_no_bound(text: str) -> None:
     with pytest.raises(ConfigError, match="--to: must be a ledger sequence"):
-        audit.parse_bound("--to", text)
+        audit_bounds.parse_bound("--to", text)
 
 
 def test_bounds_of_two_partitions_contradict_each_other() -> None:
     with pytest.raises(ConfigError, match="must name one partition"):
-        audit.partitions_of(AtOffset(EVENTS, 0, 1), AtOffset(EVENTS, 2, 1))
+        audit_bounds.partitions_of(AtOffset(EVENTS, 0, 1), AtOffset(EVENTS, 2, 1))

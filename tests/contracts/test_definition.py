@@ -358,3 +358,30 @@ def test_what_people_may_is_in_the_canonical_text_only_where_it_is_said() -> Non
     for key in ("experts", "longest_hold", "tolerance"):
         assert key not in plain.canonical()
         assert key in said.canonical()
+
+
+DRIFT_SLIPS = {
+    "run_length: 99": "greater than or equal to 100, was 99",
+    "run_length: 100k": "a valid integer, was '100k'",
+    "run_length: 1.5": "a valid integer, was 1.5",
+    "run_length: true": "a valid integer, was True",
+    "run_length: 10000000000000": "less than or equal to 1000000000000",
+    "question_timeout: 0s": "a duration above 0 such as",
+    "question_timeout: 2x": "a duration above 0 such as",
+    "question_timeout: 5ms": "greater than or equal to 1, was '5ms'",
+    "question_timeout: 4000d": "less than or equal to 315360000, was '4000d'",
+    "hold_at_most: 0": "greater than 0, was 0",
+    "hold_at_most: 5": "less than or equal to 1, was 5",
+    "hold_at_most: 5%": "a valid number, was '5%'",
+    "hold_at_most: .nan": "a finite number, was nan",
+    "held: 1": "unknown key",
+}
+
+
+@pytest.mark.parametrize("slip", DRIFT_SLIPS)
+def test_a_slip_in_what_is_said_of_drift_is_named_with_its_place(slip: str) -> None:
+    usual = "drift: {run_length: 100000, question_timeout: 2h, hold_at_most: 0.05}"
+    assert usual in TEXT
+    (problem,) = problems(TEXT.replace(usual, f"drift: {{{slip}}}"))
+    assert problem.startswith(f"streams.pump.drift.{slip.partition(':')[0]}: must ")
+    assert DRIFT_SLIPS[slip] in problem

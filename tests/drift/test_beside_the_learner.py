@@ -11,8 +11,8 @@ from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import DRIFT, EVENTS, PREDICTIONS, TOPICS, UPDATES
 from tidemill.fold.books import Policy
 from tidemill.kernel.deadletters import SUFFIX
+from tidemill.processors.drift.audit import Asked, replay, verify
 from tidemill.processors.drift.processor import DriftFactory
-from tidemill.processors.drift.replaying import replay
 from tidemill.processors.learner.processor import LearnerFactory
 from tidemill.testing.cluster import MemoryCluster
 from tidemill.testing.driver import Driver
@@ -84,4 +84,6 @@ def test_models_are_held_from_the_question_to_the_verdict(verdict: str, said: st
     assert held == list(range(held[0], held[-1] + 1))
     assert 150 < held[0] < 180
     assert held[-1] < 879
-    assert replay(MemoryLog(pair.cluster), 0, reference=REFERENCE).findings == []
+    log = MemoryLog(pair.cluster)
+    assert replay(log, 0, asked=Asked(reference=REFERENCE)).findings == []
+    assert verify(log, 0, KEY).findings == []

@@ -26,6 +26,7 @@ from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
 from tidemill.fold.snapshots import SigningKey
 from tidemill.fold.terms import Terms
+from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.processors.drift.processor import DriftFactory
 from tidemill.processors.drift.task import DriftTask
 from tidemill.testing.cluster import MemoryCluster
@@ -34,6 +35,7 @@ from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.plants import RECORD, RECORD_ID
 
 if TYPE_CHECKING:
+    from tidemill.kernel.processor import Opened
     from tidemill.kernel.records import Message
 
 ASSETS = ("north/1", "south/1", "south/2")
@@ -199,3 +201,38 @@ def test_states_are_written_in_smaller_parts_where_a_broker_refuses_them() -> No
     states = [emit for emit in own.seal({EVENTS: 20}) if emit.topic == DRIFT_SNAPSHOTS]
     assert states
     assert max(len(emit.value or b"") for emit in states) < 900_000 / 4 + 2_000
+
+
+def opened_again(plant: Plant, given: Terms) -> Opened:
+    """Open partition 0 where the plant's workers left it."""
+    committed = {
+        topic: plant.cluster.committed_offset("tidemill.driven", topic, 0)
+        for topic in DriftFactory.inputs
+    }
+    return drained(factory(given).open(0, committed, MemoryLog(plant.cluster)))
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_states_that_are_gone_are_made_again_where_all_inputs_are_there(left: int) -> None:
+    """All of them, or all but one."""
+    plant = Plant(terms())
+    disturbed(plant, random.Random(2))
+    before = opened_again(plant, terms()).task
+    assert isinstance(before, DriftTask)
+    keys = dict.fromkeys(m.key for m in plant.cluster.read(DRIFT_SNAPSHOTS) if m.partition == 0)
+    for key in [*keys][left:]:
+        plant.cluster.append(DRIFT_SNAPSHOTS, 0, None, key=key)
+    after = opened_again(plant, terms()).task
+    assert isinstance(after, DriftTask)
+    assert after.snapshot() == before.snapshot()
+    assert after.refolded > before.refolded
+
+
+def test_states_that_are_gone_are_asked_for_where_inputs_are_gone_too() -> None:
+    plant = Plant(terms())
+    disturbed(plant, random.Random(2))
+    for key in {m.key for m in plant.cluster.read(DRIFT_SNAPSHOTS) if m.partition == 0}:
+        plant.cluster.append(DRIFT_SNAPSHOTS, 0, None, key=key)
+    plant.cluster.log(EVENTS, 0).begin = 5
+    with pytest.raises(DependencyUnavailableError, match=r"restore the records of drift\.snapsho"):
+        opened_again(plant, terms())

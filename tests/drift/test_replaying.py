@@ -12,12 +12,9 @@ from drift.test_crashes_in_memory import Plant, disturbed, factory
 from drift.watched_plant import REFERENCE, answer, terms
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, EVENTS
-from tidemill.processors.drift.replaying import replay
+from tidemill.processors.drift.audit import Asked, replay
 from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
-
-if TYPE_CHECKING:
-    from tidemill.fold.audit.findings import Findings
 
 if TYPE_CHECKING:
     from tidemill.fold.audit.findings import Findings
@@ -40,7 +37,7 @@ def plant() -> Plant:
 
 
 def found(plant: Plant, partition: int, reference: int = REFERENCE) -> Findings:
-    return replay(MemoryLog(plant.cluster), partition, reference=reference)
+    return replay(MemoryLog(plant.cluster), partition, asked=Asked(reference=reference))
 
 
 def test_everything_comes_out_again(plant: Plant) -> None:

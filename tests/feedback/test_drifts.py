@@ -143,3 +143,25 @@ def test_who_is_in_quarantine_answers_no_question() -> None:
     assert (said.statuses, said.updates) == (["REFUSED"], [])
     assert "must not be quarantined to FAULT" in said.reason
     assert answer(stage, name="f2", actor="carl").kinds == ["FAULT"]
+
+
+@pytest.mark.parametrize("status", ["TIMED_OUT", "PROCESS_CHANGE"])
+@pytest.mark.parametrize("kind", ["FAULT", "PROCESS_CHANGE"])
+def test_an_answer_to_what_is_settled_says_that_it_came_too_late(status: str, kind: str) -> None:
+    said = answer(asked(drift("d1", status=status)), kind)
+    assert (said.statuses, said.updates) == (["REFUSED"], [])
+    assert f"must not be settled, it is {status}" in said.reason
+
+
+@pytest.mark.parametrize("status", ["FAULT", "CLOSED"])
+def test_a_fault_may_turn_out_to_be_none_and_what_closed_may_still_be_asked(status: str) -> None:
+    said = answer(asked(drift("d1", status=status)), "PROCESS_CHANGE")
+    assert said.statuses == ["ACCEPTED", "COUNTED"]
+
+
+def test_a_signal_of_which_nothing_is_promised_has_no_fault_but_may_be_watched_anew() -> None:
+    stage = asked(drift("d1", status="NOT_STATIONARY"))
+    refused = answer(stage)
+    assert refused.statuses == ["REFUSED"]
+    assert "nothing is promised" in refused.reason
+    assert answer(stage, "PROCESS_CHANGE", "f2").statuses == ["ACCEPTED", "COUNTED"]

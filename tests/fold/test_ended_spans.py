@@ -92,8 +92,9 @@ def test_an_end_before_any_hold_was_asked_for_is_taken_up_with_it() -> None:
     assert is_clean(plant)
 
 
-def test_a_hold_of_what_was_still_to_come_ends_where_it_should_have() -> None:
-    plant = Corrected(terms_of(LINEAR), policy=Policy(12, 3, 50))
+@pytest.mark.parametrize("anchor_every", [3, 1000])
+def test_a_hold_of_what_was_still_to_come_ends_where_it_should_have(anchor_every: int) -> None:
+    plant = Corrected(terms_of(LINEAR), policy=Policy(12, anchor_every, 50))
     plant.apply(plant.events(8))
     first = plant.number + 4
     plant.apply([hold(plant, first)], plant.events(6))
@@ -141,7 +142,7 @@ def _interleaved(family: str, seed: int) -> Corrected:
     while events or updates:
         some = rng.randint(1, 7)
         if events and (not updates or rng.random() < 0.85):
-            plant.apply([plant.event(m.value, key=m.key) for m in events[:some]])
+            plant.apply([plant.event(m.value, key=m.key or b"") for m in events[:some]])
             del events[:some]
         else:
             plant.apply([plant.update(updates.pop(0).value)])
@@ -150,7 +151,7 @@ def _interleaved(family: str, seed: int) -> Corrected:
         if rng.random() < 0.2:
             plant.open(plant.terms)
     plant.correct()
-    plant.apply([plant.event(m.value, key=m.key) for m in last])
+    plant.apply([plant.event(m.value, key=m.key or b"") for m in last])
     return plant
 
 

@@ -2,11 +2,9 @@
 
 import json
 import os
-import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from tidemill.cli.audit_bounds import From, To, parse_bound, partitions_of
 from tidemill.cli.directory import DirectoryOption, JsonOption
 from tidemill.cli.options import Bootstrap, Properties, bootstrap_of, properties_of
-from tidemill.contracts.topics import EVENTS, LEDGER, UPDATES
+from tidemill.contracts.topics import DRIFT_LEDGER, EVENTS, LEDGER, UPDATES
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
 from tidemill.runtime.clients import KafkaClients
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tidemill.fold.audit import Findings
-    from tidemill.fold.audit.bounds import Bound
     from tidemill.fold.ledger import Entry
     from tidemill.fold.snapshots import SigningKey
     from tidemill.kernel.processor import Log
@@ -62,13 +60,6 @@ Partitions = Annotated[
     list[int] | None,
     typer.Option("-p", "--partition", help="Only this one; repeatable.", show_default=False),
 ]
-_BOUND = "a ledger sequence, topic-partition@offset of an input, or an ISO 8601 time (UTC if none)"
-From = Annotated[str | None, typer.Option("--from", help=f"First: {_BOUND}.", show_default=False)]
-To = Annotated[
-    str | None,
-    typer.Option("--to", help=f"Last: {_BOUND}; a time is excluded.", show_default=False),
-]
-_POSITION = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)@(?P<offset>\d+)", re.ASCII)
 _REPORT_EVERY = 50
 
 
@@ -80,6 +71,7 @@ class Target:
     properties: dict[str, str]
     signing: "SigningKey | None"
     partitions: "Sequence[int]"
+    has_drift: bool
 
 
 @app.command()
@@ -93,11 +85,12 @@ def verify(
     partition: Partitions = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the ledger's chain and hold every topic against it; exit 1 if anything differs.
+    """Walk the ledgers' chains and hold every topic against them; exit 1 if anything differs.
 
     Reads only: no group is joined, nothing is committed or written.
     """
     from tidemill.fold.audit import verify as audit  # noqa: PLC0415 - River takes seconds to import
+    from tidemill.processors.drift.audit import verify as of_drift  # noqa: PLC0415 - as above
 
     if definition is not None:
         read_plant(definition)
@@ -108,7 +101,15 @@ def verify(
     ) -> "Findings":
         return audit(log, number, signing, on_entry=on_entry)
 
-    _finish("verify", _audited("verify", target, run), as_json=as_json)
+    def run_of_drift(
+        log: "Log", number: int, signing: "SigningKey | None", on_entry: "OnEntry"
+    ) -> "Findings":
+        return of_drift(log, number, signing, on_entry=on_entry)
+
+    audited = _audited("verify", target, run)
+    if target.has_drift:
+        audited += _audited("verify", target, run_of_drift)
+    _finish("verify", audited, as_json=as_json)
 
 
 @app.command()
@@ -123,7 +124,7 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     start: From = None,
     stop: To = None,
     drift: Annotated[
-        bool, typer.Option("--drift", help="Fold the drift ledger again, whole, instead.")
+        bool, typer.Option("--drift", help="Fold the drift ledger again instead.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,12 +135,16 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
     from tidemill.fold.audit import Span  # noqa: PLC0415 - as above
     from tidemill.fold.audit import replay as audit  # noqa: PLC0415 - as above
     from tidemill.fold.terms import Terms  # noqa: PLC0415 - as above
+    from tidemill.processors.drift.audit import DRIFTS, Asked  # noqa: PLC0415 - as above
+    from tidemill.processors.drift.audit import replay as of_drift  # noqa: PLC0415 - as above
 
     known = []
     if definition is not None:
         plant = read_plant(definition)
         known.append(Terms(plant.definition, plant.writer_schemas))
-    span = Span(parse_bound("--from", start), parse_bound("--to", stop))
+    inputs = DRIFTS.inputs if drift else (EVENTS, UPDATES)
+    span = Span(parse_bound("--from", start, inputs), parse_bound("--to", stop, inputs))
+    asked = Asked(span, known=tuple(known))
     chosen = partition or partitions_of(span.start, span.stop)
     target = _target(bootstrap, properties, directory, key_file=key_file, chosen=chosen)
 
@@ -147,54 +152,16 @@ def replay(  # noqa: PLR0913 - one parameter per option of the command
         log: "Log", number: int, signing: "SigningKey | None", on_entry: "OnEntry"
     ) -> "Findings":
         if drift:
-            return _drift_again(log, number, on_entry)
+            return of_drift(log, number, signing, asked=asked, on_entry=on_entry)
         return audit(log, number, signing, span=span, known=known, on_entry=on_entry)
 
     _finish("replay", _audited("replay", target, run), as_json=as_json)
 
 
-def _drift_again(log: "Log", partition: int, on_entry: "OnEntry") -> "Findings":
-    from tidemill.processors.drift.replaying import replay as audit  # noqa: PLC0415 - as above
+def _inputs_of_drift() -> "tuple[str, ...]":
+    from tidemill.processors.drift.processor import INPUTS  # noqa: PLC0415 - as above
 
-    return audit(log, partition, on_entry=on_entry)
-
-
-def parse_bound(option: str, text: str | None) -> "Bound | None":
-    """Return the bound that an option names.
-
-    Raises:
-        ConfigError: Neither a sequence, nor a position of an input, nor a time.
-    """
-    from tidemill.fold.audit.bounds import AtOffset, AtSequence, AtTime  # noqa: PLC0415 - as above
-
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return AtSequence(int(text))
-    position = _POSITION.fullmatch(text)
-    if position and position["topic"] in {EVENTS, UPDATES}:
-        return AtOffset(position["topic"], int(position["partition"]), int(position["offset"]))
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        must = f"must be {_BOUND}; inputs are {EVENTS} and {UPDATES}"
-        raise ConfigError([f"{option}: {must}, was {text!r}"]) from error
-    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return AtTime(int(aware.timestamp() * 1000))
-
-
-def partitions_of(*bounds: "Bound | None") -> list[int] | None:
-    """Return the partition that bounds name; None if they name none.
-
-    Raises:
-        ConfigError: They name different ones.
-    """
-    from tidemill.fold.audit.bounds import AtOffset  # noqa: PLC0415 - as above
-
-    named = sorted({bound.partition for bound in bounds if isinstance(bound, AtOffset)})
-    if len(named) > 1:
-        raise ConfigError([f"--from and --to: must name one partition, were {named}"])
-    return named or None
+    return INPUTS
 
 
 def _target(
@@ -209,7 +176,8 @@ def _target(
 
     check_environment(os.environ)
     brokers, extra = bootstrap_of(bootstrap, directory), properties_of(properties)
-    count = partition_counts(brokers, extra).get(LEDGER)
+    counts = partition_counts(brokers, extra)
+    count = counts.get(LEDGER)
     if count is None:
         msg = f"{LEDGER}: must exist at {brokers}; nothing was ever learned there"
         raise ConfigError([msg])
@@ -219,7 +187,7 @@ def _target(
         raise ConfigError([f"--partition: must be from 0 to {count - 1}, {found}"])
     secret = find_signing_key(key_file, os.environ, directory)
     signing = None if secret is None else SigningKey(secret)
-    return Target(brokers, extra, signing, chosen or range(count))
+    return Target(brokers, extra, signing, chosen or range(count), DRIFT_LEDGER in counts)
 
 
 def _audited(name: str, target: Target, run: "Audit") -> list["Findings"]:
@@ -259,12 +227,15 @@ def _progress(name: str) -> "Iterator[Callable[[int], OnEntry]]":
 def _finish(name: str, audited: "Sequence[Findings]", *, as_json: bool) -> None:
     """Print what was found; exit 1 if anything was."""
     differences = sum(len(each.findings) for each in audited)
+    first = audited[0].ledger if audited else LEDGER
     if as_json:
-        document = {
+        document: dict[str, object] = {
             "audit": name,
             "differences": differences,
-            "partitions": [each.document() for each in audited],
+            "partitions": [each.document() for each in audited if each.ledger == first],
         }
+        if others := [each.document() for each in audited if each.ledger != first]:
+            document["drift"] = others
         typer.echo(json.dumps(document))
     else:
         _print(name, audited, differences)
@@ -277,7 +248,8 @@ def _print(name: str, audited: "Sequence[Findings]", differences: int) -> None:
     for each in audited:
         counts = ", ".join(f"{each.counts[key]:,} {key}" for key in sorted(each.counts))
         reach = "no entry" if each.first is None else f"entries {each.first} to {each.last}"
-        console.print(f"partition {each.partition}: {reach}; {escape(counts)}")
+        of_drift = "" if each.ledger == LEDGER else f" of {each.ledger}"
+        console.print(f"partition {each.partition}{of_drift}: {reach}; {escape(counts)}")
         for finding in each.findings:
             rest = str(finding).removeprefix(finding.kind)
             console.print(f"  [bold red]{finding.kind}[/]{escape(rest)}")

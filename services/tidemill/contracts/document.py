@@ -129,10 +129,13 @@ class EveryDocument(_Document):
 
 
 class DriftDocument(_Document):
-    """The dial of drift detection and how long a question may hold learning."""
+    """The dial of drift detection and how long a question may hold learning.
 
-    run_length: Annotated[int, Field(ge=100)] = 100_000
-    question_timeout: Duration = 7200.0
+    Beyond a million million events, or ten years, nobody waits: such a number is a slip.
+    """
+
+    run_length: Annotated[int, Field(ge=100, le=10**12)] = 100_000
+    question_timeout: Annotated[Duration, Field(ge=1.0, le=3_650 * 86_400)] = 7200.0
     hold_at_most: Annotated[float, Field(gt=0, le=1)] = 0.05
 
 

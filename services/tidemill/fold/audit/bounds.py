@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.topics import LEDGER
 from tidemill.fold.applying import INPUTS
@@ -47,6 +47,16 @@ class AtTime:
 Bound = AtSequence | AtOffset | AtTime
 
 
+class Books(NamedTuple):
+    """Whose entries are meant: a ledger, and the inputs that its entries name."""
+
+    ledger: str
+    inputs: tuple[str, ...]
+
+
+LEARNERS = Books(LEDGER, INPUTS)
+
+
 def first_where(
     log: Log, topic: str, partition: int, holds: Callable[[Message], bool | None]
 ) -> Message | None:
@@ -82,7 +92,9 @@ def _ask(
     return None, False
 
 
-def first_entry(log: Log, partition: int, holds: Callable[[Entry], bool]) -> Placed | None:
+def first_entry(
+    log: Log, partition: int, holds: Callable[[Entry], bool], ledger: str = LEDGER
+) -> Placed | None:
     """Return the first ledger entry for which `holds`, which must go on holding behind it."""
 
     def readable(message: Message) -> bool | None:
@@ -91,24 +103,27 @@ def first_entry(log: Log, partition: int, holds: Callable[[Entry], bool]) -> Pla
         except InvalidRecordError:
             return None
 
-    message = first_where(log, LEDGER, partition, readable)
+    message = first_where(log, ledger, partition, readable)
     return None if message is None else Placed(message.offset, Entry.decode(message.value))
 
 
-def first_sequence(log: Log, partition: int, bound: Bound) -> int | None:
+def first_sequence(log: Log, partition: int, bound: Bound, books: Books = LEARNERS) -> int | None:
     """Return the first entry at or after a bound; None if there is none yet."""
     match bound:
         case AtSequence(sequence):
             return sequence
         case AtOffset(topic, at, offset) if at == partition:
-            return _reaching(log, partition, {topic: offset + 1})
+            return _reaching(log, partition, books, {topic: offset + 1})
         case AtTime(ms):
-            reached = [_reaching(log, partition, {t: o + 1}) for t, o in _at(log, partition, ms)]
+            reached = [
+                _reaching(log, partition, books, {t: o + 1})
+                for t, o in _at(log, partition, ms, books.inputs)
+            ]
             return min((sequence for sequence in reached if sequence is not None), default=None)
     return 0
 
 
-def last_sequence(log: Log, partition: int, bound: Bound) -> int | None:
+def last_sequence(log: Log, partition: int, bound: Bound, books: Books = LEARNERS) -> int | None:
     """Return the last entry of a span that ends at a bound; None if nothing ends it.
 
     A sequence and a position are included; of a time, what lies before it.
@@ -117,28 +132,32 @@ def last_sequence(log: Log, partition: int, bound: Bound) -> int | None:
         case AtSequence(sequence):
             return sequence
         case AtOffset(topic, at, offset) if at == partition:
-            return _reaching(log, partition, {topic: offset + 1})
+            return _reaching(log, partition, books, {topic: offset + 1})
         case AtTime(ms):
-            ends = [_reaching(log, partition, {t: o}) for t, o in _at(log, partition, ms) if o > 0]
+            ends = [
+                _reaching(log, partition, books, {t: o})
+                for t, o in _at(log, partition, ms, books.inputs)
+                if o > 0
+            ]
             return max((end for end in ends if end is not None), default=None)
     return None
 
 
-def _reaching(log: Log, partition: int, positions: dict[str, int]) -> int | None:
+def _reaching(log: Log, partition: int, books: Books, positions: dict[str, int]) -> int | None:
     """Return the first entry whose positions have come so far."""
 
     def holds(entry: Entry) -> bool:
         reached = entry.positions or {}
         return all(reached.get(topic, 0) >= offset for topic, offset in positions.items())
 
-    placed = first_entry(log, partition, holds)
+    placed = first_entry(log, partition, holds, books.ledger)
     return None if placed is None else placed.entry.sequence
 
 
-def _at(log: Log, partition: int, ms: int) -> list[tuple[str, int]]:
+def _at(log: Log, partition: int, ms: int, inputs: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return per input the first offset from a time on."""
     offsets = []
-    for topic in INPUTS:
+    for topic in inputs:
         message = first_where(log, topic, partition, lambda m: m.timestamp_ms >= ms)
         end = log.span(topic, partition)[1]
         offsets.append((topic, end if message is None else message.offset))

@@ -64,10 +64,12 @@ class _Chain:
         ]
 
 
-def walk(log: Log, partition: int, start: int, stop: int) -> Iterator[Walked]:
+def walk(
+    log: Log, partition: int, start: int, stop: int, *, topic: str = LEDGER
+) -> Iterator[Walked]:
     """Yield the ledger records with start <= offset < stop, each held against its chain."""
     chain = _Chain(is_whole=start == 0)
-    for messages in log.read(LEDGER, partition, start, stop):
+    for messages in log.read(topic, partition, start, stop):
         for message in messages:
             entry, wrong = _read(message)
             if entry is None:
@@ -101,13 +103,13 @@ def _altered(message: Message, expected: int | None, wrong: str) -> Finding:
     )
 
 
-def newest_sound(log: Log, partition: int) -> Placed | None:
+def newest_sound(log: Log, partition: int, *, topic: str = LEDGER) -> Placed | None:
     """Return the newest entry that is unaltered by its own hash; None if there is none."""
-    begin, end = log.span(LEDGER, partition)
+    begin, end = log.span(topic, partition)
     start, step = end, 16
     while start > begin:
         start, found = max(begin, end - step), None
-        for messages in log.read(LEDGER, partition, start, end):
+        for messages in log.read(topic, partition, start, end):
             for message in messages:
                 entry, _ = _read(message)
                 found = found if entry is None else Placed(message.offset, entry)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from tidemill.contracts.topics import LEDGER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -130,6 +132,7 @@ class Findings:
         counts: Entries, records and snapshots looked at.
         first: First ledger sequence looked at; None if there was none.
         last: Last ledger sequence looked at.
+        ledger: Whose entries they are: a topic.
     """
 
     partition: int
@@ -138,6 +141,7 @@ class Findings:
     counts: Counter[str] = field(default_factory=Counter)
     first: int | None = None
     last: int | None = None
+    ledger: str = LEDGER
 
     def add(self, findings: Iterable[Finding]) -> bool:
         """Add findings; return whether there were any."""
@@ -159,6 +163,7 @@ class Findings:
     def document(self) -> dict[str, object]:
         """Return all of it for JSON."""
         return {
+            "ledger": self.ledger,
             "partition": self.partition,
             "first_sequence": self.first,
             "last_sequence": self.last,

@@ -51,12 +51,23 @@ class SavedStates:
     Args:
         signing: The key they must be signed with; None checks what can be checked without it.
         until: Records that claim a later ledger sequence are newer than this audit: left out.
+        snapshots: Their topic.
+        anchors: Theirs; None where there are none.
 
     Attributes:
         unusable: Keys of models with a record that was refused or left out.
     """
 
-    def __init__(self, log: Log, partition: int, signing: SigningKey | None, *, until: int) -> None:
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        signing: SigningKey | None,
+        *,
+        until: int,
+        snapshots: str = SNAPSHOTS,
+        anchors: str | None = ANCHORS,
+    ) -> None:
         self.findings: list[Finding] = []
         self._partition = partition
         self._signing = signing
@@ -68,7 +79,8 @@ class SavedStates:
         self.unusable: set[bytes] = set()
         self._announced: dict[str, int] = {}
         self._lineages: dict[ModelKey, tuple[int, bytes]] = {}
-        self.counts = dict.fromkeys((SNAPSHOTS, ANCHORS), 0)
+        self._topics = snapshots, anchors
+        self.counts = dict.fromkeys([topic for topic in self._topics if topic is not None], 0)
         self._log = log
         self._ends = dict.fromkeys(self.counts, 0)
         self._catch_up()
@@ -86,7 +98,7 @@ class SavedStates:
         key, chunk = split_key(message.key or b"")
         if message.value is None and chunk:
             return
-        if message.value is None and message.topic == SNAPSHOTS:
+        if message.value is None and message.topic == self._topics[0]:
             self._held.pop(key, None)
             self._refused.add(key)
             return
@@ -118,9 +130,9 @@ class SavedStates:
             chunks=record["chunks"],
         )
         self._claims.setdefault(sequence, []).append(claim)
-        if message.topic == ANCHORS:
+        if message.topic == self._topics[1]:
             self._oldest = min(self._oldest, sequence)
-        if message.topic == SNAPSHOTS and not chunk:
+        if message.topic == self._topics[0] and not chunk:
             self._held[key] = sequence
 
     @property
@@ -212,7 +224,7 @@ class SavedStates:
             key = name.encode()
             if key in self._refused or self._held.get(key, -1) >= sequence:
                 continue
-            place = Place(SNAPSHOTS, self._partition, None, None)
+            place = Place(self._topics[0], self._partition, None, None)
             must = f"the snapshot of {name} that the entry announces must be there"
             held = self._held.get(key)
             found = "there is none" if held is None else f"the newest is of entry {held}"
@@ -222,7 +234,8 @@ class SavedStates:
     def report(self, findings: Findings) -> None:
         """Put counts and what was found so far into a report."""
         findings.add(self.findings)
-        findings.counts["snapshots"] += self.counts[SNAPSHOTS]
-        findings.counts["anchors"] += self.counts[ANCHORS]
+        for topic, name in zip(self._topics, ("snapshots", "anchors"), strict=True):
+            if topic is not None:
+                findings.counts[name] += self.counts[topic]
         if self._signing is None and any(self.counts.values()):
             findings.note(NO_KEY)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.topics import DRIFT_LEDGER, DRIFT_SNAPSHOTS
+from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, UPDATES
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
+from tidemill.fold.entry_marks import marked
 from tidemill.fold.ledger import FIRST, Changed, Digest, Entry, InputDigest, Run
 from tidemill.fold.snapshots import Kept, chunk_key, save
 from tidemill.kernel.records import Emit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PROCESSOR = "drift"
 # Folders whose code can change a result, beside those that all ledgers count.
 CODE = ("detection", "processors/drift")
+# What it tells; each record of it names its ledger entry.
+TOLD = (DRIFT, UPDATES)
 
 
 class Books:
@@ -62,6 +65,11 @@ class Books:
         self._runs.append(Run(messages[0].topic, messages[0].offset, messages[-1].offset))
         self._inputs.add(messages)
         self._emitted.add_emits(emits)
+
+    def tell(self, emits: Sequence[Emit]) -> list[Emit]:
+        """Enter what no record caused; return it as it is written."""
+        self._emitted.add_emits(emits)
+        return marked(emits, self.sequence, TOLD)
 
     def seal(
         self,

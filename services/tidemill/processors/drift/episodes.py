@@ -35,6 +35,18 @@ class Place(NamedTuple):
     time_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one record led to: the index of that record, and a record to write.
+
+    `is_update` tells an instruction to the models from a record of a drift.
+    """
+
+    index: int
+    record: Record
+    is_update: bool = False
+
+
 @dataclass(slots=True)
 class Episodes:
     """The episodes of an asset that are not over.

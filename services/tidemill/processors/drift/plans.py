@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidemill.contracts.stream import StreamDefinition
 
 # Changed whenever states of before can no longer be read.
-FORM = 1
+FORM = 2
 REFERENCE = 5_000
 _STEADY = (Channel.LEVEL, Channel.SPREAD)
 
@@ -46,6 +46,8 @@ class Plan:
         names: The signals of each kind by name; none of MULTIVARIATE.
         watches: How each of them is watched.
         asset: How the sensors are watched together; None without numeric sensors.
+        digest: Of all that decides whether what is known of an asset is of use.
+        models: Of what decides what models say.
     """
 
     stream: StreamDefinition
@@ -55,6 +57,7 @@ class Plan:
     timeout_us: int
     hold_at_most: float
     digest: bytes
+    models: bytes
 
 
 def plans_of(definition: PlantDefinition, reference: int = REFERENCE) -> dict[str, Plan]:
@@ -91,7 +94,15 @@ def _plan(stream: StreamDefinition, reference: int) -> Plan:
         timeout_us=int(drift.question_timeout_s * 1e6),
         hold_at_most=drift.hold_at_most,
         digest=hashlib.sha256(json.dumps(about).encode()).digest(),
+        models=hashlib.sha256(json.dumps(_modelled(stream)).encode()).digest(),
     )
+
+
+def _modelled(stream: StreamDefinition) -> list[object]:
+    """Return what a stream says of the model whose answers are watched."""
+    document = stream.model_dump(mode="json")
+    named = ("champion", "features", "target", "repeat", "seed", "start_from")
+    return [document[name] for name in named]
 
 
 def _watch(kind: Kind, run_length: float) -> Watch:

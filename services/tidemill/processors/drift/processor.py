@@ -122,6 +122,7 @@ class DriftFactory:
             )
             raise InvariantError(msg)
         terms = self._terms.after(watching.terms, entry=books.sequence, retired={})
-        gone = watching.adopt(terms)
+        adopted = watching.adopt(terms, books.sequence)
+        told = books.tell(adopted.emits)
         entry = books.seal(positions, kind="ACTION", actions=[terms.action()])
-        return [*entry, *books.forget(gone)]
+        return [*told, *entry, *books.forget(adopted.gone)]

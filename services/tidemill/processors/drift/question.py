@@ -43,7 +43,7 @@ class Question:
             "span": {"from": self.from_us, "to": None},
         }
 
-    def release(self, place: Place, verdict: str, reached_us: int) -> Record:
+    def release(self, place: Place, verdict: str, reached_us: int, *, index: int = 0) -> Record:
         """Return the instruction that ends the hold and says what it was.
 
         The span ends where event time has come to, at the latest where the question is answered by
@@ -51,7 +51,8 @@ class Question:
         """
         until_us = min(reached_us, self.until_us)
         return {
-            **self._update("RELEASE", place, index=0),
+            **self._update("RELEASE", place, index=index),
+            "update_id": f"{self.drift_id}:{LABELS[verdict]}",
             "origin": f"{self.drift_id}:release",
             "target_id": self.drift_id,
             "label": LABELS[verdict],

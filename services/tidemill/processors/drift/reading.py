@@ -46,6 +46,7 @@ class Reading:
         structure: Of a prediction: how often the model's structure has changed.
         drift_id, answer: Of an answer: to what, and what it is.
         origin: Of an answer: who gave it.
+        event_id: Of an event, where it has one.
     """
 
     index: int
@@ -56,6 +57,7 @@ class Reading:
     drift_id: str = ""
     answer: str = ""
     origin: str = ""
+    event_id: str | None = None
 
 
 class Reader:
@@ -100,7 +102,8 @@ class Reader:
             return None
         sensors = self._plans[name].names.get(Kind.FEATURE, ())
         values = tuple(checked.x.get(sensor, math.nan) for sensor in sensors)
-        return name, event.asset, {"time_us": event.time_us, "values": values}
+        about = {"time_us": event.time_us, "values": values, "event_id": event.event_id}
+        return name, event.asset, about
 
     def _prediction(self, message: Message) -> tuple[str, str, Record] | None:
         record = codec("Prediction").decode(message.value)

@@ -13,7 +13,7 @@ from tidemill.fold.recovery import agreed_positions, fill
 from tidemill.fold.shelf import Shelf
 from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
-from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError, RetentionError
 from tidemill.processors.drift.saving import restored
 from tidemill.processors.drift.watching import Watching
 
@@ -74,18 +74,45 @@ def recover(
     in_force = yield from _terms_in_force(log, tail, terms)
     shelf = Shelf(signing, plant=in_force.definition.plant)
     yield from fill(shelf, log, DRIFT_SNAPSHOTS, partition)
+    folding = _Folding(log, partition, tail, positions)
     watching = Watching(in_force, partition, reference)
-    start = _put(shelf, watching, tail.entry)
-    refolded = 0
-    cursors = {topic: Cursor(log, topic, partition, end) for topic, end in positions.items()}
-    for placed in entries_after(log, partition, start, tail, topic=DRIFT_LEDGER):
-        yield
-        if placed is not None:
-            refolded += yield from fold_again(watching, placed.entry, cursors)
-    check_standing(watching, tail.entry)
+    yield from folding.run(watching, _put(shelf, watching, tail.entry))
+    if not is_whole(watching, tail.entry):
+        # States are missing; where ledger and inputs are retained whole, nothing is lost by that.
+        watching = Watching(in_force, partition, reference)
+        try:
+            yield from folding.run(watching, -1)
+        except RetentionError as error:
+            raise states_missing(watching, tail.entry) from error
+        if not is_whole(watching, tail.entry):
+            raise states_missing(watching, tail.entry)
     watching.since.clear()
     chunks = {key: each.chunks for key, each in shelf.newest.items()}
-    return Recovered(watching, tail.entry, positions, chunks, tuple(shelf.refused), refolded)
+    refused = tuple(shelf.refused)
+    return Recovered(watching, tail.entry, positions, chunks, refused, folding.refolded)
+
+
+class _Folding:
+    """Folds entries of one partition again, up to its tail."""
+
+    def __init__(
+        self, log: Log, partition: int, tail: Placed, positions: Mapping[str, int]
+    ) -> None:
+        self.refolded = 0
+        self._log = log
+        self._partition = partition
+        self._tail = tail
+        self._positions = positions
+
+    def run(self, watching: Watching, after: int) -> Generator[None, None, None]:
+        """Fold what comes after an entry."""
+        log, partition = self._log, self._partition
+        ends = self._positions.items()
+        cursors = {topic: Cursor(log, topic, partition, end) for topic, end in ends}
+        for placed in entries_after(log, partition, after, self._tail, topic=DRIFT_LEDGER):
+            yield
+            if placed is not None:
+                self.refolded += yield from fold_again(watching, placed.entry, cursors)
 
 
 def _terms_in_force(log: Log, tail: Placed, terms: Terms) -> Generator[None, None, Terms]:
@@ -130,7 +157,7 @@ def fold_again(
     """
     for action in entry.actions:
         if action.kind == TERMS and action.detail["digest"] != watching.terms.digest.hex():
-            watching.adopt(Terms.of(action))
+            watching.adopt(Terms.of(action), entry.sequence)
     inputs, count = InputDigest(), 0
     for run in entry.runs:
         messages = yield from cursors[run.topic].take(run.first, run.last)
@@ -147,18 +174,17 @@ def fold_again(
     return count
 
 
-def check_standing(watching: Watching, entry: Entry) -> None:
-    """Hold what is watched against the ledger: a quiet asset is in no entry that was folded.
-
-    Raises:
-        DependencyUnavailableError: It is not all there, or not as the ledger says.
-    """
+def is_whole(watching: Watching, entry: Entry) -> bool:
+    """Hold what is watched against the ledger: a quiet asset is in no entry that was folded."""
     standing = watching.standing
-    if (standing.models, standing.digest) == (entry.learned, entry.fleet):
-        return
+    return (standing.models, standing.digest) == (entry.learned, entry.fleet)
+
+
+def states_missing(watching: Watching, entry: Entry) -> DependencyUnavailableError:
+    """Return the error for states that are not all there, or not as the ledger says."""
     msg = (
         f"states of all {entry.learned} assets of partition {entry.partition} as drift ledger "
-        f"entry {entry.sequence} says; found {standing.models}, or older ones; restore the "
-        f"records of {DRIFT_SNAPSHOTS};"
+        f"entry {entry.sequence} says, or all that it was made of; found "
+        f"{watching.standing.models}, or older ones; restore the records of {DRIFT_SNAPSHOTS};"
     )
-    raise DependencyUnavailableError(msg, retry_after_s=1.0)
+    return DependencyUnavailableError(msg, retry_after_s=1.0)

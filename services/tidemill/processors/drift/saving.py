@@ -27,6 +27,7 @@ def saved(watched: Watched) -> bytes:
             "lineage": watched.lineage,
             "clock": [watched.clock.reached_us, watched.clock.newest_us],
             "allowance": [watched.allowance.events, watched.allowance.held],
+            "ids": list(watched.ids),
             "marks": watched.marks.dump(),
             "structure": watched.structure,
             "question": None if question is None else question.dump(),
@@ -51,6 +52,7 @@ def restored(plan: Plan, asset: str, partition: int, state: bytes) -> Watched:
         watched.version, watched.lineage = found["version"], found["lineage"]
         watched.clock = Clock(*found["clock"])
         watched.allowance = Allowance(*found["allowance"])
+        watched.ids = dict.fromkeys(found["ids"])
         watched.marks = Marks.load(found["marks"])
         watched.structure, watched.unknown = found["structure"], found["unknown"]
         watched.afresh = found["afresh"]

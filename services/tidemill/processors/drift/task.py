@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tidemill.contracts.codec import MAGIC, schema_id_of, wire_prefix
 from tidemill.contracts.topics import EVENTS
 from tidemill.fold.arithmetic import arithmetic_digest, code_digest
+from tidemill.fold.entry_marks import marked
 from tidemill.kernel.reports import Report
 from tidemill.models.state import ModelKey
-from tidemill.processors.drift.books import CODE
+from tidemill.processors.drift.books import CODE, TOLD
 from tidemill.processors.drift.packing import packed, unpacked
 from tidemill.processors.drift.saving import restored, saved
 
@@ -40,12 +41,12 @@ class DriftTask:
 
     def process_batch(self, records: Sequence[Message]) -> list[Emit]:
         """Apply records in order; see `tidemill.kernel.processor.Processor`."""
-        emits = []
+        emits: list[Emit] = []
         for _, run in groupby(records, key=lambda record: record.topic):
             messages = list(run)
             caused = self.watching.apply(messages, self.books.sequence)
             self.books.note(messages, caused)
-            emits += caused
+            emits += marked(caused, self.books.sequence, TOLD)
         return emits
 
     def seal(self, positions: Mapping[str, int]) -> list[Emit]:
@@ -64,8 +65,8 @@ class DriftTask:
         before, sequence = self.watching.terms, self.books.sequence
         known = {**before.schemas, **schemas}
         terms = replace(before, schemas=known).after(before, entry=sequence, retired={})
-        self.watching.adopt(terms)
-        return self.books.seal(positions, kind="ACTION", actions=[terms.action()])
+        told = self.books.tell(self.watching.adopt(terms, sequence).emits)
+        return told + self.books.seal(positions, kind="ACTION", actions=[terms.action()])
 
     @property
     def mark(self) -> str:

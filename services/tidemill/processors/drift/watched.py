@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tidemill.contracts.topics import EVENTS, EXPLANATIONS, OUTCOMES, PREDICTIONS, UPDATES
 from tidemill.detection.asset import AssetCheck
 from tidemill.detection.signals import Signals
-from tidemill.processors.drift.episodes import Episodes, Place
+from tidemill.processors.drift.answering import answered
+from tidemill.processors.drift.episodes import Episodes, Place, Said
 from tidemill.processors.drift.holding import Allowance, Clock, first_due
 from tidemill.processors.drift.marks import Mark, Marks
 from tidemill.processors.drift.plans import OF_MODELS, Kind
@@ -30,24 +31,13 @@ PATIENCE = 4
 KINDS = {PREDICTIONS: Kind.PREDICTION, OUTCOMES: Kind.ERROR, EXPLANATIONS: Kind.EXPLANATION}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one record led to: the index of that record, and a record to write.
-
-    `is_update` tells an instruction to the models from a record of a drift.
-    """
-
-    index: int
-    record: dict[str, Any]  # Any: Avro values
-    is_update: bool = False
-
-
 @dataclass(slots=True)
 class Watched:
     """What is watched of one asset.
 
     Attributes:
         version: Records taken in; `lineage` is the chain digest of their values.
+        ids: Of the last events, oldest first: one that comes again says nothing new.
         structure: That of the model whose predictions came last; None before.
         unknown: Answers to what nobody asked, or is over.
         afresh: Number of the event from which on sensors together that no reference held for learn
@@ -61,6 +51,7 @@ class Watched:
     lineage: bytes = b""
     clock: Clock = field(default_factory=Clock)
     allowance: Allowance = field(default_factory=Allowance)
+    ids: dict[str, None] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
     structure: int | None = None
     question: Question | None = None
@@ -79,7 +70,7 @@ class Watched:
     def take(self, topic: str, readings: Sequence[Reading]) -> list[Said]:
         """Take what records of one topic say, in order; return what they led to."""
         if topic == UPDATES:
-            return [said for reading in readings for said in self._answered(reading)]
+            return [said for reading in readings for said in answered(self, reading)]
         if topic == EVENTS:
             return self._events(readings)
         kind = KINDS[topic]
@@ -89,7 +80,7 @@ class Watched:
         for structure, alike in groupby(readings, key=lambda reading: reading.structure):
             part = list(alike)
             if self.structure is not None and structure != self.structure:
-                found += self._renew(OF_MODELS, part[0].index, part[0].time_us)
+                found += self.renew(OF_MODELS, part[0].index, part[0].time_us)
             self.structure = structure
             found += self._signals(kind, topic, part)
         return found
@@ -110,9 +101,30 @@ class Watched:
     def _place(self, topic: str, reading: Reading) -> Place:
         return Place(topic, self.partition, reading.offset, reading.time_us)
 
-    def _events(self, readings: Sequence[Reading]) -> list[Said]:
+    def _counting(self, given: Sequence[Reading]) -> tuple[list[Reading], list[tuple[int, int]]]:
+        """Return the events that say something new, and the event time reached after each.
+
+        Those that came before, and those that are later than the stream allows, are at fault.
+        """
+        stream, clock = self.plan.stream, self.clock
+        late_us = None if stream.lateness_s is None else int(stream.lateness_s * 1e6)
+        readings, reached = [], []
+        for reading in given:
+            is_late = late_us is not None and reading.time_us < clock.reached_us - late_us
+            if reading.event_id in self.ids or is_late:
+                continue
+            if reading.event_id is not None and stream.duplicates_within:
+                self.ids[reading.event_id] = None
+                if len(self.ids) > stream.duplicates_within:
+                    del self.ids[next(iter(self.ids))]
+            reached += clock.after([reading.time_us])
+            clock = Clock(*reached[-1])
+            readings.append(reading)
+        return readings, reached
+
+    def _events(self, given: Sequence[Reading]) -> list[Said]:
         """Take events; the sensors together first, as they decide how long references last."""
-        reached = self.clock.after(reading.time_us for reading in readings)
+        readings, reached = self._counting(given)
         found: list[Said] = []
         at = 0
         while at < len(readings):
@@ -134,21 +146,22 @@ class Watched:
             return []
         found = []
         if not question.verdict:
-            record = self._settled(question, "TIMED_OUT", reading.time_us)
+            record = self.settled(question, "TIMED_OUT", reading.time_us)
             found.append(Said(reading.index, record))
         place = self._place(EVENTS, reading)
-        found += self._release(question, place, reading.index, reached[0])
-        if not question.verdict and self._is_out():
-            found += self._renew(tuple(Kind), reading.index, reading.time_us)
+        found += self.release(question, place, reading.index, reached[0])
+        if not question.verdict and self.is_out():
+            found += self.renew(tuple(Kind), reading.index, reading.time_us)
         return found
 
     def _afresh(self, reading: Reading) -> list[Said]:
         """Let the sensors together learn another reference, where they waited long enough."""
         if self.allowance.events < self.afresh:
             return []
-        return self._renew((Kind.MULTIVARIATE,), reading.index, reading.time_us)
+        return self.renew((Kind.MULTIVARIATE,), reading.index, reading.time_us)
 
-    def _is_out(self) -> bool:
+    def is_out(self) -> bool:
+        """Return whether the sensors together have left their reference."""
         return self.check is not None and self.check.status == "OPEN"
 
     def _stretch(
@@ -165,8 +178,10 @@ class Watched:
             rows = np.array([reading.values for reading in readings[at:stop]], dtype=np.float64)
             count, changes = self.check.advance(rows)
             stop = at + count
-        for reading in readings[at:stop]:
-            self.marks.note(Mark(self.allowance.events, reading.offset, reading.time_us))
+        for n in range(at, stop):
+            # A clock that was set back is no reason to ask of all that was before.
+            time_us = max(readings[n].time_us, reached[n][0])
+            self.marks.note(Mark(self.allowance.events, readings[n].offset, time_us))
             self.allowance.events += 1
         if self.question is not None and self.question.is_held:
             self.allowance.held += stop - at
@@ -184,10 +199,11 @@ class Watched:
             record = self.episodes.end(Kind.MULTIVARIATE.value, reading.time_us)
             found = [] if record is None else [Said(reading.index, record)]
             if self.question is not None and self.question.verdict:
-                found += self._release(self.question, place, reading.index, self.clock.reached_us)
+                found += self.release(self.question, place, reading.index, self.clock.reached_us)
             return found
         begin = None if change.started is None else self.marks.find(change.started)
-        started = reading.time_us if begin is None else min(begin.time_us, reading.time_us)
+        now_us = max(reading.time_us, self.clock.reached_us)
+        started = now_us if begin is None else min(begin.time_us, now_us)
         record = self.episodes.opened(change, self.check, place, started=started)
         if change.status == "NOT_STATIONARY":
             self.afresh = self.allowance.events + PATIENCE * self.check.settings.reference
@@ -204,37 +220,14 @@ class Watched:
             found.append(Said(reading.index, self.question.hold(place), is_update=True))
         return found
 
-    def _answered(self, reading: Reading) -> list[Said]:
-        """Take an answer: to the question, or to any episode that is not over."""
-        now_us, answer = max(self.clock.reached_us, 0), reading.answer
-        place = Place(UPDATES, self.partition, reading.offset, now_us)
-        question = self.question
-        found: list[Said] = []
-        if question is not None and question.drift_id == reading.drift_id and not question.verdict:
-            found.append(Said(reading.index, self._settled(question, answer, now_us)))
-            if answer == "FAULT" and question.is_held and self._is_out():
-                question.verdict = answer
-                return found
-            question.verdict = answer
-            found += self._release(question, place, reading.index, now_us)
-        else:
-            key = self.episodes.find(reading.drift_id)
-            if key is None or self.episodes.standing[key]["status"] == answer:
-                self.unknown += 1
-                return found
-            found.append(Said(reading.index, self.episodes.answer(key, answer, now_us)))
-        if answer == "PROCESS_CHANGE":
-            found += self._renew(tuple(Kind), reading.index, now_us)
-        return found
-
-    def _settled(self, question: Question, status: str, time_us: int) -> Record:
+    def settled(self, question: Question, status: str, time_us: int) -> Record:
         """Return the record of how a question was settled; a fault lasts until it is over."""
         key = self.episodes.find(question.drift_id)
         if key is not None:
             return self.episodes.answer(key, status, time_us)
         return {**question.record, "status": status, "changed": time_us}
 
-    def _release(self, question: Question, place: Place, index: int, reached_us: int) -> list[Said]:
+    def release(self, question: Question, place: Place, index: int, reached_us: int) -> list[Said]:
         """Let go of a question, and of what was held for it."""
         self.question = None
         if not question.is_held:
@@ -242,7 +235,7 @@ class Watched:
         update = question.release(place, question.verdict or "TIMED_OUT", reached_us)
         return [Said(index, update, is_update=True)]
 
-    def _renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:
+    def renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:
         """Begin references anew; what was held against them is over."""
         for kind in kinds:
             if kind in self.signals:
@@ -251,3 +244,25 @@ class Watched:
             self.check.renew()
             self.afresh = 0
         return [Said(index, record) for record in self.episodes.end_all(kinds, time_us)]
+
+    def begin_models_anew(self) -> list[Said]:
+        """Begin the references of what models say anew: they are others from now on."""
+        self.structure = None
+        return self.renew(OF_MODELS, 0, max(self.clock.reached_us, 0))
+
+    def close(self) -> list[Said]:
+        """Return what ends all that stands, where the asset is watched no more as it was.
+
+        What was held is learned, unless it was a fault.
+        """
+        now_us, question = max(self.clock.reached_us, 0), self.question
+        found = self.renew(tuple(Kind), 0, now_us)
+        newest = self.marks.find(self.allowance.events - 1)
+        if question is not None and question.is_held and newest is not None:
+            place = Place(EVENTS, self.partition, newest.offset, now_us)
+            verdict = question.verdict or "TIMED_OUT"
+            # Behind all that the same event led to.
+            update = question.release(place, verdict, now_us, index=2)
+            found.append(Said(0, update, is_update=True))
+        self.question = None
+        return found

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from tidemill.fold.standing import Standing
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
+    from tidemill.processors.drift.episodes import Said
+    from tidemill.processors.drift.plans import Plan
     from tidemill.processors.drift.reading import Reading
-    from tidemill.processors.drift.watched import Said
 
 # What is watched of an asset stands in ledger and snapshots under this name, as a model would.
 NAME = "drift"
@@ -34,6 +35,13 @@ class Unsaved(NamedTuple):
 
     sequence: int
     records: int
+
+
+class Adopted(NamedTuple):
+    """What other terms led to: what is watched no more, and what is told of it."""
+
+    gone: list[ModelKey]
+    emits: list[Emit]
 
 
 class Watching:
@@ -63,22 +71,36 @@ class Watching:
         self.standing: Standing = NONE_LEARNED
         self.tally = Tally()
         self._marks: dict[ModelKey, int] = {}
-        self.adopt(terms)
+        self.plans: dict[str, Plan] = {}
+        self.adopt(terms, 0)
 
-    def adopt(self, terms: Terms) -> list[ModelKey]:
-        """Come under terms; return those that do not fit them and are watched no more."""
+    def adopt(self, terms: Terms, sequence: int) -> Adopted:
+        """Come under terms with a ledger entry; what does not fit them is watched no more.
+
+        Where a stream's models are others, references of what they say begin anew.
+        """
         self.terms = terms
-        self.plans = plans_of(terms.definition, self.reference)
+        before, self.plans = self.plans, plans_of(terms.definition, self.reference)
         self._reader = Reader(terms.definition, terms.schemas, self.plans)
-        gone = []
-        for key, watched in [*self.watched.items()]:
+        gone, emits = [], []
+        for key, watched in sorted(self.watched.items()):
+            if self.since.get(key, -1) >= sequence:
+                continue
             plan = self.plans.get(key.stream)
+            said: list[Said] = []
             if plan is None or plan.digest != watched.plan.digest:
+                # Where the stream is gone no models are left to be told.
+                said = [each for each in watched.close() if plan or not each.is_update]
                 gone.append(key)
                 self._forget(key)
-            else:
+            elif plan.models != before[key.stream].models:
+                said = watched.begin_models_anew()
+                self.changed[key] = watched
+                self.dirty.setdefault(key, Unsaved(sequence, self.records))
+            if plan is not None:
                 watched.plan = watched.episodes.plan = plan
-        return gone
+            emits += [self._emit(key, each, ()) for each in said]
+        return Adopted(gone, emits)
 
     def _forget(self, key: ModelKey) -> None:
         del self.watched[key]
@@ -136,7 +158,7 @@ class Watching:
         if not said.is_update:
             self.tally.told[said.record["kind"], said.record["status"]] += 1
         topic, name = (UPDATES, "Update") if said.is_update else (DRIFT, "Drift")
-        headers = trace_headers(messages[said.index].headers)
+        headers = trace_headers(messages[said.index].headers) if messages else ()
         value = codec(name).encode(said.record)
         return Emit(topic, self.partition, key.asset.encode(), value, headers)
 

@@ -1,0 +1,66 @@
+"""Answers to episodes: to the question, to a signal's, and second thoughts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidemill.contracts.topics import UPDATES
+from tidemill.processors.drift.episodes import Place, Said
+from tidemill.processors.drift.plans import Kind
+from tidemill.processors.drift.question import Question
+
+if TYPE_CHECKING:
+    from tidemill.processors.drift.reading import Reading
+    from tidemill.processors.drift.watched import Watched
+
+
+def answered(watched: Watched, reading: Reading) -> list[Said]:
+    """Take an answer: to the question, or to any episode that is not over.
+
+    A second word on a question counts, where it is another one.
+    """
+    now_us, answer = max(watched.clock.reached_us, 0), reading.answer
+    place = Place(UPDATES, watched.partition, reading.offset, now_us)
+    question = watched.question
+    if question is None or question.drift_id != reading.drift_id:
+        found = _answered_beside(watched, reading, place)
+    elif question.verdict == answer:
+        found = []
+    else:
+        found = [Said(reading.index, watched.settled(question, answer, now_us))]
+        question.verdict = answer
+        if answer != "FAULT" or not question.is_held or not watched.is_out():
+            found += watched.release(question, place, reading.index, now_us)
+    watched.unknown += not found
+    if found and answer == "PROCESS_CHANGE":
+        found += _process_changed(watched, place, reading.index)
+    return found
+
+
+def _answered_beside(watched: Watched, reading: Reading, place: Place) -> list[Said]:
+    """Take an answer to an episode that asks nothing, or no more."""
+    key = watched.episodes.find(reading.drift_id)
+    if key is None:
+        return []
+    record, answer = watched.episodes.standing[key], reading.answer
+    if record["status"] in {answer, "NOT_STATIONARY"}:
+        return []
+    found = [Said(reading.index, watched.episodes.answer(key, answer, place.time_us))]
+    if record["held"] and answer == "PROCESS_CHANGE":
+        # It was a fault, by the word before: what was left out for that is learned.
+        was = Question(record, record["started"], place.time_us, is_held=True)
+        update = was.release(place, answer, place.time_us)
+        found.append(Said(reading.index, update, is_update=True))
+    return found
+
+
+def _process_changed(watched: Watched, place: Place, index: int) -> list[Said]:
+    """Begin all references anew; a question of another episode has its answer by that."""
+    found, question = [], watched.question
+    if question is not None:
+        if not question.verdict:
+            question.verdict = "PROCESS_CHANGE"
+            record = watched.settled(question, question.verdict, place.time_us)
+            found.append(Said(index, record))
+        found += watched.release(question, place, index, place.time_us)
+    return found + watched.renew(tuple(Kind), index, place.time_us)
