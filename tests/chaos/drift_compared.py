@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.balance import BrokenPromiseError
@@ -58,7 +59,7 @@ class Seen(NamedTuple):
 
     def row(self) -> list[str]:
         """Return it as a row."""
-        shares = [f"{share:.2f} %" for pair in self.since for share in pair] or [""] * 6
+        shares = [_in_words(share) for pair in self.since for share in pair] or [""] * 6
         return [
             self.asset,
             *(f"{n:,}" for n in (self.events, self.flagged, self.unlearned)),
@@ -207,5 +208,9 @@ def _shares(
     ]
 
 
+def _in_words(share: float) -> str:
+    return "" if math.isnan(share) else f"{share:.2f} %"
+
+
 def _share(right: Sequence[bool]) -> float:
-    return 100.0 * sum(right) / len(right)
+    return 100.0 * sum(right) / len(right) if right else math.nan
