@@ -139,17 +139,24 @@ class Recorded:
     def awaited(self, asset: str) -> set[int]:
         """Return the holds and releases that take effect by a re-fold only.
 
-        A hold does where the model had come to its span, the end of a fault where it had gone on
-        behind it.
+        A hold does where the model had come to its span, the end of a fault where more than that
+        was held.
         """
         newest_us, found = SINCE_EVER_US, set()
+        untils: dict[str, int] = {}
         for item in self.order[asset]:
             if isinstance(item, Event):
                 newest_us = max(newest_us, item.time_us)
             elif isinstance(item, Asked):
-                span, label = item.update["span"], item.update["label"]
-                last_us = span["to"] if label == FAULT else span["from"] - 1
-                if label == LEARNED or newest_us > last_us:
+                update, span = item.update, item.update["span"]
+                if update["kind"] == "HOLD":
+                    until = update["until"]
+                    untils[update["origin"]] = FOR_EVER_US if until is None else until
+                    is_due = newest_us >= span["from"]
+                else:
+                    until = untils[update["target_id"]]
+                    is_due = update["label"] == LEARNED or min(newest_us, until) > span["to"]
+                if is_due:
                     found.add(item.offset)
         return found
 
