@@ -107,3 +107,13 @@ def test_kills_at_random_points_change_no_record_and_a_replay_finds_no_differenc
         done = mesh.call("audit", "replay", "--drift", "--json", *mesh.signed)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["differences"] == 0
+        near = mesh.call("audit", "replay", "--drift", "--from", "20", "--json", *mesh.signed)
+        assert near.returncode == 0, near.stdout + near.stderr
+        folded = [
+            sum(part["counts"]["folded"] for part in json.loads(each.stdout)["partitions"])
+            for each in (near, done)
+        ]
+        assert 0 < folded[0] < folded[1]
+        held = mesh.call("audit", "verify", "--json", *mesh.signed)
+        assert held.returncode == 0, held.stdout + held.stderr
+        assert all(each["counts"]["told"] for each in json.loads(held.stdout)["drift"])

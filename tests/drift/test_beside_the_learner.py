@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from drift.watched_plant import ASSET, KEY, REFERENCE, answer, terms
+from fold.plain_order import Plain
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import DRIFT, EVENTS, PREDICTIONS, TOPICS, UPDATES
+from tidemill.contracts.topics import DRIFT, EVENTS, LEDGER, PREDICTIONS, TOPICS, UPDATES
 from tidemill.fold.books import Policy
 from tidemill.kernel.deadletters import SUFFIX
 from tidemill.processors.drift.audit import Asked, replay, verify
@@ -19,6 +22,7 @@ from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.plants import event_value
 
+PLAIN = (EVENTS, UPDATES, LEDGER)
 TERMS = terms()
 POLICY = Policy(snapshot_every=50, anchor_every=50)
 
@@ -84,6 +88,17 @@ def test_models_are_held_from_the_question_to_the_verdict(verdict: str, said: st
     assert held == list(range(held[0], held[-1] + 1))
     assert 150 < held[0] < 180
     assert held[-1] < 879
+    span = release["span"]
+    assert isinstance(span, dict)
+    held_us = [(span["from"], span["to"])] if verdict == "FAULT" else []
+    topics = {t: [m for m in pair.cluster.read(t) if m.partition == 0] for t in PLAIN}
+    log: Any = SimpleNamespace(topics=topics)  # Any: as much of a log as is read
+    plain = Plain(TERMS, held=held_us, asset=ASSET).follow(log)
+    told = pair.read(PREDICTIONS, "Prediction")[-50:]
+    for each in told:
+        source = each["source"]
+        assert isinstance(source, dict)
+        assert (each["value"], each["lineage"]) == plain.said[source["offset"]]
     log = MemoryLog(pair.cluster)
     assert replay(log, 0, asked=Asked(reference=REFERENCE)).findings == []
     assert verify(log, 0, KEY).findings == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from drift.test_crashes_in_memory import POLICY, Plant, factory
+from drift.test_crashes_in_memory import POLICY, Plant, factory, story
 from drift.test_questions import CHANGE_AT, asking, shifted, statuses
 from drift.watched_plant import (
     KEY,
@@ -20,7 +21,7 @@ from drift.watched_plant import (
     terms,
     told,
 )
-from tidemill.contracts.codec import codec
+from tidemill.contracts.codec import codec, schema_id_of
 from tidemill.contracts.events import EventReader
 from tidemill.contracts.topics import DRIFT, EVENTS, UPDATES
 from tidemill.fold.audit.starting import drained
@@ -177,6 +178,40 @@ def test_other_models_begin_the_references_of_what_models_say_anew() -> None:
         assert isinstance(again_open.task, DriftTask)
         states.append(again_open.task.snapshot())
     assert states[0] == states[1]
+
+
+def told_through_a_change(rng: random.Random | None) -> list[tuple[int, bytes | None]]:
+    """Return what is told where the definition changes while a question is open."""
+    plant = Plant(terms(question_timeout="1h"))
+    pieces = [(p, [m for m in part if p == 0]) for p, part in story()]
+    half, driver = len(pieces) // 2, plant.driver
+    for given, some in ((None, pieces[:half]), (terms(run_length=700), pieces[half:])):
+        if given is not None:
+            for worker in driver.instances:
+                driver.leave(worker)
+            driver = Driver(plant.cluster, partial(factory, given), batch=23)
+        for partition, part in some:
+            for each in part:
+                driver.send(each.topic, partition, each.value, key=each.key)
+            if rng is not None:
+                driver.start("w0")
+                driver.step("w0", rng.randint(1, 9))
+                getattr(driver, rng.choice(("crash", "abort")))("w0")
+        driver.drain()
+    check(plant)
+    return [(m.partition, m.value) for m in driver.outputs(DRIFT, UPDATES)]
+
+
+def test_crashes_around_a_changed_definition_change_nothing_that_is_told() -> None:
+    calm = told_through_a_change(None)
+    labels = [codec("Update").decode(value)["kind"] for _, value in calm if _is_update(value)]
+    assert labels.count("RELEASE") >= 1
+    for seed in range(3):
+        assert told_through_a_change(random.Random(seed)) == calm
+
+
+def _is_update(value: bytes | None) -> bool:
+    return schema_id_of(value) == codec("Update").schema_id
 
 
 def restarted(plant: Plant, given: Terms) -> Driver:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drift.test_crashes_in_memory import Plant, disturbed, factory
-from drift.watched_plant import KEY, REFERENCE, answer, terms
+from drift.watched_plant import KEY, REFERENCE, answer, events, terms
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import (
     DRIFT,
@@ -22,7 +23,8 @@ from tidemill.contracts.topics import (
 from tidemill.fold.audit import Span
 from tidemill.fold.audit.bounds import AtOffset, AtSequence
 from tidemill.fold.ledger import Entry
-from tidemill.fold.snapshots import SigningKey
+from tidemill.fold.snapshots import Kept, SigningKey, save
+from tidemill.models.state import ModelKey
 from tidemill.processors.drift.audit import Asked, replay, verify
 from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
@@ -266,3 +268,50 @@ def test_terms_that_are_retained_no_more_may_be_given() -> None:
     report = replay(log, 0, KEY, asked=given)
     assert report.findings == []
     assert report.counts["entries"]
+
+
+def test_other_assets_of_an_entry_are_cleared_by_their_chains() -> None:
+    plant = Plant(terms())
+    two = zip(events(40), events(40, seed=2, asset="south/1"), strict=True)
+    plant.write([each for both in two for each in both], 0)
+    plant.driver.drain()
+    found = records(plant, EVENTS)
+    report = verify(OtherLog(plant, found[30], found[60].value), 0, KEY)
+    (finding,) = report.findings
+    assert finding.names(EVENTS, 30)
+    entry = next(e for e in entries(plant) if e.sequence == finding.sequence)
+    applied = sum(run.last - run.first + 1 for run in entry.runs)
+    named = int(finding.found.split()[3])
+    assert named <= applied // 2 + 1
+
+
+def test_a_last_entry_that_says_another_sum_contradicts_those_before(plant: Plant) -> None:
+    message = records(plant, DRIFT_LEDGER)[-1]
+    entry = Entry.decode(message.value)
+    other = replace(entry, learned=entry.learned + 1).sealed().encode()
+    (finding,) = verify(OtherLog(plant, message, other), 0, KEY).findings
+    assert (finding.kind, finding.place.first) == ("ledger-contradicts", message.offset)
+
+
+def test_a_state_that_the_ledger_does_not_know_contradicts_it() -> None:
+    plant = Plant(terms())
+    disturbed(plant, random.Random(1))
+    entry = next(e for e in entries(plant) if e.snapshots)
+    key = ModelKey.decode(entry.snapshots[0].encode())
+    kept = Kept(key, entry.sequence, b"{}", bytes(32), 10_000, bytes(32))
+    where = ("sample", 0)
+    for record in save(kept, [], place=where, signing=KEY, chunk_bytes=1000):
+        offset = plant.cluster.append(DRIFT_SNAPSHOTS, 0, record.value, key=record.key)
+    found = verify(MemoryLog(plant.cluster), 0, KEY).findings
+    assert (found[0].kind, found[0].place.first) == ("snapshot-contradicts", offset)
+    # It stands in the place of a newer one, too.
+    assert {f.kind for f in found[1:]} <= {"snapshot-missing"}
+
+
+def test_a_state_that_was_announced_and_is_older_is_missed() -> None:
+    plant = Plant(terms())
+    disturbed(plant, random.Random(1))
+    newest = {m.key: m for m in records(plant, DRIFT_SNAPSHOTS)}
+    for message in newest.values():
+        found = verify(OtherLog(plant, message, None), 0, KEY).findings
+        assert [f.kind for f in found] == ["snapshot-missing"]
