@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.balance import BrokenPromiseError
-from chaos.drift_oracle import NAMES, Asked, Event, Oracle, Recorded, chosen
+from chaos.drift_oracle import NAMES, Asked, Event, Oracle, Recorded, Swapped, chosen
 from chaos.plain_river import said_in
 from chaos.refold import origins
 from chaos.tables import Table
@@ -16,7 +17,7 @@ from tidemill.contracts.topics import PREDICTIONS
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from chaos.drift_oracle import Fold, Told
+    from chaos.drift_oracle import Fold, Item, Told
     from chaos.figures import Figures
     from chaos.mesh import Mesh
     from chaos.sheets import SheetPlant
@@ -26,14 +27,18 @@ HEAD = (
     "events",
     "flagged HELD",
     "never learned",
+    "right since it is learned",
+    "plain River",
     "right since the answer",
-    "one that learned through",
+    "plain River ",
     "right since the change",
-    "one that learned through ",
+    "plain River  ",
 )
 ABOUT = (
-    "Share of right answers of the champion. One that learned through is plain River over the same "
-    "events in the order of the ledger, which nothing ever held."
+    "Share of right answers of the champion: from where a re-fold has put in force what was "
+    "answered, from the answer, from the change. Plain River learned through: the same events in "
+    "the order of the ledger, which nothing ever held. Events come as fast as they are read, hours "
+    "of event time in a second; while models are folded again many pass by."
 )
 # Of a hundred answers.
 MOST_LOST = 1.0
@@ -48,12 +53,13 @@ class Seen(NamedTuple):
     events: int
     flagged: int
     unlearned: int
+    is_faulty: bool
     answers: int
-    since: Sequence[tuple[float, float]]  # the answer, the change: of the mesh, of plain River
+    since: Sequence[tuple[float, float]]  # it is learned, answered, so: of mesh and plain River
 
     def row(self) -> list[str]:
         """Return it as a row."""
-        shares = [f"{share:.2f} %" for pair in self.since for share in pair] or ["", "", "", ""]
+        shares = [_in_words(share) for pair in self.since for share in pair] or [""] * 6
         return [
             self.asset,
             *(f"{n:,}" for n in (self.events, self.flagged, self.unlearned)),
@@ -62,7 +68,10 @@ class Seen(NamedTuple):
 
 
 def compare(
-    mesh: Mesh, made: SheetPlant, streams: Mapping[str, str], faulty: Collection[str]
+    mesh: Mesh,
+    made: SheetPlant,
+    streams: Mapping[str, str],
+    faulty: Collection[str] | None = None,
 ) -> tuple[Figures, Table]:
     """Hold every answer of every model, and its lineage, against plain River.
 
@@ -70,7 +79,7 @@ def compare(
         mesh: The mesh, whose workers have ended.
         made: The plant.
         streams: Of each asset.
-        faulty: Assets whose spans must never have been learned.
+        faulty: Assets whose spans must never have been learned; None leaves it to the answers.
 
     Raises:
         BrokenPromiseError: One is another, or a process that changed is answered for worse.
@@ -86,8 +95,9 @@ def compare(
     if {each.asset for each in found} != {*streams}:
         msg = f"all of {[*streams]} must be there, found {found}"
         raise BrokenPromiseError(msg)
+    wanted = {each.asset for each in found if each.is_faulty} if faulty is None else faulty
     for each in found:
-        _check(each, is_faulty=each.asset in faulty)
+        _check(each, is_faulty=each.asset in wanted)
     figures = {
         "answers of models": f"{sum(each.answers for each in found):,} equal in every bit, "
         "lineages too, to plain River over the recorded order that leaves out what is held",
@@ -98,7 +108,7 @@ def compare(
 
 
 def _check(seen: Seen, *, is_faulty: bool) -> None:
-    if is_faulty != bool(seen.unlearned) or (is_faulty and not seen.flagged):
+    if {is_faulty} != {bool(seen.unlearned), seen.is_faulty} or (is_faulty and not seen.flagged):
         msg = f"{seen.asset}: only the spans of faults may never be learned, was {seen}"
         raise BrokenPromiseError(msg)
     if seen.since and not is_faulty:
@@ -135,8 +145,9 @@ def _compare(
         if number == 0:
             flagged = sum(each.is_held for each in told.values())
             unlearned = sum(plain.is_held(event.time_us) for event in events)
-            since = _shares(recorded.order[asset], predictions, oracle.through(events))
-    return Seen(asset, len(events), flagged, unlearned, answers, since)
+            since = _shares(recorded.order[asset], model, predictions, oracle.through(events))
+    is_faulty = recorded.is_faulty(asset)
+    return Seen(asset, len(events), flagged, unlearned, is_faulty, answers, since)
 
 
 def _check_answers(
@@ -169,24 +180,37 @@ def _check_lineage(written: bytes, folds: Sequence[Fold], about: tuple[str, str]
 
 
 def _shares(
-    order: Sequence[object], predictions: Predictions, through: Mapping[int, Told]
+    order: Sequence[Item], model: str, predictions: Predictions, through: Mapping[int, Told]
 ) -> list[tuple[float, float]]:
-    """Return the shares of right answers since the first answer and since the first change."""
+    """Return the shares of right answers since what was answered is learned, since that, in all."""
     asked = [(place, item) for place, item in enumerate(order) if isinstance(item, Asked)]
-    released = [place for place, item in asked if item.update["kind"] == "RELEASE"]
+    released = [each for each in asked if each[1].update["kind"] == "RELEASE"]
     if not released:
         return []
-    begin = asked[0][1].update["span"]["from"]
-    after = [item for item in order[released[0] :] if isinstance(item, Event)]
-    whole = [item for item in order if isinstance(item, Event) and item.time_us >= begin]
+    begin_us = asked[0][1].update["span"]["from"]
+    answered, release = released[0]
+    learned = (
+        place
+        for place, item in enumerate(order)
+        if isinstance(item, Swapped) and item.model == model and release.offset in item.offsets
+    )
+    parts = (
+        [item for item in order[next(learned, answered) :] if isinstance(item, Event)],
+        [item for item in order[answered:] if isinstance(item, Event)],
+        [item for item in order if isinstance(item, Event) and item.time_us >= begin_us],
+    )
     return [
         (
             _share([predictions[e.offset]["outcome"] == str(e.y) for e in part]),
             _share([chosen(through[e.offset]) == e.y for e in part]),
         )
-        for part in (after, whole)
+        for part in parts
     ]
 
 
+def _in_words(share: float) -> str:
+    return "" if math.isnan(share) else f"{share:.2f} %"
+
+
 def _share(right: Sequence[bool]) -> float:
-    return 100.0 * sum(right) / len(right)
+    return 100.0 * sum(right) / len(right) if right else math.nan

@@ -17,16 +17,19 @@ from chaos.drift_answers import (
     Answer,
     answered,
     await_answered,
+    await_swaps,
     check_none_dead,
     outgoing,
     replay_drift,
     settle,
     write,
 )
+from chaos.drift_compared import compare
 from chaos.drift_plant import LINE, Source, plant
 from chaos.drift_undisturbed import check_undisturbed
 from chaos.mesh import Mesh
 from chaos.reading import Tail
+from chaos.tables import Found
 from chaos.waiting import await_value, is_less
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import DRIFT, FEEDBACK, UPDATES
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from chaos.feeding import Outgoing
     from chaos.figures import Figures
     from chaos.reading import Record
+    from chaos.sheets import SheetPlant
 
 LEARNERS, WATCHERS, LISTENERS = ("w0", "w1"), ("d0", "d1"), ("f0",)
 WORKERS = (*WATCHERS, *LEARNERS, *LISTENERS)
@@ -88,12 +92,12 @@ class People:
             return written
 
 
-def prove_kills(folder: Path, size: Size, say: Callable[[str], None]) -> Figures:
+def prove_kills(folder: Path, size: Size, say: Callable[[str], None]) -> Found:
     """Kill drift processors, learners and feedback under load; hold what was told after it.
 
     Raises:
         BrokenPromiseError: A record of a drift is another than in a run that nothing disturbed, or
-            is told twice, or an answer has no final receipt.
+            is told twice; or an answer has no final receipt; or a model has learned otherwise.
     """
     made = plant(timeouts={LINE: "20000s"})
     flags = ["--snapshot-every", "900", "--batch", "200"]
@@ -108,7 +112,7 @@ def prove_kills(folder: Path, size: Size, say: Callable[[str], None]) -> Figures
         mesh.start(*LEARNERS)
         watching.start(*WATCHERS)
         listening.start(*LISTENERS)
-        killed = _run(Run(mesh, [watching, listening], source, people, size), say)
+        killed = _run(Run(mesh, made, [watching, listening], source, people, size), say)
         tail.close()
         for each in (watching, listening):
             each.end()
@@ -116,22 +120,26 @@ def prove_kills(folder: Path, size: Size, say: Callable[[str], None]) -> Figures
         balance = strike_balance(mesh)
         check_none_dead(mesh, UPDATES, FEEDBACK)
         told = check_undisturbed(mesh, made)
+        learned, table = compare(mesh, made, source.streams)
         receipts = _check_receipts(mesh, people)
         audited = {**check_honest(mesh, "replay"), "audit replay --drift": replay_drift(mesh)}
     counted = ", ".join(f"{name} {count}" for name, count in sorted(killed.items()))
-    return {
+    figures = {
         "events": f"{balance.counts[0]:,}, of {size.assets} assets",
         "kill -9 under load": f"{killed.total()}: {counted}",
         **told,
         **receipts,
+        **learned,
         **audited,
     }
+    return Found(figures, [table])
 
 
 class Run(NamedTuple):
     """What is needed to write, to kill, and to wait."""
 
     mesh: Mesh
+    made: SheetPlant
     beside: Sequence[Beside]
     source: Source
     people: People
@@ -183,6 +191,7 @@ def _run(run: Run, say: Callable[[str], None]) -> Counter[str]:
     write(run.mesh, run.people.taken())
     await_answered(run.mesh, run.beside, run.people.said)
     settle(run.mesh, run.beside)
+    await_swaps(run.mesh, run.made)
     return killed
 
 

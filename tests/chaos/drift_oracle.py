@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from chaos.plain_models import Said
     from chaos.sheets import SheetPlant, X
 
-FAULT = "fault"
+FAULT, LEARNED = "fault", "process_change"
 NAMES = ("champion", "tree")  # as the plain pipelines stand
 PREFIX = 5
 
@@ -129,18 +129,34 @@ class Recorded:
         """Return what models of an asset were told of holds."""
         return [item for item in self.order[asset] if isinstance(item, Asked)]
 
+    def is_faulty(self, asset: str) -> bool:
+        """Return whether a span of an asset is not to be learned, by the last word on each."""
+        last: dict[str, str | None] = {}
+        for _, update in self.asked(asset):
+            last[update["target_id"] or update["origin"]] = update["label"]
+        return any(label != LEARNED for label in last.values())
+
     def awaited(self, asset: str) -> set[int]:
         """Return the holds and releases that take effect by a re-fold only.
 
-        The end of a fault does where the model had gone on behind it.
+        A hold does where the model had come to its span, the end of a fault where more than that
+        was held.
         """
         newest_us, found = SINCE_EVER_US, set()
+        untils: dict[str, int] = {}
         for item in self.order[asset]:
             if isinstance(item, Event):
                 newest_us = max(newest_us, item.time_us)
             elif isinstance(item, Asked):
-                is_fault = item.update["label"] == FAULT
-                if not is_fault or newest_us > item.update["span"]["to"]:
+                update, span = item.update, item.update["span"]
+                if update["kind"] == "HOLD":
+                    until = update["until"]
+                    untils[update["origin"]] = FOR_EVER_US if until is None else until
+                    is_due = newest_us >= span["from"]
+                else:
+                    until = untils[update["target_id"]]
+                    is_due = update["label"] == LEARNED or min(newest_us, until) > span["to"]
+                if is_due:
                     found.add(item.offset)
         return found
 
@@ -229,7 +245,7 @@ class Oracle:
         found = self.begin()
         asked = [item for item in order if isinstance(item, Asked)]
         released = [e.update for e in asked if e.offset in in_force and _is_release(e)]
-        learned = {each["target_id"] for each in released if each["label"] != FAULT}
+        learned = {each["target_id"] for each in released if each["label"] == LEARNED}
         faults = (each for each in released if each["label"] == FAULT)
         found.ends = {each["target_id"]: each["span"]["to"] for each in faults}
         for each in asked:

@@ -28,10 +28,11 @@ from chaos.tables import Found
 from tidemill.contracts.topics import UPDATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from chaos.drift_answers import Record
+    from chaos.feeding import Outgoing
     from chaos.sheets import SheetPlant
 
 FAULT, CHANGED, SILENT, POWER, CALM = "fault", "changed", "silent", "power", "calm"
@@ -44,13 +45,19 @@ PART = 200
 
 
 class Size(NamedTuple):
-    """Events of each asset: before anything happens, while answers are awaited, and after them."""
+    """Events of each asset: before anything happens, while answers are awaited, and after them.
+
+    Attributes:
+        goes_back: Whether a process that changed is as it was in the end, which must be asked
+            about: for that `after` must be longer than a reference.
+    """
 
     calm: int
     waiting: int
     after: int
     timeout: str
     seed: int
+    goes_back: bool = False
 
 
 class Running:
@@ -77,10 +84,25 @@ class Running:
             if told and told[0]["status"] == "OPEN"
         }
 
-    def answer(self, *answers: Answer) -> None:
-        """Write answers, and wait until they have their receipts and their effects."""
+    def open(self) -> dict[str, Record]:
+        """Return the questions that wait for an answer, by asset."""
+        told = drifts(self.mesh)
+        return {asset: last for asset, (*_, last) in told.items() if last["status"] == "OPEN"}
+
+    def settle_all(self) -> None:
+        """Answer every question that waits: the process is another one."""
+        answers = [
+            Answer(f"again-{record['drift_id']}", asset, record["drift_id"], "PROCESS_CHANGE")
+            for asset, record in self.open().items()
+        ]
+        if answers:
+            self.answer(*answers)
+
+    def answer(self, *answers: Answer, behind: Iterable[Outgoing] = ()) -> None:
+        """Write answers, events right behind them, and wait until all have had their effect."""
         seats = ((each, self.source.seat(each.asset)) for each in answers)
         write(self.mesh, [outgoing(each, seat) for each, seat in seats])
+        write(self.mesh, behind)
         await_answered(self.mesh, self.beside, {each.feedback_id for each in answers})
         settle(self.mesh, self.beside)
 
@@ -153,6 +175,7 @@ def tell_story(running: Running, size: Size, say: Callable[[str], None]) -> None
         Answer("a-power", POWER, ids[POWER], "PROCESS_CHANGE"),
         Answer("unknown", CALM, "no such episode", "FAULT"),
         Answer("another asset's", CALM, ids[FAULT], "FAULT"),
+        behind=running.source.rounds(PART, faulty=[FAULT], changed=NEW),
     )
     begun = running.source.count // len(STREAMS)
     while not running.is_over():
@@ -169,5 +192,27 @@ def tell_story(running: Running, size: Size, say: Callable[[str], None]) -> None
     )
     await_swaps(running.mesh, running.made)
     say(f"{len(updates(running.mesh, 'HOLD'))} holds, all folded again")
-    running.feed(size.after, changed=NEW)
+    for _ in range(0, size.after, PART):
+        running.feed(PART, changed=NEW)
+        running.settle_all()
+    if size.goes_back:
+        go_back(running)
     await_swaps(running.mesh, running.made)
+
+
+def go_back(running: Running) -> None:
+    """Let a process be as it was at first, which must be noticed: its references are new.
+
+    Raises:
+        BrokenPromiseError: Nobody is asked.
+    """
+    begun = running.source.count // len(STREAMS)
+    rest = [asset for asset in NEW if asset != CHANGED]
+    while CHANGED not in running.open():
+        if running.source.count // len(STREAMS) - begun > LONGEST_ASKING:
+            msg = f"{CHANGED} must be held against what it has become, to be back was not noticed"
+            raise BrokenPromiseError(msg)
+        running.feed(PART // 4, changed=rest)
+    running.settle_all()
+    running.feed(PART, changed=rest)
+    running.settle_all()

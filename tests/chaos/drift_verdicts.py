@@ -23,8 +23,9 @@ EXPECTED = {
 }
 LABELS = {"FAULT": "fault", "PROCESS_CHANGE": "process_change", "TIMED_OUT": "process_change"}
 TAKEN = ("a-fault", "a-changed", "a-power")
-UNKNOWN = ("unknown", "another asset's")
-TOO_LATE = ("twice", "late", "over")
+REFUSED = ("unknown", "another asset's", "twice", "late")
+# Its episode is closed: a question may outlast that, so it is told, and changes nothing here.
+OVER = "over"
 
 
 def check_told(told: Mapping[str, Sequence[Record]], asked: Collection[str]) -> Figures:
@@ -58,16 +59,16 @@ def check_answers(mesh: Mesh) -> Figures:
     """
     receipts = answered(mesh)
     wrong = {name: receipts[name] for name in TAKEN if receipts[name].statuses[-1] != "COUNTED"}
-    wrong |= {name: receipts[name] for name in UNKNOWN if receipts[name].statuses != ("REFUSED",)}
-    wrong |= {name: receipts[name] for name in TOO_LATE if receipts[name].statuses[-1:] == ()}
-    if wrong:
-        msg = f"answers must be counted, those to nothing refused; found {wrong}"
+    wrong |= {name: receipts[name] for name in REFUSED if receipts[name].statuses != ("REFUSED",)}
+    if wrong or not receipts[OVER].statuses:
+        msg = f"answers must be counted, those to nothing that is open refused; found {wrong}"
         raise BrokenPromiseError(msg)
     _check_released(mesh)
-    late = {f"{name}: {receipts[name].statuses[-1]}" for name in TOO_LATE}
+    reasons = "; ".join(f"{name}: {receipts[name].reason}" for name in REFUSED)
     return {
-        "answers": f"{len(TAKEN)} counted, {len(UNKNOWN)} to no episode of the asset refused",
-        "answers that came too late, without any effect": ", ".join(sorted(late)),
+        "answers": f"{len(TAKEN)} counted; to an episode that was over, without any effect: "
+        f"{receipts[OVER].statuses[-1]}",
+        "answers refused": f"{len(REFUSED)}, with a receipt each: {reasons}",
     }
 
 

@@ -13,7 +13,6 @@ from chaos.drift_question import prove_question
 from prove.proof import Proof
 
 if TYPE_CHECKING:
-    from chaos.figures import Figures
     from chaos.tables import Found
     from prove.proof import Context
 
@@ -25,11 +24,11 @@ def _question(context: Context) -> Found:
     if context.is_quick:
         size = QuestionSize(5_200, 50, 300, "3000s", context.seed)
     else:
-        size = QuestionSize(8_000, 300, 4_000, "6000s", context.seed)
+        size = QuestionSize(8_000, 300, 4_000, "6000s", context.seed, goes_back=True)
     return prove_question(context.folder, size, context.say)
 
 
-def _kills(context: Context) -> Figures:
+def _kills(context: Context) -> Found:
     if context.is_quick:
         size = KillsSize(assets=4, calm=5_100, troubled=500, kills=8, seed=context.seed)
     else:
@@ -62,7 +61,8 @@ DRIFT_RUNNING_PROOFS = (
         "Sensors fail and processes change while events flow; people answer every question, some "
         "of them twice. Drift processors, learners and feedback are killed by kill -9 all along. "
         "What was told of drifts and asked of models is held against a run in memory over the "
-        "recorded order that nothing disturbed; every answer must have a final receipt.",
+        "recorded order that nothing disturbed; every answer must have a final receipt, and models "
+        "must have learned what plain River learns of that order.",
         _kills,
     ),
     Proof(
