@@ -64,7 +64,9 @@ def test_the_long_run_variance_of_an_ar1_is_its_closed_form(phi: float, error: f
     signals, _ = watched(correlated(phi, (8, 60_000), 2))
     tau = (1.0 + phi) / (1.0 - phi)
     found = [signals.standing(n) for n in range(8)]
-    assert statistics.fmean(s.tau for s in found) == pytest.approx(tau, rel=error)
+    # Where few long blocks differ by chance, they are believed: a tau too high is the safe side.
+    assert statistics.median(s.tau for s in found) == pytest.approx(tau, rel=error)
+    assert min(s.tau for s in found) > (1.0 - 2.0 * error) * tau
     assert statistics.fmean(s.autocorrelation for s in found) == pytest.approx(phi, abs=0.02)
     assert all(s.is_watched for s in found)
 
