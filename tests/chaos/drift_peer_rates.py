@@ -110,8 +110,8 @@ PEERS = (
         is_slow=True,
     ),
 )
-SIZES = Sizes(Sample(2, 1_000_000, 1.0), Sample(10, 1_000_000, 0.0))
-SLOW_SIZES = Sizes(Sample(1, 20_000, 2.0), Sample(1, 40_000, 2.0))
+SIZES = Sizes(Sample(1, 500_000, 1.0), Sample(5, 1_000_000, 0.0))
+SLOW_SIZES = Sizes(Sample(1, 10_000, 2.0), Sample(1, 20_000, 2.0))
 QUICK_SIZES = Sizes(Sample(1, 100_000, 2.0), Sample(1, 200_000, 2.0))
 QUICK_SLOW_SIZES = Sizes(Sample(1, 4_000, 2.0), Sample(1, 6_000, 2.0))
 
