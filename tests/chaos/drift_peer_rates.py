@@ -91,27 +91,27 @@ PEERS = (
         "ADWIN",
         "delta 1e-{:g}, clock {:g}, min_window_length {:g}, max_buckets {:g}",
         _powers(),
-        ((32, 5, 5), (1, 5, 5), (32, 100, 5), (32, 1_000, 5)),
+        ((32, 5, 5), (1, 5, 5), (32, 1_000, 5)),
         _adwin,
     ),
     Peer(
         "PageHinkley",
         "threshold {:.0f}, delta {:g}, 1 - alpha {:g}",
         [10.0 * 1.2**step for step in range(45)],
-        ((0.1, 1e-4), (0.25, 1e-4), (0.25, 0.0), (0.5, 0.0)),
+        ((0.1, 1e-4), (0.25, 0.0)),
         _page_hinkley,
     ),
     Peer(
         "KSWIN",
         "alpha 1e-{:g}, window_size {:g}, stat_size {:g}",
-        _powers(),
+        (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 16.0, 17.0, 40.0, 80.0, 120.0, 180.0, 240.0, 300.0),
         ((100, 30), (3_000, 1_000)),
         _kswin,
         is_slow=True,
     ),
 )
-SIZES = Sizes(Sample(1, 500_000, 1.0), Sample(5, 1_000_000, 0.0))
-SLOW_SIZES = Sizes(Sample(1, 10_000, 2.0), Sample(1, 20_000, 2.0))
+SIZES = Sizes(Sample(1, 500_000, 1.0), Sample(2, 1_000_000, 1.0))
+SLOW_SIZES = Sizes(Sample(1, 6_000, 2.0), Sample(1, 10_000, 2.0))
 QUICK_SIZES = Sizes(Sample(1, 100_000, 2.0), Sample(1, 200_000, 2.0))
 QUICK_SLOW_SIZES = Sizes(Sample(1, 4_000, 2.0), Sample(1, 6_000, 2.0))
 

@@ -46,9 +46,9 @@ class Size(NamedTuple):
     longest: dict[float, int]
 
 
-FULL = Size(SIZES, SLOW_SIZES, 20, 3, 50_000, {0.99: 60_000})
+FULL = Size(SIZES, SLOW_SIZES, 20, 3, 30_000, {0.99: 60_000})
 QUICK = Size(QUICK_SIZES, QUICK_SLOW_SIZES, 10, 1, 10_000, {0.99: 20_000})
-_LONGEST, _LONGEST_SLOW_AT_99 = 20_000, 1_000
+_LONGEST, _LONGEST_SLOW_AT_99 = 20_000, 500
 
 
 class Row(NamedTuple):
