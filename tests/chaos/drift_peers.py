@@ -2,123 +2,92 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from river import drift
 
 from chaos.balance import BrokenPromiseError
+from chaos.drift_peer_rates import (
+    PEERS,
+    QUICK_SIZES,
+    QUICK_SLOW_SIZES,
+    SIZES,
+    SLOW_SIZES,
+    Sizes,
+    choose,
+)
 from chaos.drift_signals import FULL as OURS_FULL
-from chaos.drift_signals import MOST_ALARMS, RUN_LENGTH, TOGETHER, delays
+from chaos.drift_signals import RUN_LENGTH, delays
 from chaos.drift_streams import CHANGES, PHIS, changed, correlated
 from chaos.tables import Found, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from chaos.drift_peer_rates import Chosen, Sample
+    from chaos.drift_streams import Floats
     from chaos.figures import Figures
 
-
 BETTER_AT = (0.5, 0.9)
+DELAYS = 3  # a seed beside that of the proof
 
 
 class Size(NamedTuple):
-    """Runs and events on which a setting must keep the rate, signals for delays, all before."""
+    """Samples for the rate, signals for delays, events before a change, and where one gives up."""
 
-    runs: int
-    events: int
-    slow_events: int
+    rates: Sizes
+    slow_rates: Sizes
     signals: int
+    slow_signals: int
     before: int
+    longest: dict[float, int]
 
 
-FULL = Size(4, 1_000_000, 50_000, 60, 50_000)
-QUICK = Size(2, 200_000, 3_000, 20, 20_000)
+FULL = Size(SIZES, SLOW_SIZES, 20, 3, 30_000, {0.99: 60_000})
+QUICK = Size(QUICK_SIZES, QUICK_SLOW_SIZES, 10, 1, 10_000, {0.99: 20_000})
+_LONGEST, _LONGEST_SLOW_AT_99 = 20_000, 500
 
 
-class Peer(NamedTuple):
-    """A detector of River and its settings, from the fastest to the slowest."""
+class Row(NamedTuple):
+    """Median delays of one setting; `is_safe` at every autocorrelation, or just at this one."""
 
     name: str
-    says: str
-    settings: Sequence[float]
-    make: Callable[[float], Any]  # Any: as above
-    is_slow: bool = False
+    is_safe: bool
+    medians: list[float]
 
 
-def _made(kind: Any, **settings: float) -> Any:  # Any: River's
-    return kind(**settings)
-
-
-PEERS = (
-    Peer(
-        "ADWIN",
-        "delta 1e-{:g}",
-        (3, 5, 8, 12, 20, 40, 80, 120, 160, 200, 250),
-        lambda power: _made(drift.ADWIN, delta=10.0**-power),
-    ),
-    Peer(
-        "PageHinkley",
-        "threshold {:g}",
-        (25, 50, 100, 200, 400, 800, 1_500, 3_000, 6_000, 12_000),
-        lambda threshold: drift.PageHinkley(threshold=threshold, delta=0.1, min_instances=1_000),
-    ),
-    Peer(
-        "KSWIN",
-        "alpha 1e-{:g}",
-        (4, 6, 9, 13, 17),
-        lambda power: drift.KSWIN(alpha=10.0**-power, window_size=100, stat_size=30, seed=1),
-        is_slow=True,
-    ),
-)
-
-
-def keeps(peer: Peer, setting: float, phi: float, size: Size, *, seed: int) -> bool:
-    """Return whether a setting keeps the rate on a stationary signal."""
-    events = size.slow_events if peer.is_slow else size.events
-    runs = 1 if peer.is_slow else size.runs
-    asked = runs * events / RUN_LENGTH
-    most = MOST_ALARMS * asked + 2.0 * math.sqrt(asked)
-    alarms = 0
-    for run in range(runs):
-        values = correlated(phi, (1, events), np.random.default_rng([seed, 1, run]))[0]
-        detector = peer.make(setting)
-        for value in values.tolist():
-            detector.update(value)
-            alarms += bool(detector.drift_detected)
-            if alarms > most:
-                return False
-    return True
-
-
-def fastest(peer: Peer, phi: float, size: Size, seed: int) -> float | None:
-    """Return the first setting that keeps the rate; None if there is none."""
-    return next((s for s in peer.settings if keeps(peer, s, phi, size, seed=seed)), None)
-
-
-def peer_delays(peer: Peer, setting: float, phi: float, size: Size, *, seed: int) -> list[float]:
-    """Return the median delay of each change."""
-    after = 60_000 if phi > 0.95 else 20_000
-    count = TOGETHER // 4 if peer.is_slow else size.signals
-    before, after = (1_500, 1_500) if peer.is_slow else (size.before, after)
-    values = correlated(phi, (count, before + after), np.random.default_rng([seed, 2]))
+def peer_medians(
+    make: Callable[[], Any],  # Any: River's detector
+    phi: float,
+    values: Floats,
+    before: int,
+    *,
+    most: Sequence[float],
+) -> list[float]:
+    """Return the median delay of each change, inf for one longer than `most`."""
+    ready = [_fed(make(), row[:before].tolist()) for row in values]
     medians = []
-    for planted in CHANGES:
-        later = changed(planted, phi, values, before)
+    for planted, longest in zip(CHANGES, most, strict=True):
+        later = changed(planted, phi, values, before)[:, : int(longest)]
         found = [
-            _delay(peer.make(setting), values[n, :before].tolist(), later[n].tolist())
-            for n in range(count)
+            _delay(copy.deepcopy(detector), row.tolist())
+            for detector, row in zip(ready, later, strict=True)
         ]
         medians.append(median(found))
     return medians
 
 
-def _delay(detector: Any, before: list[float], after: list[float]) -> float:  # Any: River's
-    for value in before:
+def _fed(detector: Any, values: list[float]) -> Any:  # Any: River's
+    for value in values:
         detector.update(value)
-    for number, value in enumerate(after, start=1):
+    return detector
+
+
+def _delay(detector: Any, values: list[float]) -> float:  # Any: River's
+    for number, value in enumerate(values, start=1):
         detector.update(value)
         if detector.drift_detected:
             return float(number)
@@ -129,67 +98,112 @@ def prove_beside(size: Size, seed: int, say: Callable[[str], None]) -> Found:
     """Compare the delays with those of River's detectors.
 
     Raises:
-        BrokenPromiseError: A peer with one setting for all is faster somewhere at .5 or .9.
+        BrokenPromiseError: A peer with one setting for all is as fast somewhere at .5 or .9.
     """
-    tuned = {}
+    chosen = []
     for peer in PEERS:
-        tuned[peer.name] = [fastest(peer, phi, size, seed) for phi in PHIS]
-        say(f"{peer.name}: {tuned[peer.name]}")
+        for shape in peer.shapes:
+            sizes = size.slow_rates if peer.is_slow else size.rates
+            chosen.append(choose(peer, shape, sizes, seed))
+            say(f"{peer.name} {shape}: {chosen[-1].own}, {chosen[-1].safe} {chosen[-1].alarms}")
     tables = []
     for phi in PHIS:
         ours = [median(d.events) for d in delays(phi, _ours(size), seed, size.before)]
-        columns = {"this": ours}
-        for peer in PEERS:
-            columns |= _columns(peer, tuned[peer.name], phi, size, seed=seed)
-        say(f"autocorrelation {phi}: {columns}")
-        _check(phi, ours, columns)
-        tables.append(_table(phi, columns))
-    figures: Figures = {
-        "rate": f"one false alarm in {RUN_LENGTH:,.0f} events, tried on {size.runs} runs of "
-        f"{size.events:,} events (KSWIN, which is slow: 1 of {size.slow_events:,})",
-        "delays": f"median of {size.signals} signals, changed after {size.before:,} events (KSWIN: "
-        f"{TOGETHER // 4}, after 1,500, and none later than 1,500)",
-    }
-    return Found(figures, tables)
+        rows = _rows(chosen, phi, ours, size, seed=seed)
+        say(f"autocorrelation {phi}: {ours}, {rows}")
+        _check(phi, ours, rows)
+        tables.append(_table(phi, ours, rows))
+    return Found(_figures(size), [_safe_table(chosen, size), *tables])
+
+
+def _rows(
+    chosen: Sequence[Chosen], phi: float, ours: Sequence[float], size: Size, *, seed: int
+) -> list[Row]:
+    rows = []
+    longest = size.longest.get(phi, _LONGEST)
+    for peer, shape, safe, own, _ in chosen:
+        before = int(shape[0]) if peer.is_slow else size.before
+        most = [float(longest)] * len(CHANGES)
+        if peer.is_slow:
+            slowest = math.inf if phi in BETTER_AT else _LONGEST_SLOW_AT_99
+            most = [min(max(delay, 100.0), slowest) for delay in ours]
+        signals = size.slow_signals if peer.is_slow else size.signals
+        shown = (signals, before + int(max(most)))
+        values = correlated(phi, shown, np.random.default_rng([seed, DELAYS]))
+        for is_safe, rung in ((True, safe), (False, own[PHIS.index(phi)])):
+            name = peer.words(rung, shape) if rung else f"{peer.name} {shape}: none keeps the rate"
+            medians = [math.inf] * len(CHANGES)
+            if rung and not (not is_safe and rung == safe):
+                make = _maker(peer.make, rung, shape)
+                medians = peer_medians(make, phi, values, before, most=most)
+            elif rung:
+                medians = rows[-1].medians
+            rows.append(Row(name, is_safe, medians))
+    return rows
 
 
 def _ours(size: Size) -> Any:  # Any: the other proof's Size
-    return OURS_FULL._replace(delays=max(size.signals, TOGETHER))
+    return OURS_FULL._replace(delays=5 * size.signals)
 
 
-def _columns(
-    peer: Peer, settings: Sequence[float | None], phi: float, size: Size, *, seed: int
-) -> dict[str, list[float]]:
-    """Return the delays of the setting that is safe everywhere, and of the one safe here."""
-    known = [setting for setting in settings if setting is not None]
-    safe = max(known, key=peer.settings.index) if len(known) == len(settings) else None
-    own = settings[PHIS.index(phi)]
-    found = {}
-    for kind, setting in (("one setting", safe), ("tuned here", own)):
-        if setting is None:
-            found[f"{peer.name}, {kind}: none keeps the rate"] = [math.inf] * len(CHANGES)
-        else:
-            name = f"{peer.name}, {kind}: {peer.says.format(setting)}"
-            found[name] = peer_delays(peer, setting, phi, size, seed=seed)
-    return found
+def _maker(
+    make: Callable[..., Any],  # Any: River's detector
+    rung: float,
+    shape: tuple[float, ...],
+) -> Callable[[], Any]:  # Any: as above
+    return lambda: make(rung, *shape)
 
 
-def _check(phi: float, ours: Sequence[float], columns: dict[str, list[float]]) -> None:
+def _check(phi: float, ours: Sequence[float], rows: Sequence[Row]) -> None:
     if phi not in BETTER_AT:
         return
-    for name, theirs in columns.items():
-        if "one setting" not in name:
-            continue
+    for name, is_safe, theirs in rows:
         for planted, own, other in zip(CHANGES, ours, theirs, strict=True):
-            if own >= other:
+            if is_safe and own >= other:
                 msg = f"{planted.name} at {phi}: must be found before {name}, {own} and {other}"
                 raise BrokenPromiseError(msg)
 
 
-def _table(phi: float, columns: dict[str, list[float]]) -> Table:
-    rows = [
-        [name, *("never" if math.isinf(value) else f"{value:.0f}" for value in found)]
-        for name, found in columns.items()
-    ]
-    head = ("detector", *(planted.name for planted in CHANGES))
-    return Table(f"Median delays at autocorrelation {phi:g}:", head, rows)
+def _table(phi: float, ours: Sequence[float], rows: Sequence[Row]) -> Table:
+    shown = [["this", "one setting", *_cells(ours)]]
+    for name, is_safe, theirs in rows:
+        shown.append([name, "one setting" if is_safe else "tuned here", *_cells(theirs)])
+    head = ("detector", "", *(planted.name for planted in CHANGES))
+    return Table(f"Median delays at autocorrelation {phi:g} (-: not in time):", head, shown)
+
+
+def _cells(medians: Sequence[float]) -> list[str]:
+    return ["-" if math.isinf(value) else f"{value:.0f}" for value in medians]
+
+
+def _safe_table(chosen: Sequence[Chosen], size: Size) -> Table:
+    rows = []
+    for peer, shape, safe, _, alarms in chosen:
+        sample = (size.slow_rates if peer.is_slow else size.rates).check
+        name = peer.words(safe, shape) if safe else f"{peer.name} {shape}: none keeps the rate"
+        tried = f"{sample.runs} x {sample.events:,}"
+        rows.append([name, tried, f"{sample.most:.0f}", *(str(alarms) for alarms in alarms)])
+    head = ("one setting", "tried on", "allowed", *(f"alarms at {phi:g}" for phi in PHIS))
+    about = (
+        f"Of each form of a detector the setting that is fastest while it keeps the rate, one "
+        f"alarm in {RUN_LENGTH:,.0f} events, at every autocorrelation:"
+    )
+    return Table(about, head, rows)
+
+
+def _figures(size: Size) -> Figures:
+    return {
+        "settings": f"looked for on {_words(size.rates.search)} (KSWIN, which is slow: "
+        f"{_words(size.slow_rates.search)}), then held on others",
+        "delays": f"median of {size.signals} signals, changed after {size.before:,} events, "
+        f"followed for {_LONGEST:,} ({size.longest[0.99]:,} at .99); KSWIN: {size.slow_signals}, "
+        f"changed after one window, followed until this has found the change (at 0 and .99: not "
+        f"beyond {_LONGEST_SLOW_AT_99:,}); this: {_ours(size).delays}, after as many",
+    }
+
+
+def _words(sample: Sample) -> str:
+    return (
+        f"{sample.runs} runs of {sample.events:,} events at each autocorrelation, "
+        f"at most {sample.most:.0f} alarms"
+    )

@@ -75,6 +75,7 @@ cdef double CLIP = 3.5
 cdef double LEAST_RATE = 0.001
 cdef double FAR = 5.5
 cdef double SELDOM = 64.0
+cdef double YOUNGEST = 4.0
 cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")
 
@@ -261,13 +262,14 @@ cdef inline void _scan(double *c) noexcept nogil:
 
 
 cdef inline double _strongest(double *c, double *vertex, Py_ssize_t count, bint is_both) noexcept nogil:
-    cdef double n = c[N], mean = c[S] / c[N], best = 0.0, d
+    cdef double n = c[N], mean = c[S] / c[N], best = 0.0, d, age
     cdef Py_ssize_t place
     for place in range(count):
-        if vertex[0] >= c[LEAST] and n - vertex[0] <= c[HORIZON]:
+        age = n - vertex[0]
+        if vertex[0] >= c[LEAST] and YOUNGEST <= age <= c[HORIZON]:
             d = vertex[1] - mean * vertex[0]
             if is_both or d < 0.0:
-                d = d * d * n / (vertex[0] * (n - vertex[0]))
+                d = d * d * n / (vertex[0] * age)
                 if d > best:
                     best = d
         vertex += VERTEX

@@ -92,4 +92,7 @@ CLIP = 3.5  # robust standard deviations
 # Further out than this, one value in so many is a stray one, and passed over.
 FAR = 5.5
 SELDOM = 64.0
+# A change is looked for in so many values or more: fewer raise more alarms by chance than they
+# find changes sooner.
+YOUNGEST = 4.0
 LEAST_RATE = 0.001  # a share below this is taken as this

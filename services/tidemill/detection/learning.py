@@ -31,6 +31,8 @@ _REFERENCE = 50.0  # independent values
 # Slow movements below the noise show only in sums of many values.
 _FEWEST_VALUES = 1_000
 _LEAST_EFFECT = 0.1  # standard deviations: smaller changes are nobody's concern
+# Spreads follow slow movements a little, below what tells a block length: by then it is known.
+_FIRM_NU = 2_000.0
 _LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
 
 
@@ -109,7 +111,7 @@ def _renew_bounds(row: Row) -> None:
     kept = int(row[at.KEPT])
     if kept < _FEWEST_PAIRS:
         return
-    found = bounds(_pairs(row)[:, 1].tolist())
+    found = bounds(_pairs(row).ravel().tolist())
     if found is None:
         return
     if row[at.KNOWN] and Bounds(row[at.CENTRE], 1.0 / row[at.PER_SCALE]).is_near(found):
@@ -160,7 +162,8 @@ def _renew_values(row: Row, place: int) -> None:
     follows = place == at.SPREAD and c[at.STEPS] < _REFERENCE * row[at.LEVEL + at.TAU]
     found = None
     if c[at.STEPS] >= _FEWEST_VALUES and not follows:
-        found = long_run(rungs(c), _LEAST_NU[place])
+        firm = _FIRM_NU if place == at.SPREAD else math.inf
+        found = long_run(rungs(c), _LEAST_NU[place], firm_nu=firm)
     if found is None:
         is_late = place == at.LEVEL and row[at.VALUES] >= PATIENCE and not c[at.NU]
         unsteady = was or is_late or _wander(c) > _WANDERS

@@ -15,6 +15,8 @@ _RISE = 1.25
 # Blocks that lack more are too short: a signal that hardly moves within them looks as if its
 # correlation time were their length, whatever it is. At 2.75 correlation times it is 0.18.
 _MOST_LACKING = 0.25
+# Standard errors by which a pool may exceed that by chance: there are many of them.
+_SURE = 1.5
 
 
 class LongRun(NamedTuple):
@@ -35,7 +37,9 @@ class LongRun(NamedTuple):
     sd: float
 
 
-def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun | None:
+def long_run(
+    rungs: Sequence[tuple[float, float]], least_nu: float, *, firm_nu: float = math.inf
+) -> LongRun | None:
     """Return the long-run variance; None where the variance of block means finds no level yet.
 
     With S and S' the sums of two neighbouring blocks of m = 2^j values, V_j = E (S - S')^2 / 2m
@@ -47,6 +51,7 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
     Args:
         rungs: Of each j, the sum of (S - S')^2 and how many there were.
         least_nu: Degrees of freedom that the blocks beyond the shortest must have.
+        firm_nu: Degrees of freedom from which on a small rise is not chance: the highest counts.
 
     Source: the Haar wavelet variance; Percival (1995), Biometrika 82:619-631.
     """
@@ -63,7 +68,8 @@ def long_run(rungs: Sequence[tuple[float, float]], least_nu: float) -> LongRun |
             continue
         if _is_level(sums[j] / counts[j], pools[j + 1 :]):
             fine = max(total / count for total, count in zip(sums[: j + 1], counts, strict=False))
-            level = max(_filled(pools[j][0], variance, 2.0**j), fine, variance)
+            firm = max((level for level, nu in pools if nu >= firm_nu), default=0.0)
+            level = max(_filled(pools[j][0], variance, 2.0**j), fine, variance, firm)
             lag = 1.0 - sums[0] / counts[0] / variance
             return LongRun(level, pools[j][1], level / variance, lag, math.sqrt(variance))
     return None
@@ -91,7 +97,9 @@ def _pools(sums: Sequence[float], counts: Sequence[float]) -> list[tuple[float, 
 
 def _is_level(value: float, beyond: Sequence[tuple[float, float]]) -> bool:
     """Return whether all pools of longer blocks agree with V of the shortest."""
-    return all(level <= value * (_RISE + math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW)
+    return all(
+        level <= value * (_RISE + _SURE * math.sqrt(2.0 / nu)) for level, nu in beyond if nu >= _FEW
+    )
 
 
 def _lack(tau: float, length: float) -> float:

@@ -202,10 +202,11 @@ def _strongest(row: Row, c: int, size: int, *, is_both: bool) -> float:
     first = c + at.HULLS + (at.HULL if size == at.UPPER else 0)
     for vertex in range(first, first + at.VERTEX * int(row[c + size]), at.VERTEX):
         begun = row[vertex]
-        if begun >= row[c + at.LEAST] and n - begun <= row[c + at.HORIZON]:
+        age = n - begun
+        if begun >= row[c + at.LEAST] and at.YOUNGEST <= age <= row[c + at.HORIZON]:
             d = row[vertex + 1] - mean * begun
             if is_both or d < 0.0:
-                best = max(best, d * d * n / (begun * (n - begun)))
+                best = max(best, d * d * n / (begun * age))
     return best
 
 

@@ -30,7 +30,7 @@ _NAMES = {
 }
 _RATES = (at.MISSING, at.STUCK)
 # Shares of the false alarms of a signal.
-SHARES = {Channel.LEVEL: 0.49, Channel.SPREAD: 0.49, Channel.MISSING: 0.01, Channel.STUCK: 0.01}
+SHARES = {Channel.LEVEL: 0.53, Channel.SPREAD: 0.45, Channel.MISSING: 0.01, Channel.STUCK: 0.01}
 
 
 @dataclass(frozen=True, slots=True)
