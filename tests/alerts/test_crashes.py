@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.control_room import START_MS, Room
-from feedback.stage import definition_text
+from feedback.stage import definition_text, prediction
 from tidemill.contracts.codec import codec
 from tidemill.contracts.definition import parse_definition
 from tidemill.processors.alerts.limits import HOUR_MS, Limits
@@ -151,6 +151,27 @@ def test_of_two_entries_that_holds_which_takes_account_of_more() -> None:
     second = room.drift("OPEN", "d3", signal="c").value
     assert factory.valid(first, second) == second
     assert factory.valid(second, first) == second
+
+
+def test_a_tick_decided_again_tells_no_silence_that_came_after_it() -> None:
+    room = Room()
+    room.predict()
+    tick = room.tick(1.0, lag=None)
+    assert not tick.emits or room.alarms() == []
+    again = room.log[-1]
+    later = [room.message("model.predictions", room.log[0].value)]
+    room.now_ms += 30 * 60_000
+    later.append(room.message("model.predictions", prediction_of("other")))
+    room.table, before = {}, room.table
+    room.table.update({key: value for key, value in before.items() if b"SILENCE" in key})
+    room.alerts = room.opened()
+    for message in (*later, again):
+        room.again(message)
+    assert room.alarms() == []
+
+
+def prediction_of(asset: str) -> bytes:
+    return codec("Prediction").encode(prediction(1, asset))
 
 
 def test_silence_is_not_told_too_early_by_who_was_started_again() -> None:
