@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.control_room import START_MS, Room
-from feedback.stage import LABELLED, definition_text
+from feedback.stage import LABELLED, definition_text, prediction
 from tidemill.contracts.codec import codec
 from tidemill.contracts.definition import parse_definition
 from tidemill.contracts.topics import PREDICTIONS
@@ -162,6 +162,24 @@ def test_predictions_are_read_only_where_silence_is_an_alarm() -> None:
     )
     assert set(heard) - set(without) == {PREDICTIONS}
     assert len(without) == len(heard) - 1
+
+
+def test_a_tick_decided_again_tells_no_silence_that_came_after_it() -> None:
+    room = Room()
+    room.predict()
+    table = dict(room.table)
+    room.tick(1.0, lag=None)
+    tick = room.log[-1]
+    room.now_ms += 30 * 60_000
+    room.table = table
+    room.alerts = room.opened()
+    room.take(room.message(PREDICTIONS, prediction_of("plant/hall/line/other")))
+    room.again(tick)
+    assert room.alarms() == []
+
+
+def prediction_of(asset: str) -> bytes:
+    return codec("Prediction").encode(prediction(1, asset))
 
 
 def test_silence_is_not_told_too_early_by_who_was_started_again() -> None:

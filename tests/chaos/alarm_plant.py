@@ -61,6 +61,12 @@ class Heard:
             told, over = self.silence.get(alarm["asset"], (0, 0))
             self.silence[alarm["asset"]] = (told + alarm["active"], over + (not alarm["active"]))
 
+    @property
+    def is_together(self) -> bool:
+        """Whether many assets are silent at once."""
+        of_many = [a for a in list(self.last.values()) if a["kind"] == "SILENCE" and not a["asset"]]
+        return any(alarm["active"] for alarm in of_many)
+
     def close(self) -> None:
         """Hear no more."""
         self._tail.close()
@@ -124,6 +130,10 @@ class Silences:
 
     def step(self, *, more: bool = True) -> bool:
         """Let those come back of whom it was told, and others fall silent; return what waits."""
+        if self._heard.is_together:  # then nothing is told of one of them
+            for asset in frozenset().union(*self._untold):
+                self.planned[asset] -= 1
+            self._untold = [set() for _ in range(PARTITIONS)]
         for untold in self._untold:
             for asset in list(untold):
                 if self._heard.silence.get(asset, (0, 0))[0] >= self.planned[asset]:

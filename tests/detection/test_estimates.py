@@ -122,6 +122,7 @@ def test_a_small_rise_of_the_variance_counts_once_it_is_sure() -> None:
     assert unsure.variance == pytest.approx(1.0, abs=0.03)
     assert sure.variance == pytest.approx(1.2, abs=0.01)
 
+
 def test_blocks_within_which_a_signal_hardly_moves_say_nothing_of_longer_ones() -> None:
     smooth = [0.01, 0.04, 0.16, 0.64, 2.56]
     counts = [1_000.0, 500.0, 250.0, 125.0, 62.0]

@@ -307,6 +307,34 @@ def test_after_records_were_dropped_or_partitions_went_the_next_batch_follows_no
     asyncio.run(steps())
 
 
+def test_a_batch_that_waited_through_a_rebalance_is_followed_by_none() -> None:
+    async def steps() -> None:
+        batches, consumer = Batches(frozenset({ASKED})), Fetching()
+        for offset in range(MOST_WAITING):
+            await batches.divert(consumer, {HERE: [record(offset)]})
+        more = asyncio.create_task(batches.divert(consumer, {HERE: [record(2)]}))
+        await asyncio.sleep(0)
+        consumer.app.consumer_generation_id = 2
+        await batches.take()
+        await more
+        await batches.take()
+        await batches.take()
+        await batches.divert(consumer, {HERE: [record(3)]})
+        assert (await batches.take()).follows is None
+
+    asyncio.run(steps())
+
+
+def test_what_waits_when_partitions_go_is_dropped() -> None:
+    async def steps(bench: Bench) -> None:
+        batches = bench.control._batches
+        await batches.divert(Fetching(), {HERE: [record(0)]})
+        await bench.control._revoked(None, ())
+        assert batches._waiting.empty()
+
+    run(in_batches(), steps)
+
+
 def test_fetching_waits_until_there_is_room() -> None:
     async def steps() -> None:
         batches, consumer = Batches(frozenset({ASKED})), Fetching()
@@ -338,6 +366,22 @@ def test_many_entries_are_written_at_once_and_those_that_fail_again() -> None:
     written = [int(value or b"") for _, value in bench.answers()]
     assert sorted(written) == list(range(1200))
     assert [written.index(0), written.index(1)] == [498, 499]
+
+
+def test_many_entries_are_written_by_a_new_producer_once_the_old_one_is_unknown() -> None:
+    from aiokafka.errors import OutOfOrderSequenceNumber  # noqa: PLC0415 - as above
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [OutOfOrderSequenceNumber()]
+        bench.control._writer._is_useless = True
+        emits = [Emit(ANSWERS, 0, b"k", str(number).encode()) for number in range(3)]
+        await bench.control._writer.write_together(emits, Position(ASKED, 0, 0))
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert [value for _, value in bench.answers()] == [b"0", b"1", b"2"]
+    assert bench.producer.renewed == 2
 
 
 def test_a_refusal_of_one_of_many_entries_halts() -> None:

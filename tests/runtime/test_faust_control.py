@@ -14,6 +14,7 @@ from runtime.faust_bench import (
     NOW_MS,
     TABLE,
     Bench,
+    Factory,
     run,
 )
 from tidemill.kernel.deciding import Handled
@@ -26,6 +27,10 @@ from tidemill.testing.memory_log import MemoryLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class FromEnd(Factory):
+    from_end = frozenset({ASKED})
 
 
 def test_records_that_were_passed_over_are_decided_first() -> None:
@@ -312,6 +317,55 @@ def test_of_a_partition_that_went_while_it_was_decided_nothing_is_remembered() -
     assert not bench.cluster.read(TABLE)
     assert not bench.answers()
     assert not bench.consumer.done
+
+
+def test_a_record_handed_over_before_a_rebalance_is_not_decided_during_it() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.control._revoked(None, ())
+        await bench.hand_over(0)
+        await bench.control.catch_up()
+        assert not bench.factory.opened
+        await bench.control._assigned(None, [HERE])
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+
+
+def test_of_a_partition_that_is_another_workers_nothing_is_decided() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        bench.control.app._assignment = {TP(ASKED, 1)}
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert not bench.factory.opened
+
+
+@pytest.mark.parametrize("step", ["committed_offset", "commit"])
+def test_a_partition_that_goes_while_it_is_opened_is_not_ours(step: str) -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        call = getattr(bench.consumer, step)
+
+        async def lose(*arguments: TP) -> object:
+            await bench.control._revoked(None, ())
+            return await call(*arguments)
+
+        setattr(bench.consumer, step, lose)
+        await bench.hand_over(0)
+        assert bench.control._owned == {}
+        assert bench.consumer.done == {}
+
+    bench = Bench(factory=FromEnd())
+    run(bench, steps)
+
+    assert not bench.answers()
 
 
 def test_of_two_entries_the_first_counts_until_it_is_forgotten() -> None:

@@ -12,7 +12,7 @@ from tidemill.runtime.faust_driver import SESSION_TIMEOUT_MS, Connection, Transp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tidemill.runtime.faust_batches import Batch, Batches
+    from tidemill.runtime.faust_batches import Batches
 
 COMMIT_EVERY_S = 1.0
 MOST_AT_ONCE = 100
@@ -91,20 +91,3 @@ def to_message(found: Any) -> Message:  # Any: Faust's message
         tuple((name, value) for name, value in pairs),
         round((found.timestamp or 0.0) * 1000),
     )
-
-
-def to_messages(batch: Batch, start: int) -> list[Message]:
-    """Return what the kernel sees of a batch from an offset on."""
-    return [
-        Message(
-            found.topic,
-            found.partition,
-            found.offset,
-            found.key,
-            found.value,
-            tuple(found.headers),
-            found.timestamp,
-        )
-        for found in batch.records
-        if found.offset >= start
-    ]

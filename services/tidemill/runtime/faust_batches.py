@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tidemill.kernel.records import Message
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
@@ -42,6 +44,22 @@ class Batch(NamedTuple):
             return True
         is_known = self.follows is not None and self.follows <= next_offset
         return is_known and first - next_offset <= MOST_MARKERS
+
+    def messages(self, start: int) -> list[Message]:
+        """Return what the kernel sees of the records from an offset on."""
+        return [
+            Message(
+                found.topic,
+                found.partition,
+                found.offset,
+                found.key,
+                found.value,
+                tuple(found.headers),
+                found.timestamp,
+            )
+            for found in self.records
+            if found.offset >= start
+        ]
 
 
 class Batches:

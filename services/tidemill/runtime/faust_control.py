@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any
 from faust.types import TP
 
 from tidemill.kernel.records import Emit, Message, Position
-from tidemill.runtime.faust_app import (
-    Identity,
-    add_agent,
-    add_table,
-    build_app,
-    to_message,
-    to_messages,
-)
+from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app, to_message
 from tidemill.runtime.faust_asking import Asking
 from tidemill.runtime.faust_batches import Batch, Batches
 from tidemill.runtime.faust_starting import Owned, begin, mended
@@ -78,6 +71,7 @@ class ControlApp:
         self._observer = observer
         self._clock = clock
         self._owned: dict[int, Owned] = {}
+        self._moves, self._is_moving = 0, False
         self._turn = asyncio.Lock()
         self.last_record = clock()
         self._batches = Batches(factory.batched)
@@ -129,6 +123,8 @@ class ControlApp:
         """Decide a record and all before it that were passed over; one that came again is not."""
         async with self._turn:
             owned = await self._own(partition)
+            if owned is None:
+                return
             await self._read_on(TP(message.topic, partition), owned, message.offset)
             if message.offset == owned.next_offset[message.topic]:
                 await self._handle(owned, message)
@@ -147,12 +143,12 @@ class ControlApp:
         """Decide the records of a batch and those before it that were passed over."""
         async with self._turn:
             tp = batch.tp
-            if tp not in (self.app._assignment or ()):
-                return
             owned = await self._own(tp.partition)
+            if owned is None:
+                return
             if not batch.is_next(owned.next_offset[tp.topic]):
                 await self._read_on(tp, owned, batch.records[0].offset)
-            await self._handle_all(tp, owned, to_messages(batch, owned.next_offset[tp.topic]))
+            await self._handle_all(tp, owned, batch.messages(owned.next_offset[tp.topic]))
 
     async def catch_up(self) -> None:
         """Decide what Faust has not handed over, and pass over what is no record."""
@@ -161,7 +157,7 @@ class ControlApp:
         async with self._turn:
             for tp in self._inputs():
                 owned = await self._own(tp.partition)
-                if await self._is_passed(tp, owned):
+                if owned is not None and await self._is_passed(tp, owned):
                     await self._read_on(tp, owned, self._end(tp))
 
     async def write(self, emit: Emit) -> None:
@@ -258,13 +254,13 @@ class ControlApp:
             else:
                 self._table.data[key] = value
 
-    async def _own(self, partition: int) -> Owned:
-        """Return a partition of ours, opened where the group has committed it."""
-        owned = self._owned.get(partition)
-        if owned is not None:
+    async def _own(self, partition: int) -> Owned | None:
+        """Return a partition of ours, opened where the group has committed it, or None."""
+        owned, moves = self._owned.get(partition), self._moves
+        inputs = [TP(topic, partition) for topic in self._factory.inputs]
+        if owned is not None or self._is_moving or not set(inputs) & set(self._inputs()):
             return owned
         began = self._clock()
-        inputs = [TP(topic, partition) for topic in self._factory.inputs]
         committed = {tp: await self.app.consumer.committed_offset(tp) for tp in inputs}
         remembered = await self._asking.remembered(TP(self._factory.table, partition))
         wrong = mended(self._table.data, partition, remembered)
@@ -276,7 +272,10 @@ class ControlApp:
             for tp, offset in committed.items()
         }
         new = [tp for tp in inputs if committed[tp] is None and tp.topic in self._factory.from_end]
-        await begin(self.app.consumer, {tp: starts[tp.topic] for tp in new})
+        begins = {tp: starts[tp.topic] for tp in new}
+        await begin(self.app.consumer, begins, lambda: moves == self._moves)
+        if moves != self._moves:
+            return None
         owned = Owned(decider, starts)
         self._owned[partition] = owned
         self._observer.restored(partition, len(owned.decider), self._clock() - began)
@@ -288,10 +287,13 @@ class ControlApp:
         data = self._table.data
         for key in [key for key in list(data) if int(key.partition(b"|")[0]) not in mine]:
             data.pop(key, None)
+        self._is_moving = False
         self._observer.assigned(sorted(mine))
 
     async def _revoked(self, _: Any, __: Iterable[TP], **___: Any) -> None:  # Any: as above
         """Let no decision be kept and nothing be committed: another worker may go on."""
+        self._moves += 1
+        self._is_moving = True
         self._owned.clear()
         self._batches.forget()
         self.app.consumer.done.clear()

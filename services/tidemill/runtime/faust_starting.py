@@ -78,13 +78,16 @@ def mended(data: dict[bytes, bytes], partition: int, remembered: Mapping[bytes, 
     return len(set(mine.items()) ^ set(remembered.items()))
 
 
-async def begin(consumer: Any, starts: Mapping[TP, int]) -> None:  # Any: Faust's
+async def begin(
+    consumer: Any, starts: Mapping[TP, int], is_ours: Callable[[], bool]
+) -> None:  # Any: Faust's
     """Have the group know where topics begin, before any record of them is decided.
 
     What begins at its end would otherwise begin at a later one after a crash.
     """
-    consumer.done.update(starts)
-    while [tp for tp in starts if await consumer.committed_offset(tp) is None]:
+    if is_ours():
+        consumer.done.update(starts)
+    while is_ours() and [tp for tp in starts if await consumer.committed_offset(tp) is None]:
         await consumer.commit()
         await asyncio.sleep(ASK_AGAIN_S)
 

@@ -50,8 +50,11 @@ class Tick:
 
     @property
     def silent_ms(self) -> int:
-        """Up to when it is known that nothing more came of an asset."""
-        return self.at.ms if self.is_read(PREDICTIONS) else self.heard_ms
+        """Up to when it is known that nothing more came of an asset.
+
+        Not later than the tick: one that is decided again after a crash has more read than then.
+        """
+        return self.at.ms if self.is_read(PREDICTIONS) else min(self.heard_ms, self.at.ms)
 
 
 @dataclass(frozen=True, slots=True)
