@@ -81,10 +81,11 @@ def mended(data: dict[bytes, bytes], partition: int, remembered: Mapping[bytes, 
 async def begin(consumer: Any, starts: Mapping[TP, int]) -> None:  # Any: Faust's
     """Have the group know where topics begin, before any record of them is decided.
 
-    What begins at its end would otherwise begin at a later one after a crash.
+    What begins at its end would otherwise begin at a later one after a crash. Partitions may go
+    meanwhile, and with them what was to be committed; then it is their owner who commits.
     """
-    consumer.done.update(starts)
-    while [tp for tp in starts if await consumer.committed_offset(tp) is None]:
+    while new := [tp for tp in starts if await consumer.committed_offset(tp) is None]:
+        consumer.done.update({tp: starts[tp] for tp in new})
         await consumer.commit()
         await asyncio.sleep(ASK_AGAIN_S)
 
