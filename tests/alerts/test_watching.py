@@ -158,6 +158,22 @@ def test_where_silence_is_no_alarm_any_more_none_is_left(*, is_acknowledged: boo
     assert len(room.table) == 1
 
 
+def test_with_an_asset_that_never_comes_back_its_drift_is_given_up() -> None:
+    room = Room()
+    room.predict([ASSET])
+    room.drift()
+    room.say("ACKNOWLEDGE", room.last["alarm_id"])
+    room.drift(episode="other", asset="plant/hall/line/pump-9")
+    room.tick(10.0)
+    room.tick(30 * DAY_MS / MINUTE_MS)
+    last = {(r["kind"], r["asset"]): r["state"] for r in room.told if r["asset"] is not None}
+    assert last == {
+        ("DRIFT", ASSET): "CLEARED",
+        ("SILENCE", ASSET): "CLEARED",
+        ("DRIFT", "plant/hall/line/pump-9"): "UNACKNOWLEDGED",
+    }
+
+
 def test_where_a_stream_stays_its_assets_are_watched_for_a_month() -> None:
     room = Room()
     room.predict()

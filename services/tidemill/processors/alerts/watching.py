@@ -11,6 +11,7 @@ from tidemill.kernel.deadletters import SUFFIX
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
 from tidemill.processors.alerts.limits import STEPS
 from tidemill.processors.alerts.meeting import (
+    DRIFT,
     EVERYTHING,
     HEARTBEAT,
     LETTERS,
@@ -22,6 +23,7 @@ from tidemill.processors.alerts.states import GONE, NORMAL, Signal, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from tidemill.processors.alerts.book import Book
     from tidemill.processors.alerts.limits import Limits
@@ -104,13 +106,11 @@ def silences(
     together = book.get(ALL_SILENT) or Standing(ALL_SILENT, SILENCE)
     # Who was silent by then is so still, unless heard of, though less may be read by now.
     known_ms = max(tick.silent_ms, together.last_ms if together.phase.is_active else 0)
-    silent = []
-    for each in _silent(book, known_ms, allowed):
-        if known_ms - each.last_ms < limits.given_up_ms:
-            silent.append(each)
-        elif each.standing.phase != NORMAL:
-            note = f"nothing from {each.standing.asset} for too long: it is watched no more"
-            yield from _signals(each.standing, Signal.GIVEN_UP, tick, note=note)
+    found = list(_silent(book, known_ms, allowed))
+    silent = [each for each in found if known_ms - each.last_ms < limits.given_up_ms]
+    lost = [each.standing for each in found if known_ms - each.last_ms >= limits.given_up_ms]
+    if lost:
+        yield from _given_up(book, {(each.stream, each.asset) for each in lost}, tick)
     due = [each for each in silent if each.is_sure and not each.is_told]
     recent = [s for s in silent if s.is_sure or s.is_told]
     recent = [s for s in recent if known_ms - s.due_ms < limits.within_ms]
@@ -122,6 +122,17 @@ def silences(
         for each in due:
             note = _nothing_from_one(each, known_ms, book)
             yield from _signals(each.standing, Signal.RAISED, tick, count=1, note=note)
+
+
+def _given_up(
+    book: Book, lost: AbstractSet[tuple[str | None, str | None]], tick: Tick
+) -> Iterator[Standing]:
+    """Yield the end of alarms of assets that do not come back; no drift of them ends either."""
+    for standing in list(book):
+        is_theirs = standing.kind in {SILENCE, DRIFT} and (standing.stream, standing.asset) in lost
+        if is_theirs and standing.phase != NORMAL:
+            note = f"nothing from {standing.asset} for too long: it is watched no more"
+            yield from _signals(standing, Signal.GIVEN_UP, tick, note=note, open=())
 
 
 def _of_all(
