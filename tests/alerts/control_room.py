@@ -166,11 +166,15 @@ class Room:
             value = codec("Prediction").encode(prediction(1, asset))
             self.take(self.message(PREDICTIONS, value))
 
-    def tick(self, minutes: float = 0.0, lag: int | None = 0) -> Handled:
-        """Let time pass."""
+    def tick(
+        self, minutes: float = 0.0, lag: int | None = 0, *, written_late: float = 0.0
+    ) -> Handled:
+        """Let time pass; the tick is written minutes after it was due."""
         self.now_ms += round(minutes * MINUTE_MS)
         lags = dict.fromkeys((PREDICTIONS, RECEIPTS, DEAD, DRIFT), lag)
-        return self.take(self.message(ALERTS_CLOCK, json.dumps({"lag": lags}).encode()))
+        value = json.dumps({"lag": lags, "looked": self.now_ms}).encode()
+        self.now_ms += round(written_late * MINUTE_MS)
+        return self.take(self.message(ALERTS_CLOCK, value))
 
     def alarms(self, kind: str | None = None) -> list[tuple[str, bool]]:
         """Return the states that were told, with whether the condition stood; no heartbeats."""

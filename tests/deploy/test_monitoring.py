@@ -101,7 +101,12 @@ def test_each_topic_that_is_read_late_alarms_once() -> None:
     }
     severities = {rule["alert"]: rule["labels"]["severity"] for rule in group["rules"]}
     assert {severities[name] for name in found} == {"warning"}
-    assert f'tidemill_lag_records{{topic="{FEEDBACK}"}}' in RULES
+    rules = {rule["alert"]: rule for rule in group["rules"]}
+    of_feedback = f'tidemill_lag_records{{topic="{FEEDBACK}", job!="tidemill-alerts"}}'
+    assert of_feedback in rules["TidemillFeedbackLagging"]["expr"]
+    of_alerts = rules["TidemillAlertsLagging"]
+    assert 'tidemill_lag_records{job="tidemill-alerts"}' in of_alerts["expr"]
+    assert of_alerts["labels"] == {"severity": "warning"}
 
 
 def test_without_redis_nothing_critical_is_told_of_the_labeller() -> None:

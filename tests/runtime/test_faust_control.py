@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from faust.types import TP
 
 from runtime.faust_bench import (
     ANSWERS,
@@ -58,6 +59,20 @@ def test_a_record_that_is_handed_over_again_causes_nothing() -> None:
     run(bench, steps)
 
     assert bench.answers() == [(b"a", b"0"), (b"b", b"1")]
+
+
+def test_a_record_of_a_partition_that_is_no_longer_ours_is_left_to_its_owner() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        bench.control.app._assignment = set()
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert not bench.answers()
+    assert not bench.factory.opened
+    assert not bench.consumer.done
 
 
 def test_what_is_never_handed_over_is_read_from_the_log_and_markers_are_passed() -> None:

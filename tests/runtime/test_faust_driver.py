@@ -15,7 +15,8 @@ from aiokafka.errors import (
 from faust.types import TP
 
 from tidemill.runtime import faust_driver
-from tidemill.runtime.faust_driver import CommittedConsumer, IdempotentProducer
+from tidemill.runtime.faust_batches import Batches
+from tidemill.runtime.faust_driver import CommittedConsumer, IdempotentProducer, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,3 +96,27 @@ def test_an_old_client_writes_no_more_before_a_new_one_begins() -> None:
     assert first.done == ["silenced", "stopped"]
     assert clients[0].done == ["stopped"]
     assert producer._producer is clients[1]
+
+
+class Watching:
+    """Notes what it is asked to look after."""
+
+    def __init__(self) -> None:
+        self.looked: list[tuple[str, TP]] = []
+
+    def verify_event_path(self, _: float, tp: TP) -> None:
+        self.looked.append(("fetched and taken by streams", tp))
+
+    def verify_recovery_event_path(self, _: float, tp: TP) -> None:
+        self.looked.append(("fetched", tp))
+
+
+def test_of_what_is_read_in_batches_nobody_is_told_that_streams_do_not_take_it() -> None:
+    consumer: Any = object.__new__(CommittedConsumer)  # Any: Faust's types are partial
+    consumer._thread = Watching()
+    consumer.transport = object.__new__(Transport)
+    consumer.transport.batches = Batches(frozenset({"many"}))
+    many = TP("many", 0)
+    consumer.verify_event_path(1.0, HERE)
+    consumer.verify_event_path(1.0, many)
+    assert consumer._thread.looked == [("fetched and taken by streams", HERE), ("fetched", many)]

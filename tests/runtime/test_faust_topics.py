@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from faust.types import TP
@@ -19,8 +20,12 @@ from runtime.faust_bench import (
 )
 
 if TYPE_CHECKING:
+    import pytest
+
     from tidemill.kernel.deciding import Handled
     from tidemill.kernel.records import Message
+
+WITHIN_S = 30.0
 
 
 class TwoTopics(Factory):
@@ -57,6 +62,26 @@ def test_where_a_topic_begins_that_begins_at_its_end_is_committed_before_it_is_r
         bench.cluster.append(OTHER, 0, b"old")
         bench.ask("a")
         await bench.hand_over(0)
+        assert bench.consumer.begun == {TP(OTHER, 0): 1}
+
+    run(Bench(factory=TwoTopics()), steps)
+
+
+def test_partitions_that_go_and_come_back_before_their_beginning_is_committed_begin_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def steps(bench: Bench) -> None:
+        commit = bench.consumer.commit
+
+        async def lose_once() -> None:
+            monkeypatch.setattr(bench.consumer, "commit", commit)
+            await bench.control._revoked(None, ())
+            await commit()
+
+        monkeypatch.setattr(bench.consumer, "commit", lose_once)
+        bench.cluster.append(OTHER, 0, b"old")
+        bench.ask("a")
+        await asyncio.wait_for(bench.hand_over(0), WITHIN_S)
         assert bench.consumer.begun == {TP(OTHER, 0): 1}
 
     run(Bench(factory=TwoTopics()), steps)

@@ -147,7 +147,21 @@ def test_nobody_there_is_away_and_the_address_is_not_told() -> None:
     assert "secret" not in why
 
 
-@pytest.mark.parametrize("webhook", ["ftp://host/x", "file:///etc/passwd", "host/path", "https://"])
+NO_WEBHOOKS = (
+    "ftp://host/x", "file:///etc/passwd", "host/path", "https://", "https://host:port/",
+    "http://[::1", "https://ann:secret@host/", "https://host/a b", "https://host/#there",
+    "https://host/\N{LATIN SMALL LETTER E WITH ACUTE}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "webhook", ["https://host/a?b=c", "http://127.0.0.1:80/x", "http://[::1]/"]
+)
+def test_addresses_of_the_web_are_webhooks(webhook: str) -> None:
+    assert Settings(Path("plant.yaml"), "localhost:9092", "0", webhook=webhook).webhook == webhook
+
+
+@pytest.mark.parametrize("webhook", NO_WEBHOOKS)
 def test_only_addresses_of_the_web_are_webhooks(webhook: str) -> None:
     with pytest.raises(ConfigError, match="--webhook") as raised:
         Settings(Path("plant.yaml"), "localhost:9092", "0", webhook=webhook)

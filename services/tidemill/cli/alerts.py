@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,13 +12,20 @@ import typer
 
 from tidemill.cli.directory import DirectoryOption, JsonOption
 from tidemill.cli.options import Bootstrap, Properties, bootstrap_of, properties_of
-from tidemill.contracts.codec import codec
-from tidemill.contracts.feedback_form import deterministic_id
+from tidemill.contracts.codec import Codec, codec
+from tidemill.contracts.feedback_form import deterministic_id, form_problems
 from tidemill.contracts.quantities import parse_duration_s
 from tidemill.contracts.topics import ALARMS, FEEDBACK
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
-from tidemill.runtime.alarm_topic import HEARTBEAT, Alarm, alarm_line, document, read_alarms
+from tidemill.runtime.alarm_topic import (
+    HEARTBEAT,
+    Alarm,
+    alarm_line,
+    changes_from,
+    document,
+    read_alarms,
+)
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.feedback_lines import moment_us
 from tidemill.runtime.feedback_topics import reading_codec
@@ -56,11 +65,19 @@ class Place:
         if ALARMS not in counts:
             fix = "create it by `tidemill topics --execute`"
             raise ConfigError([f"{ALARMS}: must exist at {self.bootstrap}; {fix}"])
+        with self._log() as log:
+            return read_alarms(log, counts[ALARMS], self._reading())
+
+    @staticmethod
+    def _reading() -> Codec:
         url = os.environ.get(REGISTRY_VARIABLE)
-        reading = reading_codec("Alarm", ALARMS, Registry(url) if url else None)
+        return reading_codec("Alarm", ALARMS, Registry(url) if url else None)
+
+    @contextmanager
+    def _log(self) -> Iterator[KafkaLog]:
         log = KafkaLog(KafkaClients(self.bootstrap, self.properties))
         try:
-            return read_alarms(log, counts[ALARMS], reading)
+            yield log
         finally:
             log.close()
 
@@ -75,6 +92,19 @@ class Place:
             msg = f"ALARM_ID: must be one that `tidemill alerts list` names, was {name!r}"
             raise ConfigError([msg])
         return found
+
+    def next_change(self, alarm: Alarm, actor: str, timeout: float) -> Alarm | None:
+        """Return the next change that a person's word led to; None if none comes in time."""
+        deadline = time.monotonic() + timeout
+        at, reading = alarm.position.offset + 1, self._reading()
+        with self._log() as log:
+            while time.monotonic() < deadline:
+                changes, at = changes_from(log, alarm, at, reading)
+                for change in changes:
+                    if change.record["actor"] == actor:
+                        return change
+                time.sleep(LOOK_S)
+        return None
 
 
 @app.command("list")
@@ -149,11 +179,15 @@ def shelve(  # noqa: PLR0913 - as above
 
     Waits until it is in force; exit 1 if it is not in time.
     """
-    until_us = _until(until, time.time())
+    now_s = time.time()
+    until_us = _until(until, now_s)
     place = Place(bootstrap_of(bootstrap, directory), properties_of(properties))
     alarm = place.alarm(alarm_id)
     if not alarm.is_standing:
         raise ConfigError(["ALARM_ID: must be of an alarm that stands, it is CLEARED"])
+    if until_us <= now_s * 1_000_000 and alarm.record["state"] != "SHELVED":
+        state = alarm.record["state"]
+        raise ConfigError([f"--until: must be later than now, for the alarm is {state}"])
     said = {"kind": "SHELVE", "actor": actor, "role": role, "comment": comment, "until": until_us}
     _say(place, alarm, said, timeout)
 
@@ -187,19 +221,18 @@ def _say(place: Place, alarm: Alarm, said: dict[str, Any], timeout: float) -> No
         "target_id": record["alarm_id"],
         "time": int(time.time() * 1_000_000),
     }
+    problems = [f"--{found.field}: {found.text}" for found in form_problems(fields)]
+    if problems:
+        raise ConfigError(problems)
     value = codec("Feedback").encode({**fields, "feedback_id": deterministic_id(fields)})
     sender = Sender(place.bootstrap, place.properties)
     sender.send(FEEDBACK, key=key, value=value, partition=alarm.position.partition)
     if not sender.finish():
         typer.echo(f"not acknowledged by the broker: {sender.failure}", err=True)
         raise typer.Exit(1)
-    deadline = time.monotonic() + timeout
-    while timeout and time.monotonic() < deadline:
-        now = place.alarm(record["alarm_id"])
-        if now.record["revision"] > record["revision"] and now.record["actor"] == said["actor"]:
-            typer.echo(alarm_line(now.record))
-            return
-        time.sleep(LOOK_S)
     if timeout:
-        typer.echo(f"sent, but not in force within {timeout:g} s: does alerts run?", err=True)
-        raise typer.Exit(1)
+        change = place.next_change(alarm, said["actor"], timeout)
+        if change is None:
+            typer.echo(f"sent, but not in force within {timeout:g} s: does alerts run?", err=True)
+            raise typer.Exit(1)
+        typer.echo(alarm_line(change.record))

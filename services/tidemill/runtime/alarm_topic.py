@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidemill.contracts.topics import ALARMS
-from tidemill.runtime.feedback_topics import read_all
+from tidemill.runtime.feedback_topics import decoded, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +50,19 @@ def last_changes(said: Iterable[Said]) -> list[Alarm]:
 def read_alarms(log: Log, partitions: int, reading: Codec) -> list[Alarm]:
     """Return the last change of each alarm that is retained."""
     return last_changes(read_all(log, ALARMS, partitions, reading))
+
+
+def changes_from(log: Log, alarm: Alarm, start: int, reading: Codec) -> tuple[list[Alarm], int]:
+    """Return the changes of an alarm after one, from an offset on, and where its partition ends."""
+    where = alarm.position.topic, alarm.position.partition
+    _, end = log.span(*where)
+    found = []
+    for messages in log.read(*where, start, end):
+        for each in decoded(messages, reading):
+            is_later = each.record["revision"] > alarm.record["revision"]
+            if each.record["alarm_id"] == alarm.record["alarm_id"] and is_later:
+                found.append(Alarm(each.record, each.position))
+    return found, end
 
 
 def alarm_line(record: dict[str, Any]) -> str:  # Any: as above

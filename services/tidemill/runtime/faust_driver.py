@@ -97,6 +97,15 @@ class CommittedConsumer(driver.Consumer):
         await transport.batches.divert(self, found)
         return found, active
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Have told whether records come; whether streams take them only where they are given."""
+        transport = self.transport
+        assert isinstance(transport, Transport)
+        if tp.topic in transport.batches.topics:
+            self._thread.verify_recovery_event_path(now, tp)
+        else:
+            super().verify_event_path(now, tp)
+
     def _new_consumer_thread(self) -> CommittedThread:
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
 

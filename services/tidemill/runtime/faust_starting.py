@@ -83,11 +83,14 @@ async def begin(
 ) -> None:  # Any: Faust's
     """Have the group know where topics begin, before any record of them is decided.
 
-    What begins at its end would otherwise begin at a later one after a crash.
+    What begins at its end would otherwise begin at a later one after a crash. Partitions may go
+    meanwhile, and with them what was to be committed; then it is their owner who commits.
     """
-    if is_ours():
-        consumer.done.update(starts)
-    while is_ours() and [tp for tp in starts if await consumer.committed_offset(tp) is None]:
+    while is_ours():
+        new = [tp for tp in starts if await consumer.committed_offset(tp) is None]
+        if not new or not is_ours():
+            return
+        consumer.done.update({tp: starts[tp] for tp in new})
         await consumer.commit()
         await asyncio.sleep(ASK_AGAIN_S)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from faust.types import TP
 
 TICK_S = 10.0
+# After a process stood still for so long, how far it lags is known only once it has fetched again.
+STOOD_STILL_S = 30.0
 
 
 class Ticking:
@@ -23,25 +25,39 @@ class Ticking:
     Args:
         every_s: Between two ticks of a partition.
         clock: Monotonic seconds.
+        now: Seconds since 1970.
     """
 
     def __init__(
-        self, every_s: float = TICK_S, *, clock: Callable[[], float] = time.monotonic
+        self,
+        every_s: float = TICK_S,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._every_s = every_s
         self._clock = clock
+        self._now = now
         self._next_s = clock()
+        self._asked_s = now()
 
     def due(self, topic: str, lags: Mapping[TP, int | None]) -> list[Emit]:
-        """Return the ticks that are due: for each partition, how far each other input lags."""
+        """Return the ticks that are due: for each partition, how far each other input lags.
+
+        And when that was looked at, in ms: until a tick is written, much may come.
+        """
+        asked_s, self._asked_s = self._asked_s, self._now()
+        if self._asked_s - asked_s > STOOD_STILL_S:
+            self._next_s = self._clock() + self._every_s
         if self._clock() < self._next_s or not lags:
             return []
         self._next_s = self._clock() + self._every_s
+        looked_ms = int(self._asked_s * 1000)
         by_partition: dict[int, dict[str, int | None]] = defaultdict(dict)
         for tp, records in sorted(lags.items()):
             if tp.topic != topic:
                 by_partition[tp.partition][tp.topic] = records
         return [
-            Emit(topic, partition, None, json.dumps({"lag": lag}).encode())
+            Emit(topic, partition, None, json.dumps({"lag": lag, "looked": looked_ms}).encode())
             for partition, lag in sorted(by_partition.items())
         ]

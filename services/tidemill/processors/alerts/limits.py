@@ -8,6 +8,9 @@ SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+# Of the time after which a condition begins or ends for want of records: so much older than it is
+# may be what is remembered of the last one.
+STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Limits:
         heartbeat_ms: Between two words that all was looked at.
         burst: Dead letters of one topic that are an alarm, if they come `within_ms`.
         refusals_ms: After so long without another one, refusals of an asset are over.
-        together: Assets that fall silent at once and are one alarm.
+        together: Assets that fall silent, if they do `within_ms`, and are one alarm.
         longest_shelf_ms: Longer is nothing shelved.
         kept_ms: So long a condition that is over is remembered.
         given_up_ms: After so long a silent asset is watched no more, and what is over and nobody

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
+from tidemill.processors.alerts.limits import STEPS
 from tidemill.processors.alerts.standing import Standing, signalled
-from tidemill.processors.alerts.states import NORMAL, Signal
+from tidemill.processors.alerts.states import NORMAL, Signal, State
 
 if TYPE_CHECKING:
     from tidemill.kernel.records import Message
@@ -20,7 +21,8 @@ Record = dict[str, Any]  # Any: the values of an Avro record
 DRIFT, SILENCE, LETTERS, REFUSALS = "DRIFT", "SILENCE", "DEAD_LETTERS", "REFUSED"
 HEARTBEAT = "HEARTBEAT"
 EVERYTHING = "*"
-MOST_OPEN = 32
+# Of an asset with many sensors; an episode that is not remembered does not hold its alarm.
+MOST_OPEN = 2_000
 
 
 def on_drift(book: Book, drift: Record, at: At) -> Standing | None:
@@ -70,13 +72,10 @@ def on_letter(book: Book, message: Message, at: At, limits: Limits) -> Standing 
     if book.is_done(name, at):
         return None
     standing = book.get(name) or Standing(name, LETTERS)
+    book.meet(name, at)
     reason = dict(message.headers).get(REASON_HEADER, b"unreadable").decode(errors="replace")
     if standing.phase.is_active:
-        count = standing.count + 1
-        if count < 2 * standing.announced:
-            book.meet(name, at, more=1)
-            return None
-        return signalled(standing, Signal.RAISED, at, count=count, last_ms=at.ms)
+        return _more_letters(book, standing, at, limits)
     recent = (*(ms for ms in standing.recent if at.ms - ms < limits.within_ms), at.ms)
     if len(recent) < limits.burst:
         return standing.noted(at, recent=recent, last_ms=at.ms)
@@ -90,6 +89,18 @@ def on_letter(book: Book, message: Message, at: At, limits: Limits) -> Standing 
         note=f"{note}, the last one for {reason}: {message.position}",
         last_ms=at.ms,
     )
+
+
+def _more_letters(book: Book, standing: Standing, at: At, limits: Limits) -> Standing | None:
+    """Return what one more makes of a burst; None where that is remembered in this life only."""
+    count, last_ms = standing.count + 1, max(at.ms, standing.last_ms)
+    if count >= 2 * standing.announced and standing.phase.state is not State.SHELVED:
+        return signalled(standing, Signal.RAISED, at, count=count, last_ms=last_ms)
+    written = book.written(standing.name)
+    if written is not None and at.ms - written.last_ms < limits.within_ms // STEPS:
+        book.meet(standing.name, at, more=1)
+        return None
+    return standing.noted(at, count=count, last_ms=last_ms)
 
 
 def on_refusal(book: Book, receipt: Record, at: At, limits: Limits) -> Standing | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from tidemill.kernel.deciding import Handled, Noted
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.kernel.records import Emit
 from tidemill.processors.alerts.book import Book
-from tidemill.processors.alerts.limits import Limits
+from tidemill.processors.alerts.limits import STEPS, Limits
 from tidemill.processors.alerts.meeting import (
     HEARTBEAT,
     SILENCE,
@@ -35,7 +34,14 @@ from tidemill.processors.alerts.meeting import (
 )
 from tidemill.processors.alerts.standing import At, Standing, decode_standing, signalled, told
 from tidemill.processors.alerts.states import NORMAL, Signal, State
-from tidemill.processors.alerts.watching import STEPS, Tick, endings, forgotten, silences
+from tidemill.processors.alerts.watching import (
+    Tick,
+    endings,
+    forgotten,
+    silences,
+    tick_of,
+    unwatched,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +96,10 @@ class Alerts:
         at = At(message.position, message.timestamp_ms)
         before = self._book.caused(message.position)
         if message.topic == ALERTS_CLOCK:
-            return self._ticked(message, at, before)
+            try:
+                return self._ticked(tick_of(message.value, at, self._heard_ms), before)
+            except InvalidRecordError:
+                pass  # somebody else's, like any record that cannot be read
         changed = self._met(message, at)
         is_new = changed is not None and not self._book.is_done(changed.name, at)
         return self._handled(before, [changed] if changed is not None and is_new else [])
@@ -165,19 +174,20 @@ class Alerts:
             return signalled(standing, Signal.RETURNED, at, note=note, last_ms=at.ms)
         return standing.noted(at, last_ms=max(at.ms, standing.last_ms))
 
-    def _ticked(self, message: Message, at: At, before: Sequence[Standing]) -> Handled:
-        tick = Tick(at, json.loads(message.value or b"{}").get("lag", {}), self._heard_ms)
+    def _ticked(self, tick: Tick, before: Sequence[Standing]) -> Handled:
         changes: dict[str, Standing] = {}
         for changed in (
             *endings(self._book, tick, self._limits),
             *silences(self._book, tick, self._allowed, self._limits),
+            *unwatched(self._book, tick, self._allowed),
         ):
-            if not self._book.is_done(changed.name, at):
+            if not self._book.is_done(changed.name, tick.at):
                 changes.setdefault(changed.name, changed)
         heartbeat = self._heartbeat(tick, changes)
         if heartbeat is not None:
             changes[HEARTBEAT] = heartbeat
-        gone = [n for n in forgotten(self._book, tick, self._limits) if n not in changes]
+        over = forgotten(self._book, tick, self._allowed, self._limits)
+        gone = [name for name in over if name not in changes]
         return self._handled(before, list(changes.values()), gone)
 
     def _heartbeat(self, tick: Tick, changes: Mapping[str, Standing]) -> Standing | None:
@@ -190,11 +200,12 @@ class Alerts:
         if last.revision >= 0 and tick.at.ms - last.since_ms < self._limits.heartbeat_ms:
             return None
         now = {**{each.name: each for each in self._book}, **changes}
-        watched = sum(each.kind == SILENCE and each.asset is not None for each in now.values())
+        watched = sum(e.kind == SILENCE and e.stream in self._allowed for e in now.values())
         standing = [each for each in now.values() if each.phase != NORMAL]
         open_ = sum(each.phase.state is State.UNACKNOWLEDGED for each in standing)
         found = f"{len(standing)} alarms, {open_} unacknowledged" if standing else "all normal"
-        behind = [topic for topic, lag in sorted(tick.lag.items()) if lag is None]
+        lags = sorted(tick.lag.items())
+        behind = [topic if lag is None else f"{lag} of {topic}" for topic, lag in lags if lag != 0]
         note = f"checked {watched} assets, {found}"
         note += f"; not yet read: {', '.join(behind)}" if behind else ""
         return told(

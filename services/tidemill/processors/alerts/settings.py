@@ -54,10 +54,19 @@ class Settings:
             ("--tick", math.ceil(self.tick_s), 1, 600),
         )
         problems = [*range_problems(ranged), *instance_problems(self.instance)]
-        if self.webhook is not None:
-            parts = urlsplit(self.webhook)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                # The address may hold a secret, so it is not said.
-                problems.append("--webhook: must be an http or https address, was something else")
+        if self.webhook is not None and not _can_be_posted_to(self.webhook):
+            # The address may hold a secret, so it is not said.
+            what = "an http or https address in ASCII, without user, password or fragment"
+            problems.append(f"--webhook: must be {what}, was something else")
         if problems:
             raise ConfigError(problems)
+
+
+def _can_be_posted_to(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    is_plain = address.isascii() and address.isprintable() and not {" ", "#"} & set(address)
+    return is_whole and is_plain and parts.scheme in {"http", "https"} and parts.username is None

@@ -98,8 +98,8 @@ def signalled(standing: Standing, signal: Signal, at: At, **known: Any) -> Stand
 
     Returns:
         None where the signal is refused. Nothing is told where state and condition are as before,
-        unless what the condition rests on has doubled since it was told, or a shelved alarm comes
-        back at another time.
+        unless what the condition rests on has doubled since it was told and it is not shelved, or a
+        shelved alarm comes back at another time.
     """
     phase = after(standing.phase, signal)
     if phase is None:
@@ -108,10 +108,11 @@ def signalled(standing: Standing, signal: Signal, at: At, **known: Any) -> Stand
     if phase.state is standing.phase.state:
         known.setdefault("actor", standing.actor)
     changed = replace(standing, **{"actor": None, **known})
+    is_more = changed.count >= 2 * max(1, standing.announced)
     is_told = (
         phase != standing.phase
         or signal is Signal.SHELVED
-        or (phase.is_active and changed.count >= 2 * max(1, standing.announced))
+        or (phase.is_active and phase.state is not State.SHELVED and is_more)
     )
     if not is_told:
         return changed.noted(at)
