@@ -96,7 +96,7 @@ def test_a_fault_that_came_back_is_not_over() -> None:
     own.process_batch(events(700, start=CHANGE_AT + 30))
     assert "OPEN" in statuses(own.process_batch(shifted(30, CHANGE_AT + 730)))
     assert told(own.process_batch([answer(9, asked["drift_id"], "FAULT")]), "Update") == []
-    (release,) = told(own.process_batch(shifted(200, CHANGE_AT + 760)), "Update")
+    (release,) = told(own.process_batch(shifted(300, CHANGE_AT + 760)), "Update")
     assert release["span"]["to"] == asked["detected"] - STEP_US + 1_000_000_000
 
 
