@@ -104,6 +104,29 @@ def test_an_episode_closes_when_the_signal_is_back_and_not_before() -> None:
     assert sum(bool(signals.standing(n).out) for n in range(30)) <= 2
 
 
+def test_an_episode_that_is_over_leaves_the_variance_as_it_was() -> None:
+    values = correlated(0.0, (20, 30_000), 6)
+    values[:, 20_000:20_700] += 5.0
+    signals, _ = watched(values[:, :20_000], channels=LEVEL_ONLY)
+    before = [signals.standing(n).tau for n in range(20)]
+    signals, _ = watched(values, channels=LEVEL_ONLY)
+    assert sum(bool(signals.standing(n).out) for n in range(20)) <= 2
+    for n in range(20):
+        assert signals.standing(n).tau <= 1.2 * before[n]
+
+
+def test_a_change_right_after_an_episode_begins_where_that_one_was_over() -> None:
+    values = correlated(0.0, (1, 40_000), 6)
+    values[:, 20_000:20_700] += 5.0
+    _, changes = watched(values, channels=LEVEL_ONLY)
+    (closed,) = [c.event for c in changes if c.status is Status.CLOSED and c.event > 20_000][:1]
+    values[:, closed + 1 :] += 5.0
+    _, changes = watched(values, channels=LEVEL_ONLY)
+    again = next(c for c in opened(changes) if c.event > closed)
+    assert again.event <= closed + 10
+    assert again.started == closed
+
+
 def test_opening_and_closing_take_turns() -> None:
     values = correlated(0.9, (10, 60_000), 7)
     values[:, 30_000:31_000] += 2.0

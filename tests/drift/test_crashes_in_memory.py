@@ -26,6 +26,7 @@ from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
 from tidemill.fold.snapshots import SigningKey
 from tidemill.fold.terms import Terms
+from tidemill.processors.drift import plans
 from tidemill.processors.drift.processor import DriftFactory
 from tidemill.processors.drift.task import DriftTask
 from tidemill.testing.cluster import MemoryCluster
@@ -172,6 +173,26 @@ def test_states_that_are_refused_are_folded_from_the_beginning_through_changed_t
         assert bool(opened.task.refused) == (key is not KEY)
     assert found[0][0] == found[1][0]
     assert found[0][1] < found[1][1]
+
+
+def test_states_of_another_release_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = Plant(terms())
+    plant.write(events(150) + events(30, start=150, seed=2, shift=6.0), 0)
+    plant.driver.drain()
+    committed = {
+        topic: plant.cluster.committed_offset("tidemill.driven", topic, 0)
+        for topic in DriftFactory.inputs
+    }
+
+    found = []
+    for form in (plans.FORM, (0, 0, 0)):
+        monkeypatch.setattr(plans, "FORM", form)
+        opened = drained(factory(terms()).open(0, committed, MemoryLog(plant.cluster)))
+        assert isinstance(opened.task, DriftTask)
+        assert not opened.first_emits
+        found.append((opened.task.snapshot(), opened.task.refolded))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] < 180 <= found[1][1]
 
 
 def test_schemas_met_while_running_are_read_from_there_on() -> None:

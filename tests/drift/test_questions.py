@@ -80,6 +80,26 @@ def test_a_fault_is_held_as_long_as_the_episode_lasts() -> None:
     assert release["span"] == {"from": asked["started"], "to": closed["changed"] - STEP_US}
 
 
+def test_a_fault_that_was_over_before_it_was_answered_ends_where_it_was_over() -> None:
+    own, _, asked = asking()
+    emits = own.process_batch(events(700, start=CHANGE_AT + 30))
+    closed = next(r for r in told(emits) if r["drift_id"] == asked["drift_id"])
+    assert closed["status"] == "CLOSED"
+    assert told(emits, "Update") == []
+    (release,) = told(own.process_batch([answer(9, asked["drift_id"], "FAULT")]), "Update")
+    assert release["label"] == "fault"
+    assert release["span"] == {"from": asked["started"], "to": closed["changed"] - STEP_US}
+
+
+def test_a_fault_that_came_back_is_not_over() -> None:
+    own, _, asked = asking(question_timeout="1000s")
+    own.process_batch(events(700, start=CHANGE_AT + 30))
+    assert "OPEN" in statuses(own.process_batch(shifted(30, CHANGE_AT + 730)))
+    assert told(own.process_batch([answer(9, asked["drift_id"], "FAULT")]), "Update") == []
+    (release,) = told(own.process_batch(shifted(300, CHANGE_AT + 760)), "Update")
+    assert release["span"]["to"] == asked["detected"] - STEP_US + 1_000_000_000
+
+
 def test_a_question_times_out_by_event_time_as_a_process_change() -> None:
     own, _, asked = asking(question_timeout="60s")
     emits = own.process_batch(shifted(60, CHANGE_AT + 30))

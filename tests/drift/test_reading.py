@@ -48,6 +48,7 @@ def test_of_two_classes_the_probability_of_the_positive_one_is_watched() -> None
     scores = {"false": 0.9, "true": 0.1}
     said = prediction(1, None, probabilities=scores)
     assert values(said, binary) == (0.1,)
+    assert values(prediction(1, None, probabilities={"false": 1.0}), binary) == (0.0,)
     assert values(said) == (0.9,)
 
 

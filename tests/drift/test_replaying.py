@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,20 @@ def test_another_way_to_watch_is_told_at_the_first_entry_it_changes(plant: Plant
     (finding,) = found(plant, 0, reference=REFERENCE + 30).findings
     assert finding.kind == "fold-differs"
     assert finding.sequence is not None
+
+
+@pytest.mark.parametrize(
+    ("digest", "kind"), [("arithmetic_digest", "other-arithmetic"), ("code_digest", "other-code")]
+)
+def test_what_other_machines_or_releases_computed_is_called_that_and_not_tampering(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, digest: str, kind: str
+) -> None:
+    module = import_module("tidemill.processors.drift.audit.replay")
+    monkeypatch.setattr(module, digest, lambda *_: bytes(32))
+    assert found(plant, 0).findings == []
+    (finding,) = found(plant, 0, reference=REFERENCE + 30).findings
+    assert finding.kind == kind
+    assert kind.replace("-", " ") in finding.must
 
 
 def test_a_record_of_a_drift_that_nobody_wrote_is_named() -> None:

@@ -55,7 +55,8 @@ cdef enum:
     BIG = 32
     LEAST = 33
     HORIZON = 34
-    BINS = 38
+    CLEAN = 38
+    BINS = 39
     MOST_BINS = 32
     LADDER = BINS + MOST_BINS
 
@@ -230,7 +231,7 @@ cdef inline void _climb(double *c, double v, bint calm) noexcept nogil:
     """Add a value to the ladder: differences of the sums of neighbouring blocks, by doubling."""
     cdef long long steps = <long long>c[STEPS]
     cdef double *rung = c + LADDER
-    cdef double d, big = 2.0 * c[BIG]
+    cdef double d, big = 2.0 * c[BIG], wide = 2.0, clean = c[STEPS] + 1.0 - c[CLEAN]
     cdef int level
     for level in range(LEVELS):
         if not steps & 1:
@@ -240,11 +241,12 @@ cdef inline void _climb(double *c, double v, bint calm) noexcept nogil:
         d = rung[0] - v
         v = rung[0] + v
         d = d * d
-        if calm:
+        if calm and wide <= clean:
             rung[1] += d
             rung[2] += 1.0
         rung[3] += ((1.0 if d > big else 0.0) - rung[3]) * 0.125
         big = 2.0 * big
+        wide = 2.0 * wide
         rung += RUNG
     c[STEPS] += 1.0
 

@@ -127,13 +127,18 @@ def is_back(c: Row, *, is_rate: bool) -> bool:
     return bool(is_near and is_sure)
 
 
-def come_back(c: Row) -> None:
+def come_back(c: Row, stamp: float) -> None:
     """Close: go on from what was seen up to the alarm.
 
     What raised the alarm stays in: without it the reference would be further from the truth, the
-    other way, where it was chance; where it was not, it is short beside the reference.
+    other way, where it was chance; where it was not, it is short beside the reference. Blocks that
+    began while it was out are left out of the variance.
+
+    Args:
+        stamp: Of the last event.
     """
-    n, s, x, stamp = c[at.AT_N], c[at.AT_S], c[at.AT_X], c[at.OUT_SINCE]
+    n, s, x = c[at.AT_N], c[at.AT_S], c[at.AT_X]
+    c[at.CLEAN] = c[at.STEPS]
     scan_anew(c)
     c[at.N], c[at.S], c[at.X] = n, s, x
     for hull, size in ((at.HULLS, at.LOWER), (at.HULLS + at.HULL, at.UPPER)):

@@ -67,7 +67,8 @@ HORIZON = 34  # values that a change may be old
 AT_N = 35  # the sums at the alarm
 AT_S = 36
 AT_X = 37
-BINS = 38  # how often values stood where, within the bounds
+CLEAN = 38  # values on the ladder when the last alarm ended: no block before says how it varies
+BINS = 39  # how often values stood where, within the bounds
 
 MOST_BINS = 32
 LADDER = BINS + MOST_BINS

@@ -172,6 +172,7 @@ def _climb(row: Row, c: int, v: float, *, is_calm: bool) -> None:
     """Add a value to the ladder: differences of the sums of neighbouring blocks, by doubling."""
     steps = int(row[c + at.STEPS])
     big = 2.0 * row[c + at.BIG]
+    wide, clean = 2.0, row[c + at.STEPS] + 1.0 - row[c + at.CLEAN]
     for rung in range(c + at.LADDER, c + at.HULLS, at.RUNG):
         if not steps & 1:
             row[rung + at.LEFT] = v
@@ -180,11 +181,11 @@ def _climb(row: Row, c: int, v: float, *, is_calm: bool) -> None:
         d = row[rung + at.LEFT] - v
         v = row[rung + at.LEFT] + v
         d = d * d
-        if is_calm:
+        if is_calm and wide <= clean:
             row[rung + at.SQUARES] += d
             row[rung + at.COUNT] += 1.0
         row[rung + at.LARGE] += (float(d > big) - row[rung + at.LARGE]) * 0.125
-        big = 2.0 * big
+        big, wide = 2.0 * big, 2.0 * wide
     row[c + at.STEPS] += 1.0
 
 

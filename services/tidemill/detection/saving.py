@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_FORM = 1
+FORM = 1
 _HEAD = struct.Struct("<HHI")  # form, width of a row, rows
 _BITS = np.dtype("<u8")
 _HULLS = tuple(
@@ -35,7 +35,7 @@ def saved(rows: Floats) -> bytes:
     there = bits != 0
     mask = np.packbits(there, axis=1)
     numbers = bits[there].astype(_BITS)
-    head = _HEAD.pack(_FORM, at.WIDTH, len(rows))
+    head = _HEAD.pack(FORM, at.WIDTH, len(rows))
     return b"".join((head, mask.tobytes(), numbers.tobytes()))
 
 
@@ -45,8 +45,8 @@ def restored(state: bytes) -> Floats:
     Raises:
         ValueError: The bytes are not those of rows of this form.
     """
-    if len(state) < _HEAD.size or _HEAD.unpack_from(state)[:2] != (_FORM, at.WIDTH):
-        msg = f"the state of signals must be of form {_FORM} and width {at.WIDTH}"
+    if len(state) < _HEAD.size or _HEAD.unpack_from(state)[:2] != (FORM, at.WIDTH):
+        msg = f"the state of signals must be of form {FORM} and width {at.WIDTH}"
         raise ValueError(msg)
     count = _HEAD.unpack_from(state)[2]
     wide = (at.WIDTH + 7) // 8

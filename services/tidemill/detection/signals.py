@@ -172,7 +172,7 @@ class Signals:
             if not judging.is_back(channel, is_rate=is_rate):
                 return None
             change = _change(row, signal, event, channel=c, status=Status.CLOSED)
-            judging.come_back(channel)
+            judging.come_back(channel, float(row[at.STAMP]))
             return None if _is_out(row) else change
         if not is_rate and judging.evidence(channel) <= channel[at.LIMIT]:
             return None

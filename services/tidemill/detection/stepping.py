@@ -68,5 +68,6 @@ def _trial_rows() -> Floats:
     for c in at.CHANNELS:
         rows[:, [c + at.BLOCK, c + at.VARIANCE, c + at.LEAST, c + at.LOWER, c + at.UPPER]] = 1.0
         rows[:, [c + at.LIMIT, c + at.CALM, c + at.HORIZON]] = 1e9
+        rows[:, c + at.CLEAN] = 100.0
         rows[:, c + at.SIDES] = 3.0 if c in {at.LEVEL, at.SPREAD} else 1.0
     return rows

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tidemill.detection import layout, saving
 from tidemill.detection.asset import AssetSettings
 from tidemill.detection.changes import Channel
 from tidemill.detection.signals import Watch
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from tidemill.contracts.definition import PlantDefinition
     from tidemill.contracts.stream import StreamDefinition
 
-# Changed whenever states of before can no longer be read.
-FORM = 2
+# Of states: changed whenever those of before can no longer be read, or mean something else. One of
+# another form is made again from the beginning.
+FORM = (2, saving.FORM, layout.WIDTH)
 REFERENCE = 5_000
 # What is asked of detectors is so many times the dial: references are finite, and sensors of one
 # asset often leave them together. A delay goes with the logarithm: it grows by a sixteenth.
@@ -85,7 +87,7 @@ def _plan(stream: StreamDefinition, reference: int) -> Plan:
     drift = stream.drift
     share = MARGIN * drift.run_length * float(len(names))
     settings = AssetSettings(len(sensors), share, reference) if sensors else None
-    about = [FORM, share, reference, {kind.value: list(names[kind]) for kind in sorted(names)}]
+    about = [*FORM, share, reference, {kind.value: list(names[kind]) for kind in sorted(names)}]
     return Plan(
         stream=stream,
         names=names,

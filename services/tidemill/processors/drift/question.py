@@ -22,6 +22,7 @@ class Question:
         until_us: Event time at which it is taken as answered.
         is_held: Whether the models do not learn meanwhile.
         verdict: What was answered, where the span is still held; empty before.
+        over_us: Event time reached when the asset was calm again; None while it is not.
     """
 
     record: Record
@@ -29,6 +30,7 @@ class Question:
     until_us: int
     is_held: bool
     verdict: str = ""
+    over_us: int | None = None
 
     @property
     def drift_id(self) -> str:
@@ -47,9 +49,12 @@ class Question:
         """Return the instruction that ends the hold and says what it was.
 
         The span ends where event time has come to, at the latest where the question is answered by
-        itself: the last event is not waited for, which may have a clock of its own.
+        itself: the last event is not waited for, which may have a clock of its own. A fault ends
+        where the asset was calm again, however late that is said.
         """
         until_us = min(reached_us, self.until_us)
+        if verdict == "FAULT" and self.over_us is not None:
+            until_us = min(until_us, self.over_us)
         return {
             **self._update("RELEASE", place, index=index),
             "update_id": f"{self.drift_id}:{LABELS[verdict]}",

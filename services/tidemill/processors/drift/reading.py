@@ -155,11 +155,15 @@ class Reader:
 def _number_said(
     value: float | None, probabilities: Mapping[str, float] | None, plan: Plan
 ) -> float:
-    """Return the number predicted, or the probability of the positive or likeliest class."""
+    """Return the number predicted, or the probability of the positive or likeliest class.
+
+    A model that has not met the positive class yet does not name it: it has none.
+    """
     if probabilities:
         target = plan.stream.target
-        positive = probabilities.get(target.classes[1]) if target and target.classes else None
-        return max(probabilities.values()) if positive is None else positive
+        if target is not None and target.classes:
+            return probabilities.get(target.classes[1], 0.0)
+        return max(probabilities.values())
     return math.nan if value is None else value
 
 

@@ -128,9 +128,10 @@ def _terms_in_force(log: Log, tail: Placed, terms: Terms) -> Generator[None, Non
 def _put(shelf: Shelf, watching: Watching, entry: Entry) -> int:
     """Put all saved states in; return the entry after which to fold on.
 
-    Where a state was refused all is folded from the beginning: nothing older is kept.
+    Where a state was refused, or is of another release's form, all is folded from the beginning:
+    nothing older is kept.
     """
-    if shelf.suspects:
+    if shelf.suspects or _is_of_another_form(shelf, watching):
         return -1
     for key, each in shelf.newest.items():
         if each.sequence > entry.sequence:
@@ -140,11 +141,20 @@ def _put(shelf: Shelf, watching: Watching, entry: Entry) -> int:
             )
             raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
         plan = watching.plans.get(key.stream)
-        if plan is not None and plan.digest == each.state_digest:
+        if plan is not None:
             found = restored(plan, key.asset, watching.partition, each.state)
             watching.put(key, found, each.sequence)
     watching.settle()
     return entry.resume
+
+
+def _is_of_another_form(shelf: Shelf, watching: Watching) -> bool:
+    """Return whether a state does not fit the terms that it was saved under, as read here."""
+    fitting = {name: plan.digest for name, plan in watching.plans.items()}
+    return any(
+        fitting.get(key.stream, each.state_digest) != each.state_digest
+        for key, each in shelf.newest.items()
+    )
 
 
 def fold_again(

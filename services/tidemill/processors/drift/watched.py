@@ -198,8 +198,12 @@ class Watched:
         if change.status == "CALM":
             record = self.episodes.end(Kind.MULTIVARIATE.value, reading.time_us)
             found = [] if record is None else [Said(reading.index, record)]
-            if self.question is not None and self.question.verdict:
-                found += self.release(self.question, place, reading.index, self.clock.reached_us)
+            if self.question is not None:
+                self.question.over_us = self.clock.reached_us
+                if self.question.verdict:
+                    found += self.release(
+                        self.question, place, reading.index, self.clock.reached_us
+                    )
             return found
         begin = None if change.started is None else self.marks.find(change.started)
         now_us = max(reading.time_us, self.clock.reached_us)
@@ -207,8 +211,11 @@ class Watched:
         record = self.episodes.opened(change, self.check, place, started=started)
         if change.status == "NOT_STATIONARY":
             self.afresh = self.allowance.events + PATIENCE * self.check.settings.reference
-        asks = change.status == "OPEN" and self.question is None
-        if not asks:
+        if change.status != "OPEN":
+            return [Said(reading.index, record)]
+        if self.question is not None:
+            # It is not over after all: one answer is for both.
+            self.question.over_us = None
             return [Said(reading.index, record)]
         since = 1 if change.started is None else change.event - change.started + 1
         record["held"] = is_held = self.allowance.has_room(self.plan, since)

@@ -176,8 +176,8 @@ class _Replaying:
         told = self._told.take(entry.sequence)
         if not self._agrees(watching, entry, changed, emits if is_all else None):
             place = Place(DRIFT_LEDGER, self._partition, placed.offset, placed.offset)
-            must = "what is folded again must be what the entry says"
-            return [Finding(_why(entry), place, entry.sequence, must, "it is something else")]
+            kind, must = _why(entry)
+            return [Finding(kind, place, entry.sequence, must, "it leads elsewhere")]
         if not is_all:
             report.counts["entries_in_part"] += 1
             return []
@@ -277,7 +277,12 @@ def _not_replayable(partition: int, sequence: int | None, must: str, found: str)
     return Finding(Kind.NOT_REPLAYABLE, place, sequence, must, found)
 
 
-def _why(entry: Entry) -> Kind:
+def _why(entry: Entry) -> tuple[Kind, str]:
+    """Return why a fold of unaltered inputs leads elsewhere, and what must hold."""
     if entry.arithmetic != arithmetic_digest():
-        return Kind.OTHER_ARITHMETIC
-    return Kind.OTHER_CODE if entry.code != code_digest(CODE) else Kind.FOLD_DIFFERS
+        must = "the entry was computed with other arithmetic; this machine's must give the same"
+        return Kind.OTHER_ARITHMETIC, must
+    if entry.code != code_digest(CODE):
+        must = "the entry was computed by other code; this release's must give the same"
+        return Kind.OTHER_CODE, must
+    return Kind.FOLD_DIFFERS, "the fold of unaltered inputs must lead to what the ledger says"
