@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chaos.asset_streams import Habit, Numbers
     from tidemill.processors.drift.plans import Plan
-    from tidemill.processors.drift.watched import Said
+    from tidemill.processors.drift.episodes import Said
 
 SENSORS = 50
 RUN_LENGTH = 100_000
