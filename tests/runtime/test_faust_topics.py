@@ -82,6 +82,9 @@ def test_partitions_that_go_and_come_back_before_their_beginning_is_committed_be
         bench.cluster.append(OTHER, 0, b"old")
         bench.ask("a")
         await asyncio.wait_for(bench.hand_over(0), WITHIN_S)
+        assert bench.consumer.begun == {}
+        await bench.control._assigned(None, [TP(ASKED, 0), TP(OTHER, 0)])
+        await asyncio.wait_for(bench.hand_over(0), WITHIN_S)
         assert bench.consumer.begun == {TP(OTHER, 0): 1}
 
     run(Bench(factory=TwoTopics()), steps)
