@@ -19,8 +19,9 @@ from tidemill.contracts.topics import (
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.kernel.records import Message
 from tidemill.processors.alerts.limits import MINUTE_MS, Limits
-from tidemill.processors.alerts.processor import Alerts
-from tidemill.processors.alerts.standing import decode_standing
+from tidemill.processors.alerts.meeting import HEARTBEAT
+from tidemill.processors.alerts.processor import Alerts, key_of
+from tidemill.processors.alerts.standing import Standing, decode_standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,7 @@ ASSET, STREAM = "plant/hall/line/pump-1", "pump"
 START_MS = 1_800_000_000_000
 ALLOWED = {STREAM: 10 * MINUTE_MS}
 DEAD = EVENTS + SUFFIX
+BEGUN = Standing(HEARTBEAT, HEARTBEAT, alarm_id="heartbeat-0")
 
 
 def drift(status: str = "OPEN", episode: str = "d1", **known: object) -> Record:
@@ -86,14 +88,21 @@ def word(kind: str, alarm_id: str, until_ms: int | None = None, **known: object)
 
 
 class Room:
-    """One partition; what happens is kept, so that it can happen again."""
+    """One partition; what happens is kept, so that it can happen again.
+
+    Unless it is new, alerts has run there before.
+    """
 
     def __init__(
-        self, limits: Limits | None = None, *, allowed: Mapping[str, int] = ALLOWED
+        self,
+        limits: Limits | None = None,
+        *,
+        allowed: Mapping[str, int] = ALLOWED,
+        is_new: bool = False,
     ) -> None:
         self.allowed = allowed
         self.limits = limits or Limits()
-        self.table: dict[bytes, bytes] = {}
+        self.table = {} if is_new else {key_of(0, HEARTBEAT): BEGUN.encode()}
         self.now_ms = START_MS
         self.log: list[Message] = []
         self.told: list[Record] = []

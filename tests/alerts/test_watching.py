@@ -174,6 +174,45 @@ def test_with_an_asset_that_never_comes_back_its_drift_is_given_up() -> None:
     }
 
 
+def test_of_drift_before_alerts_first_started_only_what_is_open_is_an_alarm() -> None:
+    room = Room(is_new=True)
+    room.drift(kind="ERROR", episode="over")
+    room.drift("CLOSED", kind="ERROR", episode="over")
+    for number in range(3):
+        room.drift(kind="FEATURE", signal=f"s{number}", episode=f"d{number}")
+    room.drift("CLOSED", kind="FEATURE", signal="s1", episode="d1")
+    room.tick(61.0, lag=4)
+    assert room.told == []
+    room.tick(1.0)
+    assert [(r["kind"], r["state"], r["count"]) for r in room.told] == [
+        ("DRIFT", "UNACKNOWLEDGED", 2),
+        ("HEARTBEAT", "CLEARED", 1),
+    ]
+    assert "episode d2" in room.told[0]["note"]
+    room.drift(kind="ERROR", episode="new")
+    for number in (0, 2):
+        room.drift("CLOSED", kind="FEATURE", signal=f"s{number}", episode=f"d{number}")
+    assert room.alarms() == [RAISED, RAISED, GONE]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_what_is_open_at_the_first_start_is_an_alarm_though_a_crash_cuts_it_short(
+    written: int,
+) -> None:
+    room = Room(is_new=True)
+    room.drift(kind="FEATURE", signal="a", episode="a")
+    room.drift(kind="ERROR", episode="b")
+    tick = room.message(ALERTS_CLOCK, b'{"lag": {"model.drift": 0}, "looked": 1800000000000}')
+    handled = room.alerts.decide(tick)
+    assert handled.key is not None
+    entries = {handled.key: handled.value, **handled.more}
+    assert len(entries) == 3
+    room.table.update(list(reversed(entries.items()))[:written])
+    room.alerts = room.opened()
+    room.again(tick)
+    assert room.alarms() == [RAISED, RAISED]
+
+
 def test_where_a_stream_stays_its_assets_are_watched_for_a_month() -> None:
     room = Room()
     room.predict()

@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from alerts.control_room import ALLOWED
+from alerts.control_room import ALLOWED, BEGUN
 from broker.feedback_mesh import LOOK_S, WITHIN_S, FeedbackMesh
 from chaos.waiting import await_value
 from chaos.workers import WorkerProcess
@@ -102,7 +102,7 @@ def heartbeats(mesh: AlertsMesh) -> int:
 
 def undisturbed(mesh: AlertsMesh, partition: int, topic: str) -> list[bytes]:
     """Return what one processor, never disturbed, makes of the records of a topic."""
-    alerts = Alerts(partition, ALLOWED, Limits())
+    alerts = Alerts(partition, ALLOWED, Limits(), [BEGUN])
     found: list[bytes] = []
     for record in mesh.read(topic)[partition]:
         message = Message(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.deadletters import REASON_HEADER, SUFFIX
 from tidemill.processors.alerts.limits import STEPS
-from tidemill.processors.alerts.standing import Standing, signalled
+from tidemill.processors.alerts.standing import MOST_NOTED, Standing, signalled
 from tidemill.processors.alerts.states import NORMAL, Signal, State
 
 if TYPE_CHECKING:
@@ -26,12 +26,19 @@ MOST_OPEN = 2_000
 
 
 def on_drift(book: Book, drift: Record, at: At) -> Standing | None:
-    """Return what a change of a drift episode makes of its condition: asset, stream and kind."""
+    """Return what a change of a drift episode makes of its condition: asset, stream and kind.
+
+    Before the first heartbeat nothing is told: what was over when alerts first started is no alarm.
+    """
     asset, stream, kind = drift["asset"], drift["stream"], drift["kind"]
     name = f"{DRIFT}|{stream}|{kind}|{asset}"
     standing = book.get(name) or Standing(name, DRIFT, asset, stream)
     episode, signal, status = drift["drift_id"], drift["signal"], drift["status"]
     others = tuple(each for each in standing.open if each[0] != episode)
+    is_past = book.written(HEARTBEAT) is None
+    if status == "OPEN" and is_past:
+        opened = (*others, (episode, signal))[-MOST_OPEN:]
+        return standing.noted(at, open=opened, note=_drifted(drift)[:MOST_NOTED], last_ms=at.ms)
     if status == "OPEN":
         is_news = signal not in {its_signal for _, its_signal in standing.open}
         return signalled(
@@ -45,7 +52,7 @@ def on_drift(book: Book, drift: Record, at: At) -> Standing | None:
         )
     if len(others) == len(standing.open):
         return None
-    if others:
+    if others or is_past:
         return standing.noted(at, open=others)
     note = f"{status.lower()}: {_drifted(drift)}"
     return signalled(standing, Signal.RETURNED, at, open=(), note=note, last_ms=at.ms)

@@ -38,6 +38,7 @@ from tidemill.processors.alerts.watching import (
     Tick,
     endings,
     forgotten,
+    found_open,
     silences,
     tick_of,
     unwatched,
@@ -176,14 +177,16 @@ class Alerts:
 
     def _ticked(self, tick: Tick, before: Sequence[Standing]) -> Handled:
         changes: dict[str, Standing] = {}
+        is_begun = tick.is_read(DRIFT) or self._book.written(HEARTBEAT) is not None
         for changed in (
+            *(found_open(self._book, tick) if is_begun else ()),
             *endings(self._book, tick, self._limits),
             *silences(self._book, tick, self._allowed, self._limits),
             *unwatched(self._book, tick, self._allowed),
         ):
             if not self._book.is_done(changed.name, tick.at):
                 changes.setdefault(changed.name, changed)
-        heartbeat = self._heartbeat(tick, changes)
+        heartbeat = self._heartbeat(tick, changes) if is_begun else None
         if heartbeat is not None:
             changes[HEARTBEAT] = heartbeat
         over = forgotten(self._book, tick, self._allowed, self._limits)

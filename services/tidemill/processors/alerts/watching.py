@@ -130,7 +130,7 @@ def silences(
 def _given_up(
     book: Book, lost: AbstractSet[tuple[str | None, str | None]], tick: Tick
 ) -> Iterator[Standing]:
-    """Yield the end of alarms of assets that do not come back; no drift of them ends either."""
+    """Yield the end of alarms of assets that do not come back, of drift that cannot end too."""
     for standing in list(book):
         is_theirs = standing.kind in {SILENCE, DRIFT} and (standing.stream, standing.asset) in lost
         if is_theirs and standing.phase != NORMAL:
@@ -170,6 +170,14 @@ def _silent(book: Book, known_ms: int, allowed: Mapping[str, int]) -> Iterator[S
             slack_ms = limit_ms // STEPS if book.met(remembered.name) is None else 0
             standing = book.get(remembered.name) or remembered
             yield Silent(standing, last_ms, last_ms + limit_ms, over_ms >= slack_ms)
+
+
+def found_open(book: Book, tick: Tick) -> Iterator[Standing]:
+    """Yield the alarms of episodes that were open when alerts first started."""
+    for standing in list(book):
+        if standing.open and standing.phase == NORMAL:
+            count = len(standing.open)
+            yield from _signals(standing, Signal.NEWS, tick, count=count, note=standing.note)
 
 
 def unwatched(book: Book, tick: Tick, allowed: Mapping[str, int]) -> Iterator[Standing]:
@@ -241,7 +249,7 @@ def forgotten(book: Book, tick: Tick, allowed: Mapping[str, int], limits: Limits
     """Return the names of conditions that are over and need not be remembered."""
     found = []
     for standing in book:
-        if standing.phase != NORMAL or standing.kind == HEARTBEAT:
+        if standing.phase != NORMAL or standing.kind == HEARTBEAT or standing.open:
             continue
         is_watch = _is_watch(standing) and standing.stream in allowed
         kept_ms = limits.given_up_ms if is_watch else limits.kept_ms
