@@ -28,6 +28,7 @@ def _results() -> list[float]:
     exponent = 0.5
     out = [math.exp(-p) for p in points] + [p**exponent for p in points]
     out += [math.log(p) for p in points] + [math.tanh(p) for p in points]
+    out += [math.expm1(p) for p in points] + [math.log1p(p) for p in points]
     row = np.array(points)
     out.append(float(np.dot(row, row[::-1])))
     out += [float(v) for v in np.exp(-row)]
