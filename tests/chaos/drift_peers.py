@@ -119,7 +119,7 @@ def prove_beside(size: Size, seed: int, say: Callable[[str], None]) -> Found:
 def _rows(
     chosen: Sequence[Chosen], phi: float, ours: Sequence[float], size: Size, *, seed: int
 ) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     longest = size.longest.get(phi, _LONGEST)
     for peer, shape, safe, own, _ in chosen:
         before = int(shape[0]) if peer.is_slow else size.before
