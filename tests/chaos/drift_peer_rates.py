@@ -67,8 +67,13 @@ def _powers() -> list[float]:
     return [float(power) for power in (*dense, *range(100, 301, 20))]
 
 
+def _made(kind: Any, **settings: float) -> Any:  # Any: River's, untyped
+    return kind(**settings)
+
+
 def _adwin(power: float, clock: float, shortest: float, buckets: float) -> Any:  # Any: River's
-    return drift.ADWIN(  # type: ignore[no-untyped-call]  # River carries no types
+    return _made(
+        drift.ADWIN,
         delta=10.0**-power,
         clock=int(clock),
         min_window_length=int(shortest),
