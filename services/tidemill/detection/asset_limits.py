@@ -127,12 +127,18 @@ def scaled_square(mean: float, variance: float, level: float) -> float:
 
 
 def limits(found: Counted, lam: float, says: NDArray[np.bool_], run_length: float) -> Numbers:
-    """Return the limits of the three statistics of one memory, each for this run length."""
+    """Return the limits of the three statistics of one memory, each for this run length.
+
+    Squares are over variances of as many samples each: their mean is above 1 by about the relative
+    variance of these, as `inflations` draws them.
+    """
     sensors = int(says.sum())
     if not sensors:
         return np.full(3, np.inf)
     worth = found.samples + PRIOR
-    together = scaled_square(1.0, 2.0 / sensors, student(crossing(2.0 * lam, run_length), worth))
+    center = 1.0 + 2.0 * found.samples / (worth * worth)
+    level = student(crossing(2.0 * lam, run_length), worth)
+    together = scaled_square(center, 2.0 / sensors * center * center, level)
     alone = student(crossing(lam, 2.0 * sensors * run_length), worth) ** 2
     theory = found.noise * lam / (2.0 - lam)
     variance = (found.energy_variance * found.samples + theory * PRIOR) / worth
