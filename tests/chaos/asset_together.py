@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chaos.asset_streams import Habit, Numbers
-    from tidemill.processors.drift.plans import Plan
     from tidemill.processors.drift.episodes import Said
+    from tidemill.processors.drift.plans import Plan
 
 SENSORS = 50
 RUN_LENGTH = 100_000

@@ -122,13 +122,10 @@ class ControlApp:
     async def _reach(self, partition: int, message: Message) -> None:
         """Decide a record and all before it that were passed over; one that came again is not."""
         async with self._turn:
-            tp = TP(message.topic, partition)
-            if tp not in (self.app._assignment or ()):
-                return
             owned = await self._own(partition)
             if owned is None:
                 return
-            await self._read_on(tp, owned, message.offset)
+            await self._read_on(TP(message.topic, partition), owned, message.offset)
             if message.offset == owned.next_offset[message.topic]:
                 await self._handle(owned, message)
 
