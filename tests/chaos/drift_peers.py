@@ -194,7 +194,9 @@ def _safe_table(chosen: Sequence[Chosen], size: Size) -> Table:
 def _figures(size: Size) -> Figures:
     return {
         "settings": f"looked for on {_words(size.rates.search)} (KSWIN, which is slow: "
-        f"{_words(size.slow_rates.search)}), then held on others",
+        f"{_words(size.slow_rates.search)}), then held on others; "
+        "KSWIN's are too few to hold it to the rate: its settings are too loose, in its favour, "
+        "and some of what it finds is false",
         "delays": f"median of {size.signals} signals, changed after {size.before:,} events, "
         f"followed for {_LONGEST:,} ({size.longest[0.99]:,} at .99); KSWIN: {size.slow_signals}, "
         f"changed after one window, followed until this has found the change (at 0 and .99: not "
