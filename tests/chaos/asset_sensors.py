@@ -172,10 +172,11 @@ def _named(found: Sequence[Shifted | None]) -> list[str]:
     seen = [each for each in found if each is not None]
     named = sum(each.is_named for each in seen)
     if not seen:
-        return [f"0 of {len(found)}", "0", "-", "-", "-"]
+        return [f"0 of {len(found)}", "0", "0", "-", "-", "-"]
     return [
         f"{len(seen)} of {len(found)}",
         f"{named} of {len(found)}",
+        f"{sum(each.is_named and each.is_first for each in seen)} of {len(found)}",
         f"{sum(each.kind == 'MULTIVARIATE' for each in seen)}",
         f"{median(each.delay for each in seen):.0f}",
         f"{median(each.start_error for each in seen):.0f}",
@@ -193,7 +194,15 @@ def _found(
         f"kinds counted; the sensor named first in {LEAST_NAMED:.0%} of all shifts",
     }
     head = ("habit", "episodes", *_KINDS, "events", "per million", "held", "unpromised", "watched")
-    then = ("habit", "found", "named first", "by all together", "median delay", "start off by")
+    then = (
+        "habit",
+        "found",
+        "named first",
+        "before any false alarm",
+        "by all together",
+        "median delay",
+        "start off by",
+    )
     only = ("habit", "episodes", "events", "per million", "references refused")
     weights = (
         "sensors",
@@ -216,8 +225,9 @@ def _found(
                 calm,
             ),
             Table(
-                f"Then one sensor shifted by a standard deviation, for {size.after:,} events; the "
-                "first episode of the asset must name it first",
+                f"Then one sensor shifted by a standard deviation, for {size.after:,} events. The "
+                "first episode that the same asset does not have without the shift must name it "
+                "first; beside it, how often no false alarm came before that either",
                 then,
                 moved,
             ),
