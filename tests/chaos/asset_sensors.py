@@ -36,6 +36,17 @@ WHOLE = (
     "half of the variance shared",
 )
 _KINDS = ("FEATURE", "MULTIVARIATE", "PREDICTION")
+ONLY = ("habit", "episodes", "events", "per million", "references refused")
+COSTS = (
+    "sensors",
+    "blocks",
+    "us an event",
+    "us a sensor",
+    "s to fit",
+    "of it, ms at one event",
+    "KiB, learning",
+    "KiB, watching",
+)
 
 
 class Size(NamedTuple):
@@ -193,8 +204,38 @@ def _found(
         "held": f"at most {MOST_PER_MILLION:g} false alarms per million events of the asset, all "
         f"kinds counted; the sensor named first in {LEAST_NAMED:.0%} of all shifts",
     }
+    return Found(
+        figures,
+        [
+            _calm_table(size, calm),
+            _moved_table(size, moved),
+            Table("Other calm assets, by the check of the asset alone", ONLY, alone),
+            Table(
+                "What it costs all together, in batches of 100 events, on one core",
+                COSTS,
+                [cost(sensors, 2_000) for sensors in (2, 10, 50, 500)],
+            ),
+        ],
+    )
+
+
+def _calm_table(size: Size, rows: list[list[str]]) -> Table:
+    about = (
+        f"Calm assets, {size.seeds} of {size.calm_events:,} events each. Unpromised: how often "
+        "nothing was promised of a sensor for a while; watched: sensors that can alarm by "
+        "themselves at the end"
+    )
     head = ("habit", "episodes", *_KINDS, "events", "per million", "held", "unpromised", "watched")
-    then = (
+    return Table(about, head, rows)
+
+
+def _moved_table(size: Size, rows: list[list[str]]) -> Table:
+    about = (
+        f"Then one sensor shifted by a standard deviation, for {size.after:,} events. The first "
+        "episode that the same asset does not have without the shift must name it first; beside "
+        "it, how often no false alarm came before that either"
+    )
+    head = (
         "habit",
         "found",
         "named first",
@@ -203,39 +244,4 @@ def _found(
         "median delay",
         "start off by",
     )
-    only = ("habit", "episodes", "events", "per million", "references refused")
-    weights = (
-        "sensors",
-        "blocks",
-        "us an event",
-        "us a sensor",
-        "s to fit",
-        "of it, ms at one event",
-        "KiB, learning",
-        "KiB, watching",
-    )
-    return Found(
-        figures,
-        [
-            Table(
-                f"Calm assets, {size.seeds} of {size.calm_events:,} events each. Unpromised: how "
-                "often nothing was promised of a sensor for a while; watched: sensors that can "
-                "alarm by themselves at the end",
-                head,
-                calm,
-            ),
-            Table(
-                f"Then one sensor shifted by a standard deviation, for {size.after:,} events. The "
-                "first episode that the same asset does not have without the shift must name it "
-                "first; beside it, how often no false alarm came before that either",
-                then,
-                moved,
-            ),
-            Table("Other calm assets, by the check of the asset alone", only, alone),
-            Table(
-                "What it costs, in batches of 100 events, on one core",
-                weights,
-                [cost(sensors, 2_000) for sensors in (2, 10, 50, 500)],
-            ),
-        ],
-    )
+    return Table(about, head, rows)
