@@ -36,6 +36,17 @@ WHOLE = (
     "half of the variance shared",
 )
 _KINDS = ("FEATURE", "MULTIVARIATE", "PREDICTION")
+ONLY = ("habit", "episodes", "events", "per million", "references refused")
+COSTS = (
+    "sensors",
+    "blocks",
+    "us an event",
+    "us a sensor",
+    "s to fit",
+    "of it, ms at one event",
+    "KiB, learning",
+    "KiB, watching",
+)
 
 
 class Size(NamedTuple):
@@ -172,10 +183,11 @@ def _named(found: Sequence[Shifted | None]) -> list[str]:
     seen = [each for each in found if each is not None]
     named = sum(each.is_named for each in seen)
     if not seen:
-        return [f"0 of {len(found)}", "0", "-", "-", "-"]
+        return [f"0 of {len(found)}", "0", "0", "-", "-", "-"]
     return [
         f"{len(seen)} of {len(found)}",
         f"{named} of {len(found)}",
+        f"{sum(each.is_named and each.is_first for each in seen)} of {len(found)}",
         f"{sum(each.kind == 'MULTIVARIATE' for each in seen)}",
         f"{median(each.delay for each in seen):.0f}",
         f"{median(each.start_error for each in seen):.0f}",
@@ -192,40 +204,44 @@ def _found(
         "held": f"at most {MOST_PER_MILLION:g} false alarms per million events of the asset, all "
         f"kinds counted; the sensor named first in {LEAST_NAMED:.0%} of all shifts",
     }
-    head = ("habit", "episodes", *_KINDS, "events", "per million", "held", "unpromised", "watched")
-    then = ("habit", "found", "named first", "by all together", "median delay", "start off by")
-    only = ("habit", "episodes", "events", "per million", "references refused")
-    weights = (
-        "sensors",
-        "blocks",
-        "us an event",
-        "us a sensor",
-        "s to fit",
-        "of it, ms at one event",
-        "KiB, learning",
-        "KiB, watching",
-    )
     return Found(
         figures,
         [
+            _calm_table(size, calm),
+            _moved_table(size, moved),
+            Table("Other calm assets, by the check of the asset alone", ONLY, alone),
             Table(
-                f"Calm assets, {size.seeds} of {size.calm_events:,} events each. Unpromised: how "
-                "often nothing was promised of a sensor for a while; watched: sensors that can "
-                "alarm by themselves at the end",
-                head,
-                calm,
-            ),
-            Table(
-                f"Then one sensor shifted by a standard deviation, for {size.after:,} events; the "
-                "first episode of the asset must name it first",
-                then,
-                moved,
-            ),
-            Table("Other calm assets, by the check of the asset alone", only, alone),
-            Table(
-                "What it costs, in batches of 100 events, on one core",
-                weights,
+                "What it costs all together, in batches of 100 events, on one core",
+                COSTS,
                 [cost(sensors, 2_000) for sensors in (2, 10, 50, 500)],
             ),
         ],
     )
+
+
+def _calm_table(size: Size, rows: list[list[str]]) -> Table:
+    about = (
+        f"Calm assets, {size.seeds} of {size.calm_events:,} events each. Unpromised: how often "
+        "nothing was promised of a sensor for a while; watched: sensors that can alarm by "
+        "themselves at the end"
+    )
+    head = ("habit", "episodes", *_KINDS, "events", "per million", "held", "unpromised", "watched")
+    return Table(about, head, rows)
+
+
+def _moved_table(size: Size, rows: list[list[str]]) -> Table:
+    about = (
+        f"Then one sensor shifted by a standard deviation, for {size.after:,} events. The first "
+        "episode that the same asset does not have without the shift must name it first; beside "
+        "it, how often no false alarm came before that either"
+    )
+    head = (
+        "habit",
+        "found",
+        "named first",
+        "before any false alarm",
+        "by all together",
+        "median delay",
+        "start off by",
+    )
+    return Table(about, head, rows)

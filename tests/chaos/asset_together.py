@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chaos.asset_streams import Habit, Numbers
-    from tidemill.processors.drift.episodes import Said
+    from tidemill.processors.drift.episodes import Record, Said
     from tidemill.processors.drift.plans import Plan
+
+    # Kind, signal, when it was detected.
+    Episode = tuple[str, str, int]
 
 SENSORS = 50
 RUN_LENGTH = 100_000
@@ -59,13 +62,44 @@ class Moves(NamedTuple):
     after: int
 
 
+class Shift(NamedTuple):
+    """Which sensor, and how far."""
+
+    sensor: int
+    by: float
+
+
 class Shifted(NamedTuple):
-    """What became of one shift: events until an episode, of what kind, whether it names it."""
+    """What became of one shift.
+
+    Attributes:
+        delay: Events until the first episode that the asset would not have had without it.
+        kind: Of that episode.
+        is_named: Whether it names the sensor first.
+        is_first: Whether no false alarm, which would have come in any case, came before it.
+        start_error: Events between the shift and where it is said to have begun.
+    """
 
     delay: int
     kind: str
     is_named: bool
+    is_first: bool
     start_error: int
+
+
+class Twin:
+    """The same asset without a shift: its episodes are false alarms."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = deepcopy(watched)
+        self._opened: list[set[Episode]] = []
+
+    def opened(self, number: int, rows: Numbers) -> set[Episode]:
+        """Return the episodes that a chunk brings; a new one follows the one before it."""
+        if number == len(self._opened):
+            found = filter(is_episode, told(self._watched, rows))
+            self._opened.append({_episode(said.record) for said in found})
+        return self._opened[number]
 
 
 def plan(sensors: int = SENSORS) -> Plan:
@@ -130,22 +164,30 @@ def watch(
             unpromised += not said.is_update and said.record["status"] == "NOT_STATIONARY"
     alone = watched.signals[Kind.FEATURE]
     can = sum(alone.standing(n).is_watched for n in range(SENSORS))
-    later, by = list(rows), deviation(habit)
-    found = [_shift(deepcopy(watched), later, sensor, by) for sensor in moves.sensors]
+    later, by, twin = list(rows), deviation(habit), Twin(watched)
+    found = [_shift(deepcopy(watched), twin, later, Shift(n, by)) for n in moves.sensors]
     return Calm(opened, watched.allowance.held, unpromised, can), found
 
 
-def _shift(watched: Watched, later: list[Numbers], sensor: int, by: float) -> Shifted | None:
-    begin = watched.allowance.events
-    for rows in later:
+def _shift(watched: Watched, twin: Twin, later: list[Numbers], shift: Shift) -> Shifted | None:
+    begin, is_first = watched.allowance.events, True
+    for number, rows in enumerate(later):
+        false = twin.opened(number, rows)
         moved = rows.copy()
-        moved[:, sensor] += by
+        moved[:, shift.sensor] += shift.by
         for said in filter(is_episode, told(watched, moved)):
             record = said.record
+            if _episode(record) in false:
+                is_first = False
+                continue
             detected, started = (
                 (record[name] - START_US) // STEP_US - begin for name in ("detected", "started")
             )
             ranked = record["ranked"]
-            is_named = bool(ranked) and ranked[0]["signal"] == f"s{sensor}"
-            return Shifted(detected, record["kind"], is_named, abs(started))
+            is_named = bool(ranked) and ranked[0]["signal"] == f"s{shift.sensor}"
+            return Shifted(detected, record["kind"], is_named, is_first, abs(started))
     return None
+
+
+def _episode(record: Record) -> Episode:
+    return record["kind"], record["signal"], record["detected"]

@@ -226,6 +226,17 @@ def test_limits_rise_with_the_run_length_and_with_noise_and_skewness() -> None:
     assert 1.0 <= flat[2] < low[2]
 
 
+def test_many_sensors_of_few_samples_lie_above_one_as_their_variances_are_drawn() -> None:
+    samples, prior = 40, 5.0
+    drawn = np.random.default_rng(1).chisquare(samples, 400_000)
+    expected = float(np.mean((samples + prior) / (drawn + prior)))
+    many = np.ones(4_000_000, dtype=bool)
+    found = Counted(np.ones(1), np.ones(1), 1.0, 0.05, 0.0, 0.4, float(samples))
+    together = limits(found, 0.25, many, 1e3)[0]
+    assert together == pytest.approx(expected, abs=0.01)
+    assert together > 1.03
+
+
 def test_what_was_counted_is_told_by_moments() -> None:
     values = np.array([1.0, 2.0, 3.0, 6.0])
     energy = [values.sum(), (values**2).sum(), (values**3).sum(), values.sum(), (values**2).sum()]
