@@ -187,8 +187,9 @@ class _Cases:
         """Return when the newest event was, of whatever asset."""
         return int(self._predictions[-1]["time"])
 
-    def drift(self, _partition: int, _asset: str, _drift_id: str) -> None:
+    def drift(self, _partition: int, _asset: str, _drift_id: str) -> list[Any]:
         """Return no episode of drift: there are none in this plant."""
+        return []
 
 
 def _labeller(definition: PlantDefinition) -> Labeller | None:

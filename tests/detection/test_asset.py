@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detection.asset_cases import REFERENCE, SMALL, broken, calm, shifted
-from tidemill.detection.asset import AssetCheck, AssetSettings, Change
+from tidemill.detection.asset import AssetCheck, AssetSettings
+from tidemill.detection.asset_changes import Change
 from tidemill.detection.asset_state import dump, load
 from tidemill.kernel.errors import InvariantError
 
@@ -20,6 +21,8 @@ BEGIN = 700
 BLOCKS = AssetSettings(5, run_length=5_000.0, reference=REFERENCE, memory=(1 / 4,), block=2)
 # The same, fitted in steps.
 IN_STEPS = replace(BLOCKS, at_once=0)
+# With a memory so short that its word on the end of a strong episode counts.
+SHORT = replace(SMALL, reference=640, memory=(1 / 2, 1 / 64))
 
 
 def eventful(sensors: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -29,7 +32,7 @@ def eventful(sensors: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np
     return rows
 
 
-@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS])
+@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS, SHORT])
 @settings(max_examples=15)
 @given(st.integers(0, 3), st.lists(st.integers(1, 1_499), max_size=12))
 def test_how_events_are_cut_into_batches_changes_nothing(
@@ -50,7 +53,7 @@ def test_how_events_are_cut_into_batches_changes_nothing(
     assert dump(check) == dump(whole)
 
 
-@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS])
+@pytest.mark.parametrize("how", [SMALL, BLOCKS, IN_STEPS, SHORT])
 @settings(max_examples=15)
 @given(st.integers(0, 1_500))
 @example(30)
@@ -186,6 +189,67 @@ def test_an_episode_ends_when_calm_has_lasted() -> None:
     closed = changes[2]
     assert closed == Change("CALM", check.last_near + 32)
     assert check.watched == 1_200 - REFERENCE - (closed.event - changes[1].event)
+
+
+@pytest.mark.parametrize("sensors", [4, 5])
+@pytest.mark.parametrize(("size", "length"), [(6.0, 40), (6.0, 400), (1e6, 40)])
+def test_a_strong_episode_ends_soon_after_it_was_over_however_long_it_was(
+    sensors: int, size: float, length: int
+) -> None:
+    """The longest memory alone would need hundreds of events to forget it."""
+    rows = calm(3_000, sensors)
+    rows[BEGIN : BEGIN + length, 1] += size
+    check = AssetCheck(replace(SHORT, sensors=sensors, block=3 if sensors == 5 else 64))
+    changes = check.observe(rows).changes
+    assert [change.status for change in changes] == ["CALM", "OPEN", "CALM"]
+    assert BEGIN + length + 51 <= changes[2].event <= BEGIN + length + 130
+
+
+def test_what_lasts_of_a_strong_episode_keeps_it_open_where_only_the_longest_memory_sees_it() -> (
+    None
+):
+    rows = calm(6_000)
+    rows[BEGIN : BEGIN + 40, 1] += 6.0
+    rows[BEGIN:, 2] += 1.5
+    statuses = [change.status for change in AssetCheck(SHORT).observe(rows).changes]
+    assert statuses == ["CALM", "OPEN"]
+
+
+def test_an_episode_that_no_short_memory_saw_ends_as_ever() -> None:
+    rows = calm(3_000)
+    rows[BEGIN : BEGIN + 600, 1] += 0.9
+    check = AssetCheck(SHORT)
+    changes = check.observe(rows[:1_500]).changes
+    assert [change.status for change in changes] == ["CALM", "OPEN", "CALM"]
+    assert changes[2].event == check.last_near + 128
+
+
+def test_memories_go_on_from_the_end_of_a_strong_episode_as_if_they_began_there() -> None:
+    rows = calm(3_000)
+    rows[BEGIN : BEGIN + 300, 1] += 6.0
+    check, at = AssetCheck(SHORT), BEGIN + 250
+    check.observe(rows[:at])
+    since = None
+    while check.status == "OPEN":
+        since = check.repair.since
+        check.observe(rows[at : at + 1])
+        at += 1
+    assert since is not None
+    plain = AssetCheck(SHORT)
+    plain.observe(rows[: since + 1])
+    moving = plain.blocks[0].moving
+    for name in ("white", "alone", "spread", "level"):
+        getattr(moving, name)[1] = float(name == "spread")
+    moving.energy[1] = 1.0
+    plain.observe(rows[since + 1 : at])
+    for name in ("white", "alone", "spread", "level", "energy"):
+        ours = getattr(check.blocks[0].moving, name)
+        assert ours == pytest.approx(getattr(moving, name), rel=1e-9, abs=1e-9)
+    long = check.blocks[0].calm[3:]
+    assert ((since <= long) & (long < at)).all()
+    again = check.observe(shifted(rows[at : at + 300], 100, 2, 1.5)).changes[0]
+    assert again.started is not None
+    assert abs(again.started - at - 100) <= 30
 
 
 def test_a_renewed_reference_is_learned_from_the_events_that_come_next() -> None:

@@ -153,6 +153,31 @@ def test_an_answer_to_what_is_settled_says_that_it_came_too_late(status: str, ki
     assert f"must not be settled, it is {status}" in said.reason
 
 
+OVER: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "a fault that is over": ([{"status": "FAULT"}, {"status": "CLOSED"}], "was a FAULT and is"),
+    "over, then a fault": ([{"status": "CLOSED"}, {"status": "FAULT"}], "was a FAULT and is over"),
+    "of one signal": ([{"kind": "FEATURE"}, {"kind": "FEATURE", "status": "CLOSED"}], "must last"),
+}
+
+
+@pytest.mark.parametrize("what", OVER)
+@pytest.mark.parametrize("kind", ["FAULT", "PROCESS_CHANGE"])
+def test_an_answer_to_what_is_over_and_asks_no_more_is_refused(what: str, kind: str) -> None:
+    records, why = OVER[what]
+    stage = asked(*(drift("d1", **known) for known in records))
+    said = answer(stage, kind)
+    assert (said.statuses, said.updates) == (["REFUSED"], [])
+    assert why in said.reason
+
+
+def test_the_same_word_of_an_episode_again_is_refused() -> None:
+    stage = asked(drift("d1", status="FAULT"))
+    refused = answer(stage)
+    assert refused.statuses == ["REFUSED"]
+    assert "must not be answered so already, it is FAULT" in refused.reason
+    assert answer(stage, "PROCESS_CHANGE", "f2").statuses == ["ACCEPTED", "COUNTED"]
+
+
 @pytest.mark.parametrize("status", ["FAULT", "CLOSED"])
 def test_a_fault_may_turn_out_to_be_none_and_what_closed_may_still_be_asked(status: str) -> None:
     said = answer(asked(drift("d1", status=status)), "PROCESS_CHANGE")

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tidemill.detection.asset_block import Block
+from tidemill.detection.asset_changes import Change, Observed, Ranked
 from tidemill.detection.asset_passes import KINDS
 from tidemill.detection.asset_reference import Learning, affordable
+from tidemill.detection.asset_repair import NEAR, Repair
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from tidemill.detection.asset_block import Mark
+    from tidemill.detection.asset_changes import Status
 
     Numbers = NDArray[np.float64]
 
-Status = Literal["LEARNING", "CALM", "OPEN", "NOT_STATIONARY"]
 # Rows that pass at once at most: what they leave behind stays small.
 _ROWS = 1_024
-# An episode ends after so many lengths of the longest memory without any statistic this far from
-# its level in the reference, 0, to its limit, 1.
+# An episode ends after so many lengths of the longest memory without any statistic near its limit;
+# sooner where it was a strong one: see `Repair`.
 _QUIET = 2.0
-_NEAR = 0.5
 # Blocks learn one after the other, so many events apart: none waits for all of them.
 _BETWEEN = 100
 # Steps of a fit are so many events apart: all of them are within the events between.
@@ -98,59 +103,6 @@ class AssetSettings:
         )
 
 
-class Ranked(NamedTuple):
-    """A sensor inside an episode.
-
-    Attributes:
-        sensor: Its number.
-        evidence: How far off it is given all others, in standard deviations of what was remembered.
-        effect: Its level of late less that of the reference, in standard deviations.
-    """
-
-    sensor: int
-    evidence: float
-    effect: float
-
-
-class Change(NamedTuple):
-    """A change of status.
-
-    Attributes:
-        status: What it is from this event on.
-        event: Number of the event, from 0.
-        started: Of an episode: the first event after the statistic was last as in the reference.
-        statistic: Of an episode: what was over its limit most: `together`, `alone`, `spread`.
-        memory: Of an episode: weight of the newest event in that statistic.
-        excess: Of an episode: that statistic, where 0 is its level in the reference and 1 its
-            limit. Of a reference just learned: the share of its second half that is over limits of
-            its first.
-        ranked: Of an episode: all sensors that say something, most evidence first.
-        silent: Of a reference just learned: sensors that are not watched, as they say nothing or
-            as the reference does not hold for their block.
-    """
-
-    status: Status
-    event: int
-    started: int | None = None
-    statistic: str | None = None
-    memory: float | None = None
-    excess: float | None = None
-    ranked: tuple[Ranked, ...] = ()
-    silent: tuple[int, ...] = ()
-
-
-class Observed(NamedTuple):
-    """What became of some events.
-
-    Attributes:
-        changes: Changes of status, in order.
-        over: (n,) whether any statistic was over its limit at the event.
-    """
-
-    changes: list[Change]
-    over: NDArray[np.bool_]
-
-
 class AssetCheck:
     """The check of one asset; rows come event by event or many at once, to the same end.
 
@@ -160,6 +112,7 @@ class AssetCheck:
         watched: How many of them came while watching and no episode was open.
         episodes: How many were opened.
         last_near: Number of the last event at which a statistic was at least halfway to its limit.
+        repair: Of an episode: since when it seems over.
     """
 
     def __init__(self, settings: AssetSettings) -> None:
@@ -169,7 +122,9 @@ class AssetCheck:
             Block(part.stop - part.start, settings.learning(number))
             for number, part in enumerate(self._slices)
         ]
-        self._quiet = int(_QUIET / self.blocks[0].how.memory[-1])
+        memory = self.blocks[0].how.memory
+        self._quiet = int(_QUIET / memory[-1])
+        self.repair = Repair(memory, len(self.blocks))
         self.status: Status = "LEARNING"
         self.events = self.watched = self.episodes = 0
         self.last_near = 0
@@ -178,6 +133,7 @@ class AssetCheck:
         """Forget the reference, and any episode: the events that come next are the new one."""
         for block in self.blocks:
             block.renew()
+        self.repair.forget(self.blocks)
         self.status = "LEARNING"
 
     def observe(self, rows: Numbers) -> Observed:
@@ -209,16 +165,16 @@ class AssetCheck:
         if self.status == "NOT_STATIONARY":
             self.events += len(rows)
             return len(rows)
+        if self.status == "OPEN":
+            rows = rows[: self.repair.left(self.events)]
         marks = [block.mark() for block in self.blocks] if len(rows) > 1 else []
         excess = self._taken(rows)
         is_over: NDArray[np.bool_] = np.any(excess > 1.0, axis=1)
-        is_near: NDArray[np.bool_] = np.any(excess > _NEAR, axis=1)
+        is_near: NDArray[np.bool_] = np.any(excess > NEAR, axis=1)
         found = self._first_change(is_over, is_near)
         count = len(rows) if found is None else found + 1
         if count < len(rows):
-            for block, mark in zip(self.blocks, marks, strict=True):
-                block.rewind(mark)
-            self._taken(rows[:count])
+            self._take_again(rows[:count], marks)
         over[:count] = is_over[:count]
         places = np.flatnonzero(is_near[:count])
         if places.size:
@@ -228,7 +184,32 @@ class AssetCheck:
         self.events += count
         if found is not None:
             changes.append(self._changed(excess[found]))
+        if self.status == "OPEN" and self._is_repaired(rows[:count], excess[:count], marks):
+            self.status = "CALM"
+            changes.append(Change(self.status, self.events - 1))
         return count
+
+    def _take_again(self, rows: Numbers, marks: Sequence[Mark]) -> None:
+        for block, mark in zip(self.blocks, marks, strict=True):
+            block.rewind(mark)
+        self._taken(rows)
+
+    def _is_repaired(self, rows: Numbers, excess: Numbers, marks: Sequence[Mark]) -> bool:
+        """Return whether an episode is over by memories that begin at its end.
+
+        Blocks keep where these begin: they are led there and back, where it was not the last event.
+        """
+        place = self.repair.noted(excess, self.events - len(rows))
+        if place is None:
+            return self.repair.left(self.events) == 0 and self.repair.is_over(
+                self.blocks, self.events - 1
+            )
+        if place + 1 < len(rows):
+            self._take_again(rows[: place + 1], marks)
+        self.repair.keep(self.blocks)
+        if place + 1 < len(rows):
+            self._taken(rows[place + 1 :])
+        return False
 
     def _learn(self, rows: Numbers, changes: list[Change]) -> int:
         left = [block.left() for block in self.blocks if block.learned is None]
@@ -268,6 +249,7 @@ class AssetCheck:
         event = self.events - 1
         if self.status == "OPEN":
             self.status = "CALM"
+            self.repair.forget(self.blocks)
             return Change(self.status, event)
         self.status = "OPEN"
         self.episodes += 1

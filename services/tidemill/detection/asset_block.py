@@ -26,6 +26,17 @@ class Mark(NamedTuple):
     moving: tuple[Numbers, ...]
 
 
+class Long(NamedTuple):
+    """What the longest memories of a block hold after a row: see `Moving`."""
+
+    row: int
+    white: Numbers
+    alone: Numbers
+    spread: Numbers
+    level: Numbers
+    energy: Numbers
+
+
 class Block:
     """What is known of a block; rows come event by event or many at once, to the same end.
 
@@ -37,6 +48,7 @@ class Block:
         learned: What the reference says; None before its end.
         moving: What moves with every event.
         calm: (3 K,) number of the last row at which each statistic was as in the reference.
+        before: What the longest memories held when an episode was last sure to last; None without.
     """
 
     def __init__(self, sensors: int, how: Learning) -> None:
@@ -53,6 +65,7 @@ class Block:
         self.learned: Learned | None = None
         self.moving = Moving(self.sensors, self.how.lags, memories)
         self.calm = np.zeros(len(KINDS) * memories, dtype=np.int64)
+        self.before: Long | None = None
 
     def take(self, rows: Numbers) -> Numbers:
         """Take rows, while learning no more than `left`; return their statistics, (n, 3 K).
@@ -119,6 +132,50 @@ class Block:
         """Go back to where the block stood."""
         self.rows, self.calm = mark.rows, mark.calm
         self.moving.put(mark.moving)
+
+    def long(self, short: int) -> Long:
+        """Return what all memories but so many short ones hold."""
+        held = [getattr(self.moving, name)[short:].copy() for name in Long._fields[1:]]
+        return Long(self.rows - 1, *held)
+
+    def long_since(self, rows: int, short: int) -> Long:
+        """Return what the long ones would hold had they begun after `before`, so many rows ago."""
+        now, before = self.long(short), self.before
+        assert before is not None
+        left = np.ones((len(now.energy), 1))
+        for _ in range(rows):
+            left *= 1.0 - np.array(self.how.memory[short:]).reshape(-1, 1)
+        return Long(
+            before.row,
+            now.white - left * before.white,
+            now.alone - left * before.alone,
+            now.spread - left * (before.spread - 1.0),
+            now.level - left * before.level,
+            now.energy - left[:, 0] * (before.energy - 1.0),
+        )
+
+    def excess(self, long: Long) -> Numbers:
+        """Return the statistics of long memories, 1 at their limits; 0 where none is watched."""
+        if self.learned is None or not self.learned.holds:
+            return np.zeros(0)
+        frozen, short = self.learned.frozen, len(self.how.memory) - len(long.energy)
+        squares = long.white * long.white * frozen.per_white[short:]
+        together = np.add.accumulate(squares, axis=1)[:, -1] * frozen.share
+        alone = (long.alone * long.alone * frozen.per_alone[short:]).max(axis=1)
+        out = np.stack([together, alone, long.energy], axis=1).ravel()
+        here = slice(len(KINDS) * short, None)
+        levels = self.levels[here]
+        return np.asarray((out - levels) / (self.limits[here] - levels))
+
+    def go_on(self, long: Long) -> None:
+        """Let the long memories go on from there; until then all was as in the reference."""
+        short = len(self.how.memory) - len(long.energy)
+        for name, each in zip(Long._fields[1:], long[1:], strict=True):
+            getattr(self.moving, name)[short:] = each
+        here = slice(len(KINDS) * short, None)
+        calm = self.calm.copy()
+        calm[here] = np.maximum(calm[here], long.row)
+        self.calm = calm
 
     def evidence(self, channel: int) -> list[tuple[int, float, float]]:
         """Return number, evidence and effect of each sensor that says something: see `Ranked`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tidemill.detection.asset import AssetCheck
+from tidemill.detection.asset_block import Long
 from tidemill.detection.asset_fit import SPAN
 from tidemill.detection.asset_kept import Kept
 from tidemill.detection.asset_passes import Frozen, Moving
@@ -33,13 +34,14 @@ _LEARNED = ("limits", "levels", "inflation")
 
 
 def dump(check: AssetCheck) -> Dumped:
-    """Return the state as plain values; its size depends on the settings only."""
+    """Return the state as plain values; its size depends on the settings and the status only."""
     return {
         "status": check.status,
         "events": check.events,
         "watched": check.watched,
         "episodes": check.episodes,
         "last_near": check.last_near,
+        "since": check.repair.since,
         "blocks": [_dump_block(block) for block in check.blocks],
     }
 
@@ -57,8 +59,11 @@ def load(settings: AssetSettings, dumped: Mapping[str, Any]) -> AssetCheck:  # A
     check.status = dumped["status"]
     check.events, check.watched = dumped["events"], dumped["watched"]
     check.episodes, check.last_near = dumped["episodes"], dumped["last_near"]
+    check.repair.since = dumped["since"]
     for block, each in zip(check.blocks, dumped["blocks"], strict=True):
         _load_block(block, each)
+        if each["before"] is not None:
+            block.before = _load_long(block.long(check.repair.short), each["before"])
     return check
 
 
@@ -77,7 +82,18 @@ def _dump_block(block: Block) -> Dumped:
         "calm": [int(row) for row in block.calm],
         "moving": {name: _bytes(getattr(block.moving, name)) for name in Moving.SAVED},
         "learned": frozen,
+        "before": None if block.before is None else _dump_long(block.before),
     }
+
+
+def _dump_long(long: Long) -> Dumped:
+    held = {name: _bytes(getattr(long, name)) for name in Long._fields[1:]}
+    return {"row": long.row, **held}
+
+
+def _load_long(like: Long, dumped: Mapping[str, Any]) -> Long:
+    held = [_numbers(dumped[name], getattr(like, name).shape) for name in Long._fields[1:]]
+    return Long(dumped["row"], *held)
 
 
 def _load_block(block: Block, dumped: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidemill.detection.asset import AssetCheck
-    from tidemill.detection.asset import Change as AssetChange
+    from tidemill.detection.asset_changes import Change as AssetChange
     from tidemill.detection.changes import Change, Moments
     from tidemill.processors.drift.plans import Plan
 

@@ -21,7 +21,7 @@ from tidemill.processors.drift.question import Question
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tidemill.detection.asset import Change as AssetChange
+    from tidemill.detection.asset_changes import Change as AssetChange
     from tidemill.processors.drift.episodes import Record
     from tidemill.processors.drift.plans import Plan
     from tidemill.processors.drift.reading import Reading

@@ -83,8 +83,8 @@ class Cases(Protocol):
 
     def drift(
         self, partition: int, asset: str, drift_id: str
-    ) -> dict[str, Any] | None:  # Any: an Avro record
-        """Return the newest record of an episode of drift; None where there is none lately."""
+    ) -> list[dict[str, Any]]:  # Any: an Avro record
+        """Return the records of an episode of drift, newest first; [] where none came lately."""
 
 
 class LogCases:
@@ -124,8 +124,8 @@ class LogCases:
 
     def drift(
         self, partition: int, asset: str, drift_id: str
-    ) -> dict[str, Any] | None:  # Any: an Avro record
-        """Return the newest record of an episode of drift; see `Cases`."""
+    ) -> list[dict[str, Any]]:  # Any: an Avro record
+        """Return the records of an episode of drift; see `Cases`."""
         return find_drift(self._log, partition, asset, drift_id)
 
     def _of_event(self, case: Case, stream: StreamDefinition) -> dict[str, Any]:  # Any: as above

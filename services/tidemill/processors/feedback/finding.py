@@ -25,6 +25,8 @@ Record = dict[str, Any]  # Any: Avro values
 
 # So many records are looked at, newest first.
 LOOKED_AT = 100_000
+# The status of the first record of an episode.
+OPENING = frozenset({"OPEN", "NOT_STATIONARY"})
 _DUPLICATE = "DUPLICATE"
 
 
@@ -49,16 +51,19 @@ def find_prediction(log: Log, partition: int, wanted: Wanted) -> Record | None:
     return copy
 
 
-def find_drift(log: Log, partition: int, asset: str, drift_id: str) -> Record | None:
-    """Return the newest record of an episode of an asset."""
-    names = [drift_id.encode(), asset.encode()]
+def find_drift(log: Log, partition: int, asset: str, drift_id: str) -> list[Record]:
+    """Return the records of an episode of an asset, newest first, back to where it opened."""
+    names, found = [drift_id.encode(), asset.encode()], []
     for message in _newest(log, DRIFT, partition):
-        if first_texts(message.value, 2) == names:
-            try:
-                return codec("Drift").decode(message.value)
-            except InvalidRecordError:
-                continue
-    return None
+        if first_texts(message.value, 2) != names:
+            continue
+        try:
+            found.append(codec("Drift").decode(message.value))
+        except InvalidRecordError:
+            continue
+        if found[-1]["status"] in OPENING:
+            break
+    return found
 
 
 def why_unknown(log: Log, partition: int, wanted: Wanted) -> str:
