@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,9 @@ from tidemill.testing.driver import Driver
 from tidemill.testing.memory_log import MemoryLog
 from tidemill.testing.plants import event_value
 
+if TYPE_CHECKING:
+    from tidemill.fold.terms import Terms
+
 PLAIN = (EVENTS, UPDATES, LEDGER)
 TERMS = terms()
 POLICY = Policy(snapshot_every=50, anchor_every=50)
@@ -30,10 +33,11 @@ POLICY = Policy(snapshot_every=50, anchor_every=50)
 class Pair:
     """A learner and a drift processor over a cluster in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Terms = TERMS) -> None:
+        self.terms = given
         self.cluster = MemoryCluster({topic.name: 2 for topic in TOPICS})
-        watching = lambda: DriftFactory(TERMS, KEY, POLICY, reference=REFERENCE)  # noqa: E731
-        learning = lambda: LearnerFactory(TERMS, KEY, POLICY)  # noqa: E731
+        watching = lambda: DriftFactory(given, KEY, POLICY, reference=REFERENCE)  # noqa: E731
+        learning = lambda: LearnerFactory(given, KEY, POLICY)  # noqa: E731
         self.drift = Driver(self.cluster, watching, group="drift", batch=23)
         self.learner = Driver(self.cluster, learning, group="learner", batch=23)
         self._random = random.Random(3)

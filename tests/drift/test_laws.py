@@ -77,6 +77,9 @@ def warm(records: Sequence[Message]) -> Callable[[], DriftTask]:
     return make
 
 
+USED_UP = {"hold_at_most": 0.1, "question_timeout": "60s"}
+
+
 def test_episodes_of_features_keep_the_laws() -> None:
     make = warm(events(1290))
     records = events(10, start=1290, seed=3) + events(60, start=1300, seed=2, shift=8.0)
@@ -106,7 +109,7 @@ def test_answers_keep_the_laws(verdict: str) -> None:
     check_processor(task, records, max_state_bytes=200_000, repeat=1)
 
 
-@pytest.mark.parametrize("short", [{"question_timeout": "20s"}, {"hold_at_most": 0.1}])
+@pytest.mark.parametrize("short", [{"question_timeout": "20s"}, USED_UP])
 def test_questions_that_time_out_or_run_out_keep_the_laws(short: dict[str, object]) -> None:
     records = events(90) + events(80, start=90, seed=2, shift=6.0)
 
@@ -114,6 +117,16 @@ def test_questions_that_time_out_or_run_out_keep_the_laws(short: dict[str, objec
     assert "TIMED_OUT" in {r["status"] for r in told(emits)}
     assert {r["kind"] for r in told(emits, "Update")} == {"HOLD", "RELEASE"}
     check_processor(lambda: task(terms(**short)), records, max_state_bytes=200_000, repeat=1)
+
+
+def test_a_fault_after_the_share_was_used_up_keeps_the_laws() -> None:
+    records = events(90) + events(30, start=90, seed=2, shift=6.0)
+    asked = [r for r in told(task(terms(**USED_UP)).process_batch(records)) if r["held"]]
+    records += [answer(3, asked[0]["drift_id"], "FAULT"), *events(60, start=120)]
+
+    updates = told(task(terms(**USED_UP)).process_batch(records), "Update")
+    assert [u["kind"] for u in updates] == ["HOLD", "RELEASE", "HOLD"]
+    check_processor(lambda: task(terms(**USED_UP)), records, max_state_bytes=200_000, repeat=1)
 
 
 def test_sensors_that_no_reference_holds_for_keep_the_laws() -> None:

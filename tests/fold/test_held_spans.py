@@ -116,6 +116,30 @@ def test_after_a_process_change_the_model_is_one_that_learned_through(family: st
     assert replay(plant.log, 0).findings == []
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_span_that_was_let_go_of_can_be_held_again_and_let_go_of_again(family: str) -> None:
+    plant = Corrected(terms_of(FAMILIES[family]))
+    first = suspicious(plant)
+    plant.apply([hold(plant, first)], plant.events(4))
+    plant.correct()
+    plant.apply([release(plant, "process_change")], plant.events(6))
+    plant.correct()
+    last = plant.number - 2
+    plant.apply([hold(plant, first, until=us(last))])
+    plant.correct()
+    swapped = plant.log.ends[EVENTS]
+    mixed(plant, 8)
+
+    without = Plain(plant.terms, held=[(us(first), us(last))])
+    assert check_said(plant, without, swapped) == 8
+    plant.apply([release(plant, "process_change", by="second thought")], plant.events(2))
+    plant.correct()
+    swapped = plant.log.ends[EVENTS]
+    mixed(plant, 8)
+    assert check_said(plant, Plain(plant.terms), swapped) == 8
+    assert [replay(plant.log, 0, KEY).findings, verify(plant.log, 0, KEY).findings] == [[], []]
+
+
 def test_what_comes_is_held_at_once_and_learned_at_once_after_the_verdict() -> None:
     plant = Corrected(terms_of(LINEAR))
     first = suspicious(plant)

@@ -34,5 +34,10 @@ HELD_SHARE = Metric(
     Kind.GAUGE,
     "events held, of all of the asset of which most were; at most hold_at_most",
 )
+UNMET = Metric(
+    "tidemill_drift_unmet_answers_total",
+    Kind.COUNTER,
+    "FAULT and PROCESS_CHANGE of episodes that were over, or answered so already",
+)
 
-DRIFT_METRICS = (TOLD, EPISODES, QUESTIONS, HELD, HELD_SHARE)
+DRIFT_METRICS = (TOLD, EPISODES, QUESTIONS, HELD, HELD_SHARE, UNMET)

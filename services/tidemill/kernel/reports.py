@@ -113,6 +113,7 @@ class Drifts(NamedTuple):
         questions: Those that are not settled.
         held: Events held for questions; restores count too.
         held_share: Of all events of the asset of which most were held.
+        unmet: Answers that met nothing; restores count too.
     """
 
     told: Mapping[tuple[str, str], int] = NOTHING_TOLD
@@ -120,6 +121,7 @@ class Drifts(NamedTuple):
     questions: int = 0
     held: int = 0
     held_share: float = 0.0
+    unmet: int = 0
 
 
 NO_DRIFTS = Drifts()

@@ -20,6 +20,7 @@ def count_drifts(counters: Mapping[str, Counter], before: Drifts, now: Drifts) -
         more = count - before.told.get(about, 0)
         counters[table.TOLD.name].labels(*about).inc(more)
     counters[table.HELD.name].inc(now.held - before.held)
+    counters[table.UNMET.name].inc(now.unmet - before.unmet)
 
 
 def show_drifts(gauges: Mapping[str, Gauge], reports: Collection[Drifts]) -> None:

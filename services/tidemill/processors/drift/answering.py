@@ -29,7 +29,7 @@ def answered(watched: Watched, reading: Reading) -> list[Said]:
     else:
         found = [Said(reading.index, watched.settled(question, answer, now_us))]
         question.verdict = answer
-        if answer != "FAULT" or not question.is_held or not watched.is_out():
+        if answer != "FAULT" or not question.waits or not watched.is_out():
             found += watched.release(question, place, reading.index, now_us)
     watched.unknown += not found
     if found and answer == "PROCESS_CHANGE":

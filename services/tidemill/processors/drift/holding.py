@@ -50,7 +50,9 @@ class Allowance:
 def first_due(
     question: Question, reached: list[tuple[int, int]], allowance: Allowance, plan: Plan
 ) -> int:
-    """Return the first of some events at which a question is taken as answered, or their number.
+    """Return the first of some events at which a question is due, or their number.
+
+    It is taken as answered there, or what it holds is let go of, as the share is used up.
 
     Args:
         question: The question.

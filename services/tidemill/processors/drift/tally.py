@@ -26,10 +26,12 @@ class Tally:
 
     Attributes:
         told: Records of drifts, by kind and status.
+        unmet: Answers that met nothing.
     """
 
     def __init__(self) -> None:
         self.told: Counter[tuple[str, str]] = Counter()
+        self.unmet = 0
         self._standing: Counter[str] = Counter()
         self._parts: dict[ModelKey, Part] = {}
         self._questions = 0
@@ -58,4 +60,7 @@ class Tally:
     def drifts(self) -> Drifts:
         """Return all of it."""
         share = max((part.share for part in self._parts.values()), default=0.0)
-        return Drifts(dict(self.told), dict(self._standing), self._questions, self._held, share)
+        standing = dict(self._standing)
+        return Drifts(
+            dict(self.told), standing, self._questions, self._held, share, unmet=self.unmet
+        )

@@ -144,11 +144,14 @@ class Watched:
         question = self.question
         if question is None or first_due(question, [reached], self.allowance, self.plan):
             return []
-        found = []
+        found, place = [], self._place(EVENTS, reading)
+        if not question.verdict and reached[0] < question.until_us:
+            # The share is used up: models go on, and it can still be answered.
+            update = question.free(place, reached[0])
+            return [Said(reading.index, update, is_update=True)]
         if not question.verdict:
             record = self.settled(question, "TIMED_OUT", reading.time_us)
             found.append(Said(reading.index, record))
-        place = self._place(EVENTS, reading)
         found += self.release(question, place, reading.index, reached[0])
         if not question.verdict and self.is_out():
             found += self.renew(tuple(Kind), reading.index, reading.time_us)
@@ -237,10 +240,8 @@ class Watched:
     def release(self, question: Question, place: Place, index: int, reached_us: int) -> list[Said]:
         """Let go of a question, and of what was held for it."""
         self.question = None
-        if not question.is_held:
-            return []
-        update = question.release(place, question.verdict or "TIMED_OUT", reached_us)
-        return [Said(index, update, is_update=True)]
+        update = question.ended(place, reached_us)
+        return [] if update is None else [Said(index, update, is_update=True)]
 
     def renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:
         """Begin references anew; what was held against them is over."""
@@ -265,11 +266,11 @@ class Watched:
         now_us, question = max(self.clock.reached_us, 0), self.question
         found = self.renew(tuple(Kind), 0, now_us)
         newest = self.marks.find(self.allowance.events - 1)
-        if question is not None and question.is_held and newest is not None:
+        if question is not None and newest is not None:
             place = Place(EVENTS, self.partition, newest.offset, now_us)
-            verdict = question.verdict or "TIMED_OUT"
             # Behind all that the same event led to.
-            update = question.release(place, verdict, now_us, index=2)
-            found.append(Said(0, update, is_update=True))
+            update = question.ended(place, now_us, index=2)
+            if update is not None:
+                found.append(Said(0, update, is_update=True))
         self.question = None
         return found

@@ -143,6 +143,7 @@ class Watching:
         watched = self.watched.get(key)
         if watched is None:
             if messages[0].topic == UPDATES:
+                self.tally.unmet += len(readings)
                 return []
             watched = Watched(self.plans[key.stream], key.asset, self.partition)
             self.watched[key] = watched
@@ -152,7 +153,10 @@ class Watching:
             watched.lineage = hashlib.sha256(watched.lineage + value).digest()
         self.changed[key] = watched
         self.dirty.setdefault(key, Unsaved(sequence, self.records))
-        return watched.take(messages[0].topic, readings)
+        unknown = watched.unknown
+        said = watched.take(messages[0].topic, readings)
+        self.tally.unmet += watched.unknown - unknown
+        return said
 
     def _emit(self, key: ModelKey, said: Said, messages: Sequence[Message]) -> Emit:
         if not said.is_update:
