@@ -15,7 +15,7 @@ from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.kernel.errors import DependencyUnavailableError, InvariantError, RetentionError
 from tidemill.processors.drift.saving import restored
-from tidemill.processors.drift.watching import Watching
+from tidemill.processors.drift.watching import Watching, retired
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -168,6 +168,8 @@ def fold_again(
     for action in entry.actions:
         if action.kind == TERMS and action.detail["digest"] != watching.terms.digest.hex():
             watching.adopt(Terms.of(action), entry.sequence)
+    for key in retired(entry):
+        watching.retire(key, entry.sequence)
     inputs, count = InputDigest(), 0
     for run in entry.runs:
         messages = yield from cursors[run.topic].take(run.first, run.last)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import DRIFT, UPDATES
+from tidemill.fold.retirement import KIND as RETIREMENT
 from tidemill.fold.standing import NONE_LEARNED, mark_of
 from tidemill.kernel.records import Emit, trace_headers
 from tidemill.models.state import ModelKey
@@ -19,6 +20,7 @@ from tidemill.processors.drift.watched import Watched
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tidemill.fold.ledger import Entry
     from tidemill.fold.standing import Standing
     from tidemill.fold.terms import Terms
     from tidemill.kernel.records import Message
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 
 # What is watched of an asset stands in ledger and snapshots under this name, as a model would.
 NAME = "drift"
+
+
+def retired(entry: Entry) -> list[ModelKey]:
+    """Return what an entry says is watched no more, by an operator's word."""
+    return [
+        ModelKey(each.detail["stream"], each.detail["asset"], NAME)
+        for each in entry.actions
+        if each.kind == RETIREMENT
+    ]
 
 
 class Unsaved(NamedTuple):
@@ -101,6 +112,15 @@ class Watching:
                 watched.plan = watched.episodes.plan = plan
             emits += [self._emit(key, each, ()) for each in said]
         return Adopted(gone, emits)
+
+    def retire(self, key: ModelKey, sequence: int) -> list[Emit]:
+        """Let go of an asset with a ledger entry; its models go too, and are told nothing."""
+        watched = self.watched.get(key)
+        if watched is None or self.since.get(key, -1) >= sequence:
+            return []
+        said = [each for each in watched.close() if not each.is_update]
+        self._forget(key)
+        return [self._emit(key, each, ()) for each in said]
 
     def _forget(self, key: ModelKey) -> None:
         del self.watched[key]

@@ -26,7 +26,7 @@ from tidemill.processors.drift.books import CODE, TOLD
 from tidemill.processors.drift.plans import REFERENCE
 from tidemill.processors.drift.processor import INPUTS
 from tidemill.processors.drift.saving import restored
-from tidemill.processors.drift.watching import Watching
+from tidemill.processors.drift.watching import Watching, retired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -232,6 +232,9 @@ class _Replaying:
         if self._watching is None:
             msg = f"drift ledger entry {entry.sequence} must follow one with terms, none does"
             raise InvariantError(msg)
+        for key in retired(entry):
+            emits += self._watching.retire(key, entry.sequence)
+            self._lineages.pop(key, None)
         return self._watching, emits
 
     def left(self) -> list[Finding]:

@@ -11,6 +11,7 @@ from tidemill.fold.terms import KIND as TERMS
 from tidemill.fold.terms import Terms
 from tidemill.models.state import ModelKey
 from tidemill.processors.drift.plans import plans_of
+from tidemill.processors.drift.watching import retired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ class Standing:
         self.lineages.clear()
 
     def adopt(self, entry: Entry) -> list[ModelKey]:
-        """Come under the terms that an entry puts in force; return what is watched no more."""
+        """Obey an entry's actions, terms and assets let go; return what is watched no more."""
         gone = []
         for action in entry.actions:
             if action.kind != TERMS:
@@ -49,7 +50,7 @@ class Standing:
             if self.terms is not None and terms.digest != self.terms.digest:
                 gone += self._change(self.terms, terms)
             self.terms = terms
-        return gone
+        return gone + self._drop(retired(entry))
 
     def _change(self, before: Terms, after: Terms) -> list[ModelKey]:
         then, now = (
@@ -58,6 +59,9 @@ class Standing:
         )
         anew = {name for name, digest in then.items() if now.get(name) != digest}
         gone = [key for key in {**self._marks, **self.lineages} if key.stream in anew]
+        return self._drop(gone)
+
+    def _drop(self, gone: list[ModelKey]) -> list[ModelKey]:
         for key in gone:
             self._sum = self._sum.counting(self._marks.pop(key, 0), 0)
             self.lineages.pop(key, None)

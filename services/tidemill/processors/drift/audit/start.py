@@ -101,15 +101,20 @@ def _is_from(sequence: int) -> Callable[[Entry], bool]:
 
 
 class _Changes(NamedTuple):
-    """What the entries before the first one wanted say: by asset, those that changed it."""
+    """What the entries before the first one wanted say: by asset, those that changed it.
+
+    Of what was watched no more: the entry that says so.
+    """
 
     by_key: dict[ModelKey, list[int]]
+    gone: dict[ModelKey, int]
     base: Placed | None
 
 
 def _read_changes(source: Source, start: int, floor: int) -> _Changes:
     standing = Standing()
     by_key: dict[ModelKey, list[int]] = {}
+    gone: dict[ModelKey, int] = {}
     base: Placed | None = None
     end = source.log.span(DRIFT_LEDGER, source.partition)[1]
     for walked in walk(source.log, source.partition, start, end, topic=DRIFT_LEDGER):
@@ -121,12 +126,13 @@ def _read_changes(source: Source, start: int, floor: int) -> _Changes:
         base = walked.placed
         for key in standing.adopt(entry):
             by_key.pop(key, None)
+            gone[key] = entry.sequence
         for each in standing.follow(walked.placed):
             del each  # verify tells of it
         for model in entry.models:
             key = ModelKey(model.stream, model.asset, model.model)
             by_key.setdefault(key, []).append(entry.sequence)
-    return _Changes(by_key, base)
+    return _Changes(by_key, gone, base)
 
 
 def _among_states(source: Source, oldest: Placed, floor: int, reference: int) -> Start:
@@ -185,7 +191,8 @@ class _Candidates:
         found: dict[ModelKey, dict[int, dict[int, Claim]]] = {}
         for claim in claims:
             plan = plans.get(claim.key.stream)
-            if plan is not None and plan.digest == claim.state_digest:
+            is_past = claim.sequence <= changes.gone.get(claim.key, -1)
+            if plan is not None and plan.digest == claim.state_digest and not is_past:
                 chunks = found.setdefault(claim.key, {}).setdefault(claim.sequence, {})
                 chunks[claim.chunk] = claim
         self.states = {
