@@ -95,9 +95,9 @@ class Mesh:
             worker.close()
 
     @contextmanager
-    def member(self, instance: str) -> Iterator[None]:
+    def member(self, instance: str, group: str = GROUP) -> Iterator[None]:
         """Be in the group under a worker's name, however long a command takes, and leave it."""
-        about = {"group.id": GROUP, "client.id": instance, "session.timeout.ms": 300_000}
+        about = {"group.id": group, "client.id": instance, "session.timeout.ms": 300_000}
         consumer = Consumer({"bootstrap.servers": self.bootstrap, **about})
         consumer.subscribe([EVENTS])
         deadline = time.monotonic() + DEADLINE_S

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidemill.cli import unwatching
 from tidemill.cli.directory import DirectoryOption, JsonOption
 from tidemill.cli.options import (
     DEFAULT_DEFINITION,
@@ -31,8 +32,9 @@ from tidemill.runtime.reach import partition_counts, topic_problems
 from tidemill.runtime.sole_member import SoleMember, members
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tidemill.contracts.definition import PlantDefinition
     from tidemill.fold.retiring import Census, Farewell, Leaving
     from tidemill.fold.snapshots import SigningKey
 
@@ -113,8 +115,9 @@ def retire(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Let the models of an asset go: one that was dismantled, or never was one.
 
-    A dry run until --execute, for which all learners must be stopped; one that ended is a member
-    of the group for 10 s more. Should events of the asset come again, it starts anew.
+    What the drift processor knows of it goes, too. A dry run until --execute, for which all
+    learners and drift processors must be stopped; one that ended is a member of its group for 10 s
+    more. Should events of the asset come again, it starts anew.
     """
     from tidemill.fold.retiring import Leaving  # noqa: PLC0415 - River takes a second to import
     from tidemill.fold.snapshots import SigningKey  # noqa: PLC0415 - as above
@@ -126,32 +129,70 @@ def retire(  # noqa: PLR0913 - one parameter per option of the command
     if problems:
         raise ConfigError(problems)
     signing = SigningKey(signing_key(key_file, os.environ, directory))
-    group = group_of(plant.plant, "learner")
-    workers = [name for name in members(brokers, settings, group) if name != NAME]
-    if execute and workers:
-        raise ConfigError([in_the_way(group, workers)])
+    busy = _busy(brokers, settings, plant)
+    workers = [name for found in busy.values() for name in found]
+    in_ways = [in_the_way(*each) for each in busy.items()]
+    if execute and in_ways:
+        raise ConfigError(in_ways)
     clients = KafkaClients(brokers, settings)
     leaving = Leaving(asset, actor, stream)
     partitions = _partitions_of(leaving, _censuses(clients, range(plant.partitions)))
-    member = SoleMember(
-        clients, INPUTS, group=group, name=NAME, partitions=plant.partitions, clock=time.monotonic
+    # First what is watched: where it stops half way, the models are there to be named again.
+    whom = (leaving, signing)
+    watched = unwatching.unwatch(
+        clients, plant, counts, whom=whom, partitions=partitions, name=NAME, is_done=execute
     )
-    try:
-        if execute:
-            member.join()
-        done = [
-            _retire(clients, member, (partition, leaving, signing), is_done=execute)
-            for partition in partitions
-        ]
-    finally:
-        member.close()
+    done = _retire_all(clients, plant, whom, partitions=partitions, is_done=execute)
+    for each in done:
+        each["watched"] = watched.get(each["partition"])
     document = {"executed": execute, "asset": asset, "workers": workers, "partitions": done}
     if as_json:
         typer.echo(json.dumps(document))
         return
     _say(document)
-    if not execute and workers:
-        typer.echo(f"before --execute: {in_the_way(group, workers)}", err=True)
+    if not execute:
+        for said in in_ways:
+            typer.echo(f"before --execute: {said}", err=True)
+
+
+def _busy(
+    brokers: str, settings: "Mapping[str, str]", plant: "PlantDefinition"
+) -> dict[str, list[str]]:
+    """Return the groups that have workers, and those."""
+    groups = (group_of(plant.plant, "learner"), unwatching.group(plant))
+    found = {
+        group: [name for name in members(brokers, settings, group) if name != NAME]
+        for group in groups
+    }
+    return {group: names for group, names in found.items() if names}
+
+
+def _retire_all(
+    clients: KafkaClients,
+    plant: "PlantDefinition",
+    whom: "tuple[Leaving, SigningKey]",
+    *,
+    partitions: "Sequence[int]",
+    is_done: bool,
+) -> list[dict[str, Any]]:  # Any: JSON
+    """Retire the asset on all partitions that have it, or find out what that would do."""
+    member = SoleMember(
+        clients,
+        INPUTS,
+        group=group_of(plant.plant, "learner"),
+        name=NAME,
+        partitions=plant.partitions,
+        clock=time.monotonic,
+    )
+    try:
+        if is_done:
+            member.join()
+        return [
+            _retire(clients, member, (partition, *whom), is_done=is_done)
+            for partition in partitions
+        ]
+    finally:
+        member.close()
 
 
 def _censuses(clients: KafkaClients, partitions: "Sequence[int]") -> "dict[int, Census]":
@@ -226,6 +267,9 @@ def _say(document: dict[str, Any]) -> None:  # Any: a JSON document
     for each in document["partitions"]:
         for model in each["models"]:
             typer.echo(f"{model['model']}: version {model['version']}")
+        watched = each["watched"]
+        for stream in watched["streams"] if watched else ():
+            typer.echo(f"{stream}|{document['asset']}: what is watched for drift")
         if document["executed"]:
             where = f"ledger entry {each['entry']} of partition {each['partition']}"
             typer.echo(f"{where} says that they are gone")
