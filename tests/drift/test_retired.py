@@ -11,7 +11,9 @@ from drift.test_questions import CHANGE_AT, shifted
 from drift.test_second_thoughts import restarted
 from drift.watched_plant import ASSET, KEY, REFERENCE, TERMS, events, terms
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import DRIFT, DRIFT_SNAPSHOTS, UPDATES
+from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, UPDATES
+from tidemill.fold.audit import Span
+from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.starting import drained
 from tidemill.fold.books import Policy
 from tidemill.fold.ledger import Entry
@@ -114,6 +116,22 @@ def test_it_comes_back_as_one_that_was_never_seen(plant: Plant) -> None:
     check(plant)
     restored, anew = (task_of(again, each) for each in (KEY, SigningKey(b"another".ljust(32))))
     assert restored.snapshot() == anew.snapshot()
+
+
+def test_what_came_after_is_folded_again_from_any_entry_on(plant: Plant) -> None:
+    """States from before it was let go of, which may still be there, are of no use for that."""
+    entry = let_go(plant)
+    again = restarted(plant, terms())
+    for each in events(40, start=400):
+        again.send(each.topic, 0, each.value, key=each.key)
+        again.drain()
+    entries = [Entry.decode(m.value) for m in again.outputs(DRIFT_LEDGER) if m.partition == 0]
+    last = entries[-1].sequence
+    assert last >= entry.sequence + 40
+    log = MemoryLog(plant.cluster)
+    for sequence in range(entry.sequence - 2, last + 1, 3):
+        asked = Asked(Span(AtSequence(sequence)), REFERENCE)
+        assert replay(log, 0, KEY, asked=asked).findings == [], sequence
 
 
 def task_of(driver: Driver, signing: SigningKey = KEY) -> DriftTask:
