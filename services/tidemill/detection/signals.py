@@ -42,14 +42,14 @@ class Watch:
             together.
         channels: What is looked at.
         upward: Only a rising level is a change (errors).
-        is_held: Whether it is a change when a signal that always had one value leaves it: of a
-            sensor it is, of a model that has said the same so far it is not.
+        is_leaving_told: Whether it is a change when a signal leaves the only value it ever had: of
+            a sensor it is, of a model that has not learned yet it is not.
     """
 
     run_length: float
     channels: tuple[Channel, ...] = tuple(Channel)
     upward: bool = False
-    is_held: bool = True
+    is_leaving_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class Signals:
 def _ask(row: Row, watch: Watch) -> None:
     asked = [SHARES[channel] for channel in watch.channels]
     row[at.RUN_LENGTH] = watch.run_length
-    row[at.TOLD] = float(watch.is_held)
+    row[at.TOLD] = float(watch.is_leaving_told)
     for c, name in _NAMES.items():
         share = SHARES[name] / sum(asked) if name in watch.channels else 0.0
         row[c + at.LENGTH] = watch.run_length / share if share else math.inf
