@@ -67,7 +67,7 @@ def test_one_that_begins_to_vary_is_told_with_where_that_began() -> None:
 
 
 def test_one_that_is_elsewhere_a_fifth_of_the_time_is_told_and_stays_told() -> None:
-    flags = (np.random.default_rng(2).random(5_000) < 0.2) * 1.0
+    flags = (np.random.default_rng(2).random(5_000) < 0.2).astype(np.float64)
     _, changes = watched(after(flags), upward=True, channels=(Channel.LEVEL,))
     assert statuses(changes) == [Status.OPEN]
     assert AT <= changes[0].event < AT + 200
@@ -84,7 +84,7 @@ def test_no_outlier_and_no_spike_is_told(length: int) -> None:
 
 def test_seldom_values_elsewhere_are_no_change_whenever_they_come() -> None:
     rng = np.random.default_rng(3)
-    _, changes = watched((rng.random((40, 60_000)) < 0.0005) * 1.0)
+    _, changes = watched((rng.random((40, 60_000)) < 0.0005).astype(np.float64))
     assert changes == []
 
 

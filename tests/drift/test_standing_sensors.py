@@ -1,4 +1,4 @@
-"""A sensor that never moved: leaving its value is told; what nothing would be told of is counted."""
+"""A sensor that stands is told when it moves; what nothing would be told of is counted."""
 
 from __future__ import annotations
 
