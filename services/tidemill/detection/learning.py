@@ -187,7 +187,8 @@ def come_together(c: Row, values: float) -> None:
 def _settle(row: Row) -> None:
     """Keep the bounds from here on, and begin to look at the spread."""
     row[at.KNOWN] = 2.0
-    row[at.PHI] = max(-1.0, min(1.0, row[at.PRODUCTS] / row[at.SQUARED]))
+    if row[at.SQUARED]:
+        row[at.PHI] = max(-1.0, min(1.0, row[at.PRODUCTS] / row[at.SQUARED]))
     with np.errstate(over="ignore"):
         z = np.clip((_pairs(row) - row[at.CENTRE]) * row[at.PER_SCALE], -at.CLIP, at.CLIP)
     found = bounds(np.sqrt(np.abs(z[:, 1] - row[at.PHI] * z[:, 0])).tolist())
