@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from detection.streams import RUN_LENGTH, correlated, watched
 from detection.test_stepping import told
+from tidemill.detection import layout as at
 from tidemill.detection import plain_stepping, signals, stepping
 from tidemill.detection.changes import Channel, Status
 from tidemill.detection.signals import Signals, Watch
@@ -50,6 +51,7 @@ def test_a_jump_is_told_against_the_value_it_had(place: float, step: float) -> N
     assert (found.before.mean, found.before.sd) == (place, 0.0)
     assert found.before.n >= 2_900
     assert found.after.mean == pytest.approx(there)
+    assert math.isnan(found.after.sd)
     assert found.after.n == found.event - AT + 1
     assert math.copysign(1.0, found.effect) == step
     assert (found.tau, found.achieved) == (1.0, None)
@@ -67,10 +69,17 @@ def test_one_that_begins_to_vary_is_told_with_where_that_began() -> None:
 
 
 def test_one_that_is_elsewhere_a_fifth_of_the_time_is_told_and_stays_told() -> None:
-    flags = (np.random.default_rng(2).random(5_000) < 0.2).astype(np.float64)
-    _, changes = watched(after(flags), upward=True, channels=(Channel.LEVEL,))
-    assert statuses(changes) == [Status.OPEN]
-    assert AT <= changes[0].event < AT + 200
+    flags = (np.random.default_rng(2).random((20, 5_000)) < 0.2).astype(np.float64)
+    values = np.vstack([after(each) for each in flags])
+    _, changes = watched(values, upward=True, channels=(Channel.LEVEL,))
+    assert statuses(changes) == [Status.OPEN] * 20
+    assert all(AT <= change.event < AT + 300 for change in changes)
+
+
+def test_one_that_is_elsewhere_now_and_then_from_some_time_on_is_not_told() -> None:
+    flags = (np.random.default_rng(2).random((10, 60_000)) < 0.02).astype(np.float64)
+    _, changes = watched(np.vstack([after(each) for each in flags]))
+    assert changes == []
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5])
@@ -116,6 +125,31 @@ def test_a_stay_that_is_much_longer_than_any_before_is_told_again() -> None:
     assert statuses(changes) == [Status.OPEN, Status.CLOSED, Status.OPEN]
     assert AT + 6_100 + 100 <= changes[2].event <= AT + 6_100 + 500
     assert changes[2].started == AT + 6_100 - 1
+
+
+def test_of_what_never_varied_the_past_says_no_run_length() -> None:
+    stays = [np.r_[np.ones(length), np.zeros(60_000)] for length in (50, 500, 5_000, 30_000)]
+    found, changes = watched(after(np.concatenate(stays)), channels=(Channel.LEVEL,))
+    assert statuses(changes).count(Status.OPEN) == 4
+    assert found.standing(0).achieved is None
+
+
+def test_a_spike_while_it_is_learned_begins_the_thousand_anew() -> None:
+    for begin in range(400, 420):
+        values = after([2.0] * 50)
+        values[0, begin] = 9.0
+        _, changes = watched(values)
+        assert [(each.before.mean, each.before.sd) for each in changes] == [(0.0, 0.0)]
+
+
+def test_one_that_varies_now_and_then_is_no_signal_that_stands() -> None:
+    seldom = np.clip(np.round(correlated(0.99, (40, 24_000), 33) - 1.0), 0.0, None)
+    found, _ = watched(seldom)
+    standing = np.flatnonzero(found.rows[:, at.KNOWN] < 0.0)
+    assert 0 < len(standing) < 20
+    for signal in standing.tolist():
+        moved = np.flatnonzero(np.diff(seldom[signal]))
+        assert np.diff(moved).max() >= 1_000
 
 
 def test_a_counter_is_told_when_it_first_counts_and_not_at_each_count() -> None:

@@ -183,7 +183,7 @@ class Signals:
             change = _change(row, signal, event, channel=c, status=Status.CLOSED)
             if is_still:
                 # From now on it does so now and then.
-                learning.come_together(channel, channel[at.N] - channel[at.OUT_N])
+                learning.come_together(channel, channel[at.S] - channel[at.OUT_S])
             judging.come_back(channel, float(row[at.STAMP]))
             return None if _is_out(row) else change
         if not is_rate and judging.evidence(channel) <= channel[at.LIMIT]:
