@@ -261,7 +261,8 @@ def _fresh_after(
 def test_a_signal_that_never_moves_says_nothing() -> None:
     signals, changes = watched(np.full((1, 100_000), 7.0))
     assert changes == []
-    assert not signals.standing(0).is_watched
+    assert signals.standing(0).is_watched
+    assert math.isnan(signals.standing(0).tau)
 
 
 def test_the_past_tells_a_run_length_that_is_kept_and_one_that_is_not() -> None:

@@ -124,7 +124,7 @@ def test_what_is_restored_cannot_be_told_apart(seed: int, cut: int) -> None:
 
 def test_a_state_that_is_not_whole_or_of_another_form_is_refused() -> None:
     state = Signals(WATCHES).state()
-    for broken in (b"", state[:-1], state + b"\0", state[:20], b"\2" + state[1:], state[:-8]):
+    for broken in (b"", state[:-1], state + b"\0", state[:20], b"\1" + state[1:], state[:-8]):
         with pytest.raises(ValueError, match="the state of"):
             Signals.from_state(broken)
 

@@ -23,6 +23,13 @@ EPISODES = Metric(
     "episodes that are not over, those of signals of which nothing is promised among them",
     (KIND,),
 )
+UNWATCHED = Metric(
+    "tidemill_drift_unwatched_signals",
+    Kind.GAUGE,
+    "signals of which no change of level or spread would be told by now: still learned, too few "
+    "values, wandering, or of a model that says the same so far",
+    (KIND,),
+)
 QUESTIONS = Metric("tidemill_drift_questions", Kind.GAUGE, "questions that are not settled")
 HELD = Metric(
     "tidemill_drift_held_events_total",
@@ -40,4 +47,4 @@ UNMET = Metric(
     "FAULT and PROCESS_CHANGE of episodes that were over, or answered so already",
 )
 
-DRIFT_METRICS = (TOLD, EPISODES, QUESTIONS, HELD, HELD_SHARE, UNMET)
+DRIFT_METRICS = (TOLD, EPISODES, UNWATCHED, QUESTIONS, HELD, HELD_SHARE, UNMET)

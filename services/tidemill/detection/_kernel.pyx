@@ -28,7 +28,7 @@ cdef enum:
     SQUARED = 17
     STRAY = 18
     U_STRAY = 19
-    PAIRS = 20
+    PAIRS = 21
     MOST_PAIRS = 64
     LEVEL = PAIRS + 2 * MOST_PAIRS
 
@@ -77,6 +77,8 @@ cdef double LEAST_RATE = 0.001
 cdef double FAR = 5.5
 cdef double SELDOM = 64.0
 cdef double YOUNGEST = 4.0
+cdef double ROUNDING = 1e-12
+cdef double FURTHEST = 1e200
 cdef double PER_BIN = MOST_BINS / (2.0 * CLIP)
 cdef double INFINITY = float("inf")
 
@@ -142,6 +144,8 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
                 if not _is_stray(state, U_STRAY, u, 1.0):
                     woke |= _channel(state + SPREAD, _clipped(u), z, stamp) * 2
             state[LAST_Z] = wide
+        elif state[KNOWN] < 0.0:
+            woke |= _elsewhere(state, x)
     state[STAMP] = stamp
     if state[EVENTS] >= state[NEXT_FIT]:
         woke |= FIT
@@ -339,6 +343,21 @@ cdef inline int _rate(double *c, double flag, double stamp) noexcept nogil:
     _scan_rate(c)
     _count(c)
     return c[STAT] > c[LIMIT]
+
+
+cdef inline int _elsewhere(double *state, double x) noexcept nogil:
+    """Take on whether a value is elsewhere than where the signal stands."""
+    cdef double *c = state + LEVEL
+    cdef double d = x - state[CENTRE]
+    cdef double size = fabs(d) if c[SIDES] > 1.0 else d
+    cdef double flag = 1.0 if size > ROUNDING * fabs(state[CENTRE]) else 0.0
+    cdef int woke = _rate(c, flag, state[STAMP])
+    if d > FURTHEST:
+        d = FURTHEST
+    elif d < -FURTHEST:
+        d = -FURTHEST
+    c[X] += d
+    return woke
 
 
 cdef inline void _scan_rate(double *c) noexcept nogil:

@@ -267,6 +267,10 @@ class AssetCheck:
             ranked=self.ranking(channel),
         )
 
+    def unwatched(self) -> int:
+        """Return how many sensors are not watched: they are learned, say nothing, or wander."""
+        return sum(block.unwatched() for block in self.blocks)
+
     def ranking(self, channel: int) -> tuple[Ranked, ...]:
         """Return all sensors that say something by the evidence of one channel, most first."""
         found = [

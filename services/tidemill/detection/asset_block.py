@@ -124,6 +124,10 @@ class Block:
         """(3 K,) what the statistics are about in the reference; 0 before it is learned."""
         return np.zeros(self.calm.size) if self.learned is None else self.learned.levels
 
+    def unwatched(self) -> int:
+        """Return how many sensors are not watched: all of them before the reference is learned."""
+        return self.sensors if self.learned is None else len(self.learned.silent())
+
     def mark(self) -> Mark:
         """Return where the block stands; only while it is watching does `rewind` lead back."""
         return Mark(self.rows, self.calm, self.moving.copies())

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _WINDOWS = 3.0
 _SHORTEST_WINDOW = 32.0  # independent values
 # Back is nearer to the reference than so much of the change.
-_BACK = 0.5
+BACK = 0.5
+# A signal that stood is back where it stands again, but for the odd value.
+STANDS_AGAIN = 0.125
 _LEFT = 0.25  # of the limit
 # What counting into bins takes off normal values.
 _NEARLY = 0.02
@@ -40,6 +42,11 @@ class Span(NamedTuple):
     def mean(self) -> float:
         """The mean of what the channel looks at."""
         return self.s / self.n
+
+
+def is_still(row: Row, channel: int) -> bool:
+    """Return whether the level is that of a signal that stands: the share of other values."""
+    return bool(channel == at.LEVEL and row[at.KNOWN] < 0.0)
 
 
 def start_of(c: Row, *, is_rate: bool) -> tuple[float, float, float, float]:
@@ -116,12 +123,12 @@ def leave(c: Row, *, is_rate: bool) -> None:
     c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
 
 
-def is_back(c: Row, *, is_rate: bool) -> bool:
-    """Judge a full window, and begin the next one."""
+def is_back(c: Row, *, is_rate: bool, back: float = BACK) -> bool:
+    """Judge a full window, and begin the next one; `back` is how near, of the change."""
     n = c[at.IN_WINDOW]
     away = abs(c[at.WINDOW_SUM] / n - c[at.OUT_S] / c[at.OUT_N])
     c[at.IN_WINDOW] = c[at.WINDOW_SUM] = 0.0
-    is_near = away < _BACK * abs(c[at.SHIFT])
+    is_near = away < back * abs(c[at.SHIFT])
     # At the alarm the change looks larger than it is: what is left may still be one.
     is_sure = is_rate or n * away * away / (2.0 * c[at.VARIANCE]) < _LEFT * c[at.LIMIT]
     return bool(is_near and is_sure)
@@ -166,6 +173,8 @@ def effect(c: Row, before: Span, after: Span, *, is_rate: bool) -> float:
 
 def moments(row: Row, channel: int, before: Span, after: Span) -> tuple[Moments, Moments]:
     """Return mean and sd before and after, in the unit of the signal; of a rate, in shares."""
+    if is_still(row, channel):
+        return _of_still(row, before), _of_still(row, after)
     if channel == at.LEVEL:
         return _of_level(row, before), _of_level(row, after)
     if channel == at.SPREAD:
@@ -178,6 +187,12 @@ def _of_level(row: Row, span: Span) -> Moments:
     sd = math.sqrt(max(span.x / span.n - mean * mean, 0.0))
     scale = 1.0 / row[at.PER_SCALE]
     return Moments(int(span.n), float(row[at.CENTRE] + mean * scale), float(sd * scale))
+
+
+def _of_still(row: Row, span: Span) -> Moments:
+    """What differs has a spread, which nobody added up."""
+    mean = float(row[at.CENTRE] + span.x / span.n)
+    return Moments(int(span.n), mean, math.nan if span.s else 0.0)
 
 
 def _of_spread(row: Row, before: Span, span: Span) -> Moments:

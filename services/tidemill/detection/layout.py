@@ -5,7 +5,7 @@ from __future__ import annotations
 # The head of a row.
 EVENTS = 0  # since the reference began, missing ones too
 VALUES = 1  # finite ones of these
-KNOWN = 2  # 0: nothing, 1: centre and scale, still learned, 2: settled
+KNOWN = 2  # 0: nothing, 1: centre and scale, still learned, 2: settled; -1: it stands at `CENTRE`
 CENTRE = 3
 PER_SCALE = 4  # 1 / scale
 PHI = 5  # lag-1 correlation, taken off before the spread is looked at
@@ -23,15 +23,17 @@ PRODUCTS = 16  # of neighbouring standardised values, and squares, while learned
 SQUARED = 17
 STRAY = 18  # number of the value that was far out, for the level and for the spread
 U_STRAY = 19
-PAIRS = 20  # kept values, each after the one before it
+TOLD = 20  # 1 where it is told that a signal leaves the one value it had
+PAIRS = 21  # kept values, each after the one before it
 
 MOST_PAIRS = 64
 LEVEL = PAIRS + 2 * MOST_PAIRS
 
 # A channel, from its own start.
 N = 0  # values in the reference and since
-S = 1  # their sum
-X = 2  # sum of what stands beside them: squares (level), standardised values (spread)
+S = 1  # their sum; of flags: missing, stuck, the level of a signal that stands: elsewhere
+X = 2  # sum of what stands beside them: squares (level; where it stands, differences from there),
+# standardised values (spread)
 BLOCK = 3
 FILL = 4
 VARIANCE = 5  # long-run variance of one value; over-dispersion of a rate
@@ -97,3 +99,5 @@ SELDOM = 64.0
 # find changes sooner.
 YOUNGEST = 4.0
 LEAST_RATE = 0.001  # a share below this is taken as this
+ROUNDING = 1e-12  # of its size: values that differ by less are the same
+FURTHEST = 1e200  # a value is taken as no further away from where the signal stood

@@ -10,7 +10,7 @@ import numpy as np
 from tidemill.detection import layout as at
 from tidemill.detection.limits import FEWEST, limit
 from tidemill.detection.long_run import LongRun, long_run
-from tidemill.detection.robust import Bounds, bounds
+from tidemill.detection.robust import Bounds, bounds, median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,15 +33,22 @@ _FEWEST_VALUES = 1_000
 _LEAST_EFFECT = 0.1  # standard deviations: smaller changes are nobody's concern
 # Spreads follow slow movements a little, below what tells a block length: by then it is known.
 _FIRM_NU = 2_000.0
+# Degrees of freedom of what is not drawn from a few values.
+_SURE_NU = 1e9
+# A signal that stands: values elsewhere come so many together at least; it is away for longer than
+# so many times that before it is told.
+_TOGETHER, _LONGER = at.YOUNGEST, 2.0
+# In so many times the values that a jump takes, an eighth of them elsewhere is told too.
+_SCATTERED = 16.0
 _LEAST_NU = {at.LEVEL: 20.0, at.SPREAD: 40.0, at.MISSING: 20.0, at.STUCK: 20.0}
 
 
 def fresh(row: Row) -> None:
-    """Empty a row, apart from what its caller asked for: run lengths and sides."""
+    """Empty a row, apart from what its caller asked for: run lengths, sides, what is told."""
     kept = [(row[c + at.LENGTH], row[c + at.SIDES]) for c in at.CHANNELS]
-    whole = row[at.RUN_LENGTH]
+    whole, is_told = row[at.RUN_LENGTH], row[at.TOLD]
     row[:] = 0.0
-    row[at.RUN_LENGTH] = whole
+    row[at.RUN_LENGTH], row[at.TOLD] = whole, is_told
     row[at.LAST_Z] = row[at.LAST_X] = row[at.STAMP] = math.nan
     row[at.STRAY] = row[at.U_STRAY] = -math.inf
     row[at.STRIDE] = 1.0
@@ -75,20 +82,22 @@ def renew_estimates(row: Row) -> list[tuple[int, bool]]:
     """Look at what was seen so far; return the channels that became unsteady, or steady again."""
     events = row[at.EVENTS]
     row[at.NEXT_FIT] = events + min(max(events // 8.0, 16.0), _LONGEST_STEP)
-    if row[at.KNOWN] < 2.0:
+    if row[at.KNOWN] < 2.0 and not _stands(row):
         _renew_bounds(row)
     turned = []
     for c in at.CHANNELS:
         channel = row[c:]
         if channel[at.OUT]:
             continue
+        was = channel[at.UNSTEADY]
         if c in {at.MISSING, at.STUCK}:
             _renew_rate(channel, _LEAST_NU[c])
-        elif row[at.KNOWN]:
-            was = channel[at.UNSTEADY]
+        elif row[at.KNOWN] > 0.0:
             _renew_values(row, c)
-            if channel[at.UNSTEADY] != was and channel[at.LENGTH] < math.inf:
-                turned.append((c, not was))
+        elif row[at.KNOWN] < 0.0 and c == at.LEVEL:
+            _renew_still(channel)
+        if channel[at.UNSTEADY] != was and channel[at.LENGTH] < math.inf:
+            turned.append((c, not was))
     _go_on(row)
     return turned
 
@@ -111,10 +120,14 @@ def _renew_bounds(row: Row) -> None:
     kept = int(row[at.KEPT])
     if kept < _FEWEST_PAIRS:
         return
-    found = bounds(_pairs(row).ravel().tolist())
+    values = _pairs(row).ravel().tolist()
+    found = bounds(values)
+    if row[at.TOLD] and _stood(row, median(values), is_flat=found is None):
+        _stand(row, median(values))
+        return
     if found is None:
         return
-    if row[at.KNOWN] and Bounds(row[at.CENTRE], 1.0 / row[at.PER_SCALE]).is_near(found):
+    if row[at.KNOWN] > 0.0 and Bounds(row[at.CENTRE], 1.0 / row[at.PER_SCALE]).is_near(found):
         return
     row[at.CENTRE], row[at.PER_SCALE], row[at.KNOWN] = found.centre, 1.0 / found.scale, 1.0
     row[at.PRODUCTS] = row[at.SQUARED] = 0.0
@@ -122,10 +135,60 @@ def _renew_bounds(row: Row) -> None:
     _restart(row[at.LEVEL :])
 
 
+def _stood(row: Row, place: float, *, is_flat: bool) -> bool:
+    """Return whether a signal stands: none of those kept differs, or none of a thousand."""
+    level = row[at.LEVEL :]
+    if row[at.KNOWN] <= 0.0:
+        return is_flat
+    is_long = level[at.STEPS] >= _FEWEST_VALUES and row[at.LAST_X] == place
+    return (is_flat or is_long) and not any(squares for squares, _ in rungs(level))
+
+
+def _stand(row: Row, place: float) -> None:
+    """Take a signal as one that stands; once it did for long, that is its reference."""
+    if row[at.KNOWN] >= 0.0 or row[at.CENTRE] != place:
+        level = row[at.LEVEL :]
+        stood = level[at.STEPS] if row[at.KNOWN] > 0.0 else 0.0
+        row[at.KNOWN], row[at.CENTRE], row[at.PER_SCALE] = -1.0, place, 1.0
+        _restart(level)
+        level[at.N] = stood
+
+
+def _stands(row: Row) -> bool:
+    return bool(row[at.KNOWN] < 0.0 and row[at.LEVEL + at.LIMIT] < math.inf)
+
+
+def _renew_still(c: Row) -> None:
+    """Look for values elsewhere once a thousand in a row were the same, as for missing ones.
+
+    Nothing varied, so nothing says how many of them come together by chance.
+    """
+    if c[at.N] < _FEWEST_VALUES or c[at.LIMIT] < math.inf:
+        return
+    if c[at.S]:
+        scan_anew(c)
+        return
+    least = _LONGER * -math.log(at.LEAST_RATE)
+    c[at.LIMIT] = max(limit(0.5 * c[at.LENGTH], 1.0, _SURE_NU), least)
+    c[at.CALM] = _CALM * c[at.LIMIT]
+    c[at.LEAST], c[at.LAG] = _FEWEST_VALUES, math.nan
+    come_together(c, _TOGETHER)
+    if c[at.LIMIT] < math.inf:
+        c[at.UNSTEADY] = 0.0
+
+
+def come_together(c: Row, values: float) -> None:
+    """Take it that so many values elsewhere come together: their share says so much less."""
+    c[at.VARIANCE] = max(c[at.VARIANCE], values)
+    jump = c[at.LIMIT] * c[at.VARIANCE] / -math.log(at.LEAST_RATE)
+    c[at.HORIZON] = _SCATTERED * jump
+
+
 def _settle(row: Row) -> None:
     """Keep the bounds from here on, and begin to look at the spread."""
     row[at.KNOWN] = 2.0
-    row[at.PHI] = max(-1.0, min(1.0, row[at.PRODUCTS] / row[at.SQUARED]))
+    if row[at.SQUARED]:
+        row[at.PHI] = max(-1.0, min(1.0, row[at.PRODUCTS] / row[at.SQUARED]))
     with np.errstate(over="ignore"):
         z = np.clip((_pairs(row) - row[at.CENTRE]) * row[at.PER_SCALE], -at.CLIP, at.CLIP)
     found = bounds(np.sqrt(np.abs(z[:, 1] - row[at.PHI] * z[:, 0])).tolist())
@@ -217,7 +280,7 @@ def _renew_rate(c: Row, least_nu: float) -> None:
     if found is None:
         if any(squares for squares, _ in rungs(c)):
             return
-        found = LongRun(0.0, 1e9, 1.0, 0.0, 0.0)
+        found = LongRun(0.0, _SURE_NU, 1.0, 0.0, 0.0)
     c[at.VARIANCE] = max(1.0, found.tau)
     c[at.NU], c[at.TAU], c[at.LAG] = found.nu, max(1.0, found.tau), found.lag
     c[at.SD] = math.sqrt(share * (1.0 - share))

@@ -69,6 +69,8 @@ def _value(row: Row, x: float, stamp: float) -> int:
     row[at.LAST_X] = x
     if row[at.KNOWN] > 0.0:
         woke |= _standardised(row, (x - row[at.CENTRE]) * row[at.PER_SCALE], stamp)
+    elif row[at.KNOWN] < 0.0:
+        woke |= int(_elsewhere(row, x - row[at.CENTRE]))
     return woke
 
 
@@ -263,6 +265,15 @@ def _rate(row: Row, c: int, flag: float, stamp: float) -> bool:
     _scan_rate(row, c)
     _count(row, c)
     return row[c + at.STAT] > row[c + at.LIMIT]
+
+
+def _elsewhere(row: Row, d: float) -> bool:
+    """Take on whether a value is elsewhere than where the signal stands."""
+    size = abs(d) if row[at.LEVEL + at.SIDES] > 1.0 else d
+    flag = float(size > at.ROUNDING * abs(row[at.CENTRE]))
+    woke = _rate(row, at.LEVEL, flag, row[at.STAMP])
+    row[at.LEVEL + at.X] += max(-at.FURTHEST, min(at.FURTHEST, d))
+    return woke
 
 
 def _scan_rate(row: Row, c: int) -> None:

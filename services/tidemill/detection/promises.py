@@ -22,8 +22,11 @@ def achieved(row: Row) -> float | None:
 
     After some alarms it is what was seen, real changes counted as alarms too. Before, it follows
     from excursions to half the limit: the logarithm of the run length goes with the limit, so
-    that a run length f times the expected one there is f^2 times the one asked here.
+    that a run length f times the expected one there is f^2 times the one asked here. What always
+    had one value has no such past.
     """
+    if row[at.KNOWN] < 0.0:
+        return None
     rates = [_rate(row[c:]) for c in (at.LEVEL, at.SPREAD) if row[c + at.LENGTH] < math.inf]
     known = [rate for rate in rates if rate is not None]
     return 1.0 / math.fsum(known) if known and len(known) == len(rates) else None

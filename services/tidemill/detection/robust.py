@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from tidemill.detection.layout import ROUNDING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,8 +15,6 @@ _BY_MAD, _BY_MEAN = 1.4826022185056018, 1.2533141373155001
 # Values within so many robust standard deviations say more of both than their order alone does;
 # what normal ones lose of their sd there, and how far the two may differ.
 _WITHIN, _LEFT_THERE, _AGREE = 3.0, 0.9866, 1.43
-# Below this share of its size a value's changes are rounding.
-_ROUNDING = 1e-12
 
 
 class Bounds(NamedTuple):
@@ -34,9 +34,9 @@ def bounds(values: Sequence[float]) -> Bounds | None:
     centre = median(values)
     away = [abs(value - centre) for value in values]
     scale = _BY_MAD * median(away)
-    if scale <= _ROUNDING * abs(centre):
+    if scale <= ROUNDING * abs(centre):
         scale = _BY_MEAN * math.fsum(away) / len(away) if max(away) < 1e300 else math.inf
-    if not _ROUNDING * abs(centre) < scale < 1e300 or scale < 1e-300:
+    if not ROUNDING * abs(centre) < scale < 1e300 or scale < 1e-300:
         return None
     return _refined(values, Bounds(centre, scale))
 

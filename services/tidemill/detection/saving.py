@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FORM = 1
+FORM = 2
 _HEAD = struct.Struct("<HHI")  # form, width of a row, rows
 _BITS = np.dtype("<u8")
 _HULLS = tuple(

@@ -18,7 +18,7 @@ from tidemill.detection.stepping import advance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from tidemill.detection.learning import Row
 
@@ -42,11 +42,14 @@ class Watch:
             together.
         channels: What is looked at.
         upward: Only a rising level is a change (errors).
+        is_leaving_told: Whether it is a change when a signal leaves the only value it ever had: of
+            a sensor it is, of a model that has not learned yet it is not.
     """
 
     run_length: float
     channels: tuple[Channel, ...] = tuple(Channel)
     upward: bool = False
+    is_leaving_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Signals:
         is_known = bool(level[at.NU])
         return Standing(
             events=int(row[at.EVENTS]),
-            is_watched=any(row[c + at.LIMIT] < math.inf for c in at.CHANNELS[:2]),
+            is_watched=bool(_are_watched(row)),
             is_stationary=not level[at.UNSTEADY],
             out=tuple(_NAMES[c] for c in at.CHANNELS if row[c + at.OUT]),
             reference=_reference(row),
@@ -148,6 +151,10 @@ class Signals:
             run_length=float(row[at.RUN_LENGTH]),
             achieved=achieved(row),
         )
+
+    def unwatched(self) -> int:
+        """Return how many signals have neither level nor spread watched."""
+        return len(self.rows) - int(np.count_nonzero(_are_watched(self.rows)))
 
     def _woken(self, signal: int, event: int) -> list[Change]:
         row = self.rows[signal]
@@ -167,11 +174,16 @@ class Signals:
     def _turned(self, signal: int, event: int, c: int) -> Change | None:
         row = self.rows[signal]
         channel = row[c:]
-        is_rate = c in _RATES
+        is_still = judging.is_still(row, c)
+        is_rate = is_still or c in _RATES
         if channel[at.OUT]:
-            if not judging.is_back(channel, is_rate=is_rate):
+            back = judging.STANDS_AGAIN if is_still else judging.BACK
+            if not judging.is_back(channel, is_rate=is_rate, back=back):
                 return None
             change = _change(row, signal, event, channel=c, status=Status.CLOSED)
+            if is_still:
+                # From now on it does so now and then.
+                learning.come_together(channel, channel[at.S] - channel[at.OUT_S])
             judging.come_back(channel, float(row[at.STAMP]))
             return None if _is_out(row) else change
         if not is_rate and judging.evidence(channel) <= channel[at.LIMIT]:
@@ -186,6 +198,7 @@ class Signals:
 def _ask(row: Row, watch: Watch) -> None:
     asked = [SHARES[channel] for channel in watch.channels]
     row[at.RUN_LENGTH] = watch.run_length
+    row[at.TOLD] = float(watch.is_leaving_told)
     for c, name in _NAMES.items():
         share = SHARES[name] / sum(asked) if name in watch.channels else 0.0
         row[c + at.LENGTH] = watch.run_length / share if share else math.inf
@@ -193,6 +206,12 @@ def _ask(row: Row, watch: Watch) -> None:
             watch.upward and name is Channel.LEVEL
         )
         row[c + at.SIDES] = 1.0 if is_upward else 3.0
+
+
+def _are_watched(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return of each row whether alarms of level or spread are possible."""
+    level, spread = rows[..., at.LEVEL + at.LIMIT], rows[..., at.SPREAD + at.LIMIT]
+    return np.minimum(level, spread) < math.inf
 
 
 def _is_out(row: Row) -> bool:
@@ -221,13 +240,20 @@ def _change(row: Row, signal: int, event: int, *, channel: int, status: Status) 
         started=float(c[at.OUT_SINCE]),
         before=first,
         after=second,
-        effect=judging.effect(c, before, after, is_rate=channel in _RATES),
+        effect=_effect(row, channel),
         statistic=float(c[at.STAT]),
         tau=float(c[at.TAU]),
         autocorrelation=float(c[at.LAG]),
         run_length=float(row[at.RUN_LENGTH]),
         achieved=achieved(row),
     )
+
+
+def _effect(row: Row, channel: int) -> float:
+    before, after = judging.spans(row[channel:])
+    is_still = judging.is_still(row, channel)
+    found = judging.effect(row[channel:], before, after, is_rate=is_still or channel in _RATES)
+    return math.copysign(found, after.x) if is_still else found
 
 
 def _steadiness(row: Row, signal: int, event: int, *, channel: int, status: Status) -> Change:

@@ -46,14 +46,14 @@ def is_trusted() -> bool:
 
 
 def _is_equal() -> bool:
-    values = np.random.default_rng(_SEED).normal(size=(2, _TRIAL))
+    values = np.random.default_rng(_SEED).normal(size=(3, _TRIAL))
     values[:, ::7] = np.nan
-    values[1] = np.round(values[1])
+    values[1:] = np.round(values[1:])
     stamps = np.arange(float(_TRIAL))
     found = []
     for step in (compiled.advance, plain_stepping.advance):
         rows = _trial_rows()
-        reached = np.zeros(2, dtype=np.intp)
+        reached = np.zeros(3, dtype=np.intp)
         while step(rows, values, stamps, reached):
             pass
         found.append(rows.tobytes())
@@ -61,8 +61,8 @@ def _is_equal() -> bool:
 
 
 def _trial_rows() -> Floats:
-    rows = np.zeros((2, at.WIDTH))
-    rows[:, at.KNOWN] = 2.0
+    rows = np.zeros((3, at.WIDTH))
+    rows[:, at.KNOWN] = 2.0, 2.0, -1.0
     rows[:, [at.PER_SCALE, at.U_PER_SCALE, at.STRIDE]] = 1.0
     rows[:, at.NEXT_FIT] = np.inf
     for c in at.CHANNELS:

@@ -110,6 +110,7 @@ class Drifts(NamedTuple):
     Attributes:
         told: Records of drifts, by kind and status; restores count too.
         standing: Episodes that are not over, by kind.
+        unwatched: Signals of which nothing would be told by now, by kind.
         questions: Those that are not settled.
         held: Events held for questions; restores count too.
         held_share: Of all events of the asset of which most were held.
@@ -118,6 +119,7 @@ class Drifts(NamedTuple):
 
     told: Mapping[tuple[str, str], int] = NOTHING_TOLD
     standing: Mapping[str, int] = NONE_COMPENSATED
+    unwatched: Mapping[str, int] = NONE_COMPENSATED
     questions: int = 0
     held: int = 0
     held_share: float = 0.0

@@ -28,6 +28,8 @@ def show_drifts(gauges: Mapping[str, Gauge], reports: Collection[Drifts]) -> Non
     for kind in table.KIND.values:
         standing = sum(report.standing.get(kind, 0) for report in reports)
         gauges[table.EPISODES.name].labels(kind).set(standing)
+        unwatched = sum(report.unwatched.get(kind, 0) for report in reports)
+        gauges[table.UNWATCHED.name].labels(kind).set(unwatched)
     gauges[table.QUESTIONS.name].set(sum(report.questions for report in reports))
     share = max((report.held_share for report in reports), default=0.0)
     gauges[table.HELD_SHARE.name].set(share)

@@ -117,4 +117,4 @@ def _watch(kind: Kind, run_length: float) -> Watch:
         case Kind.ERROR:
             return Watch(run_length, (Channel.LEVEL,), upward=True)
         case _:
-            return Watch(run_length, _STEADY)
+            return Watch(run_length, _STEADY, is_leaving_told=False)
