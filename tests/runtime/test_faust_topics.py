@@ -100,3 +100,17 @@ def test_all_decisions_on_a_record_are_remembered_before_it_takes_effect() -> No
     bench = Bench()
     bench.factory.make = Several
     run(bench, steps)
+
+
+def test_a_topic_that_begins_at_its_end_goes_on_with_what_is_retained() -> None:
+    async def steps(bench: Bench) -> None:
+        for value in (b"0", b"1", b"2", b"3"):
+            bench.cluster.append(OTHER, 0, value)
+        bench.cluster.delete_records(OTHER, 0, 2)
+        bench.ask("a", "b")
+        await bench.hand_over(1)
+        await bench.control.catch_up()
+        assert [asked for asked, _ in bench.answers()] == [b"b", b"2", b"3"]
+        assert bench.consumer.done[TP(OTHER, 0)] == 4
+
+    run(Bench(committed=1, factory=TwoTopics()), steps)

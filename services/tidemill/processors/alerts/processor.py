@@ -32,7 +32,14 @@ from tidemill.processors.alerts.meeting import (
     on_refusal,
     on_word,
 )
-from tidemill.processors.alerts.standing import At, Standing, decode_standing, signalled, told
+from tidemill.processors.alerts.standing import (
+    At,
+    Standing,
+    decode_standing,
+    later,
+    signalled,
+    told,
+)
 from tidemill.processors.alerts.states import NORMAL, Signal, State
 from tidemill.processors.alerts.watching import (
     Tick,
@@ -279,9 +286,7 @@ class AlertsFactory:
 
     def valid(self, before: bytes, then: bytes) -> bytes:
         """Return the second decision, unless all that it takes account of the first one did too."""
-        old, new = decode_standing(before).offsets, decode_standing(then).offsets
-        is_late = all(offset <= old.get(topic, -1) for topic, offset in new.items())
-        return before if is_late else then
+        return later(before, then)
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Alerts:
         """Return the decider of a partition whose conditions stand so."""
