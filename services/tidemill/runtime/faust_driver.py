@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class CommittedThread(driver.AIOKafkaConsumerThread):
         found: int | None = self._ensure_consumer().last_stable_offset(tp)
         return -1 if found is None else found
 
+    def shown_s(self, tp: TP) -> float:
+        """Return when that was shown last, in seconds since 1970; an end may be an old one."""
+        found: int | None = self._ensure_consumer().last_poll_timestamp(tp)
+        return 0.0 if found is None else found / 1000
+
 
 class CommittedConsumer(driver.Consumer):
     """Reads by `CommittedThread`, and commits what is done with, not what Faust was handed.
@@ -118,6 +123,12 @@ class CommittedConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return self.done.get(tp)
 
+    def shown_s(self, tp: TP) -> float:
+        """Return when the end of a partition was shown last, in seconds since 1970."""
+        thread = self._thread
+        assert isinstance(thread, CommittedThread)
+        return thread.shown_s(tp)
+
     async def committed_offset(self, tp: TP) -> int | None:
         """Return what the group has committed of a partition; None where it has not.
 
@@ -152,6 +163,18 @@ class IdempotentProducer(driver.Producer):
             linger_ms=0,
             max_request_size=10_000_000,
         )
+
+    async def give_up(self, within_s: float) -> None:
+        """Let go what is not acknowledged in time: stopping would wait for it for ever."""
+        producer = self._producer
+        if producer is None or producer._closed:
+            return
+        try:
+            await asyncio.wait_for(producer.flush(), within_s)
+        except TimeoutError:
+            await producer._sender.close()
+            producer._message_accumulator.fail_all(KafkaConnectionError("it was not waited for"))
+            await producer.stop()
 
     async def renew(self) -> None:
         """Write by a new client; nothing is written by the old one any more.

@@ -13,7 +13,7 @@ from tidemill.runtime.clients import KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
@@ -174,11 +174,19 @@ async def _end(
     """Stop the app, and whatever else goes on; first what would ask clients that are closed."""
     catching_up.cancel()
     await asyncio.gather(catching_up, return_exceptions=True)
-    with contextlib.suppress(asyncio.TimeoutError):
-        if control.is_restored and not control.app.crashed:
-            await asyncio.wait_for(control.app.consumer.commit(), COMMIT_WITHIN_S)
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(control.app.stop(), END_WITHIN_S)
+    await control.app.producer.give_up(COMMIT_WITHIN_S)  # the next life writes it again
+    if control.is_restored and not control.app.crashed:
+        await _within(COMMIT_WITHIN_S, control.app.consumer.commit())
+    await _within(END_WITHIN_S, control.app.stop())
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks, timeout=COMMIT_WITHIN_S)
+
+
+async def _within(seconds: float, work: Awaitable[object]) -> None:
+    """Wait for something of Faust's no longer than that, whether or not it lets itself be ended."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    task.cancel()
+    for each in done:
+        each.result()

@@ -36,7 +36,8 @@ class Standing:
         until_ms: When a shelved alarm comes back.
         revision: Changes of this alarm that were told before the last one.
         count: What the condition rests on; `announced` of them were told.
-        recent: When what may become a burst came, in ms.
+        recent: When what may become a burst came, in ms; of an alarm of silence, since when its
+            asset is heard of again.
         last_ms: When the condition was last met; of silence, when the asset was last heard of.
         open: Drift episodes that are open, as pairs of id and signal.
         offsets: By topic the last offset that this takes account of.
