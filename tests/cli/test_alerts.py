@@ -156,6 +156,7 @@ def test_an_alarm_that_stands_is_listed_though_nothing_of_it_is_retained(
         "UNACKNOWLEDGED",
         "moved",
     )
+    assert listed("--all") == [found]
     assert listed("--asset", "north/2") == []
     assert Place("127.0.0.1:1", {}).alarm(standing.alarm_id).position.partition == 1
 

@@ -67,6 +67,8 @@ class Client:
         self._sender = self._message_accumulator = self
         self.is_away = is_away
         self.done: list[str] = []
+        self._batches = {HERE: ["again"]}
+        self._pending_batches = {"under way"}
 
     async def start(self) -> None:
         if self.is_away:
@@ -77,7 +79,8 @@ class Client:
             await asyncio.Event().wait()
 
     def fail_all(self, _: KafkaError) -> None:
-        self.done.append("failed")
+        self.done += [f"failed {batch}" for batch in sorted(self._pending_batches)]
+        assert not self._batches
 
     async def stop(self) -> None:
         self._closed = True
@@ -106,7 +109,8 @@ def test_an_old_client_writes_no_more_before_a_new_one_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_away", "done"), [(True, ["silenced", "failed", "stopped"]), (False, [])]
+    ("is_away", "done"),
+    [(True, ["silenced", "failed again", "failed under way", "stopped"]), (False, [])],
 )
 def test_what_nobody_acknowledges_is_let_go_at_the_end(*, is_away: bool, done: list[str]) -> None:
     producer: Any = object.__new__(IdempotentProducer)  # Any: Faust's types are partial

@@ -173,7 +173,12 @@ class IdempotentProducer(driver.Producer):
             await asyncio.wait_for(producer.flush(), within_s)
         except TimeoutError:
             await producer._sender.close()
-            producer._message_accumulator.fail_all(KafkaConnectionError("it was not waited for"))
+            held = producer._message_accumulator
+            # One that waits to be sent again is failed like one under way: it takes itself out.
+            for batches in held._batches.values():
+                held._pending_batches.update(batches)
+            held._batches.clear()
+            held.fail_all(KafkaConnectionError("it was not waited for"))
             await producer.stop()
 
     async def renew(self) -> None:
