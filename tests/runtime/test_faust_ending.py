@@ -69,6 +69,29 @@ def test_what_does_not_let_itself_be_stopped_is_not_waited_for(
     assert order == ["following", "gave up", "commit", "stop"]
 
 
+def test_what_is_left_behind_and_does_not_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faust_service, "COMMIT_WITHIN_S", 0.01)
+    left: list[asyncio.Task[None]] = []
+
+    async def stubborn() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(WITHIN_S)
+
+    async def work() -> None:
+        left.append(asyncio.create_task(stubborn()))
+        left.append(asyncio.create_task(_ever(asyncio.Event())))
+        await asyncio.sleep(0)
+
+    faust_service.run_out(work())
+    loop = left[0].get_loop()
+    assert [task.done() for task in left] == [False, True]
+    left.pop(0)._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
+    loop.close()
+
+
 class Producer:
     """Tells when it gives up."""
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import aiokafka
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
+from mode.threads import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from faust.types import TP
+    from mode.threads import ServiceThread
 
     from tidemill.runtime.faust_batches import Batches
 
@@ -43,8 +45,18 @@ class Connection:
         }
 
 
+class PassingThread(WorkerThread):
+    """A thread that keeps no process alive: it may wait for brokers for ever."""
+
+    def __init__(self, service: ServiceThread, **keywords: Any) -> None:  # Any: of a thread
+        super().__init__(service, **keywords)
+        self.daemon = True
+
+
 class CommittedThread(driver.AIOKafkaConsumerThread):
     """A consumer that never sees what a transaction aborted, nor what is not decided yet."""
+
+    Worker = PassingThread
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         assert isinstance(transport, Transport)

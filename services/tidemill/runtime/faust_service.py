@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.runtime.clients import KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
@@ -105,10 +105,32 @@ def serve_control(
         ticking: Says when time is to be told.
     """
     try:
-        asyncio.run(_run(build, stopping, observer, until_idle_s=until_idle_s, ticking=ticking))
+        run_out(_run(build, stopping, observer, until_idle_s=until_idle_s, ticking=ticking))
     except Exception as error:  # whatever it is, it is told, then raised
         halted(error)
         raise
+
+
+def run_out(work: Coroutine[Any, Any, None]) -> None:  # Any: a coroutine's other types
+    """Run a coroutine in a loop of its own; what it leaves behind has only so long to end.
+
+    `asyncio.run` would wait for ever for tasks of Faust's that do not let themselves be ended
+    while they wait for a broker.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=COMMIT_WITHIN_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        if all(task.done() for task in left):
+            loop.close()
 
 
 async def _run(
