@@ -175,6 +175,12 @@ class Room:
             value = codec("Prediction").encode(prediction(1, asset))
             self.take(self.message(PREDICTIONS, value))
 
+    def hear(self, minutes: int, assets: Iterable[str] = (ASSET,)) -> None:
+        """Let a prediction come every minute."""
+        for _ in range(minutes):
+            self.now_ms += MINUTE_MS
+            self.predict(assets)
+
     def tick(
         self, minutes: float = 0.0, lag: int | None = 0, *, written_late: float = 0.0
     ) -> Handled:

@@ -124,7 +124,38 @@ def test_a_silent_asset_is_an_alarm_until_it_is_heard_of() -> None:
     assert room.last["asset"] == ASSET
     assert "nothing from asset" in room.last["note"]
     assert "event e1" in room.last["note"]
+    room.hear(9)
+    assert room.alarms() == [RAISED]
+    room.hear(2)
+    assert room.alarms() == [RAISED, GONE]
+    assert "heard from asset" in room.last["note"]
+
+
+def test_an_asset_that_reports_as_rarely_as_it_may_is_one_alarm() -> None:
+    room = Room()
+    for _ in range(6):
+        room.predict()
+        room.tick(10.5)
+    room.say("ACKNOWLEDGE", room.last["alarm_id"])
+    for _ in range(6):
+        room.hear(9)
+        room.tick(10.5)
+    assert room.alarms() == [RAISED, ACKNOWLEDGED]
+    room.hear(11)
+    assert room.alarms() == [RAISED, ACKNOWLEDGED, CLEARED]
+    room.tick(10.0)
+    assert room.alarms() == [RAISED, ACKNOWLEDGED, CLEARED, RAISED]
+
+
+def test_how_long_an_asset_is_heard_of_again_outlives_a_worker() -> None:
+    room = Room()
     room.predict()
+    room.tick(10.0)
+    room.hear(6)
+    room.alerts = room.opened()
+    room.hear(4)
+    assert room.alarms() == [RAISED]
+    room.hear(1)
     assert room.alarms() == [RAISED, GONE]
 
 

@@ -108,8 +108,7 @@ def test_what_a_record_told_before_a_crash_it_tells_again_in_whatever_batch_it_c
     room = Room()
     room.predict()
     room.tick(11.0)
-    room.now_ms += 1000
-    room.predict()
+    room.hear(12)
     (silent, heard) = (r for r in room.told if r["kind"] == "SILENCE")
     assert (silent["active"], heard["active"]) == (True, False)
     room.alerts = room.opened()

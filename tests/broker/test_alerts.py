@@ -168,7 +168,11 @@ def test_an_asset_that_falls_silent_is_an_alarm_until_it_is_heard_of(mesh: Alert
     await_value(lambda: said(active=True), lambda: f"silence: {worker.said()}", WITHIN_S, LOOK_S)
     worker.kill()
     worker.start()
-    mesh.predict(0)
-    await_value(lambda: said(active=False), lambda: f"its end: {worker.said()}", WITHIN_S, LOOK_S)
+
+    def is_over() -> bool:
+        mesh.predict(0)
+        return said(active=False)
+
+    await_value(is_over, lambda: f"its end: {worker.said()}", WITHIN_S, LOOK_S)
     worker.end()
     assert [r for _, r in mesh.alarms(1) if r["kind"] == "SILENCE"] == []

@@ -121,3 +121,20 @@ def test_workers_that_join_and_leave_and_a_broker_that_restarts_lose_and_double_
     )
     assert not [r for _, r in mesh.alarms() if r["kind"] == "SILENCE"]
     first.end()
+
+
+def test_a_worker_that_is_asked_to_end_while_webhook_and_broker_are_away_ends_in_order(
+    mesh: AlertsMesh,
+) -> None:
+    mesh.hook.failures = 1_000_000
+    worker = mesh.alerter()
+    worker.start()
+    await_value(
+        lambda: any(worker.told("webhook away, alarms wait")),
+        lambda: f"an outage: {worker.said()}",
+        WITHIN_S,
+        LOOK_S,
+    )
+    mesh.kafka.stop()
+    worker.end()
+    assert not any(worker.told("halted"))

@@ -17,6 +17,8 @@ from tidemill.contracts.topic_settings import (
     settings_of,
 )
 from tidemill.contracts.topics import (
+    ALARMS,
+    ALERTS_CLOCK,
     BY_NAME,
     DECISIONS,
     EVENTS,
@@ -60,6 +62,29 @@ def test_inputs_are_created_to_be_kept_for_184_days_whatever_their_size() -> Non
     assert created["cleanup.policy"] == "delete"
     assert created["retention.ms"] == str(184 * DAY_MS)
     assert created["retention.bytes"] == "-1"
+
+
+def test_ticks_are_kept_for_a_day_and_what_keeps_them_for_longer_is_changed_unasked() -> None:
+    created = judged(ALERTS_CLOCK, None).create or {}
+    wanted = replace(WANTED, shorter=Shorter.ACCEPTED)
+    verdict = judged(
+        ALERTS_CLOCK,
+        like_wanted(ALERTS_CLOCK, retention_ms=str(184 * DAY_MS), segment_ms=str(7 * DAY_MS)),
+        wanted,
+    )
+
+    assert created["retention.ms"] == str(DAY_MS)
+    assert int(created["segment.ms"]) <= DAY_MS // 24
+    assert "retention.bytes" not in created
+    assert verdict.state == "change"
+    assert [change.setting for change in verdict.changes] == ["retention.ms", "segment.ms"]
+    assert judged(ALERTS_CLOCK, like_wanted(ALERTS_CLOCK, retention_ms="3600000")).state == "ok"
+
+
+def test_changes_of_alarms_are_kept_for_a_month_at_least() -> None:
+    assert (judged(ALARMS, None).create or {})["retention.ms"] == str(31 * DAY_MS)
+    assert judged(ALARMS, like_wanted(ALARMS, retention_ms=str(184 * DAY_MS))).state == "ok"
+    assert judged(ALARMS, like_wanted(ALARMS, retention_ms=str(7 * DAY_MS))).state == "refused"
 
 
 def test_snapshots_are_compacted_soon_and_may_be_large() -> None:

@@ -99,12 +99,16 @@ class FakeConsumer:
         self._cluster = cluster
         self._committed = committed
         self.begun: dict[TP, int] = {}
+        self.shown_at_s = NOW_MS / 1000
 
     async def committed_offset(self, tp: TP) -> int | None:
         return self.begun.get(tp, self._committed)
 
     async def commit(self) -> None:
         self.begun = dict(self.done)
+
+    def shown_s(self, _: TP) -> float:
+        return self.shown_at_s
 
     def highwater(self, tp: TP) -> int:
         return self._cluster.log(tp.topic, tp.partition).stable_end

@@ -64,13 +64,23 @@ class Client:
 
     def __init__(self, *, is_away: bool = False) -> None:
         self._closed = False
-        self._sender = self
+        self._sender = self._message_accumulator = self
         self.is_away = is_away
         self.done: list[str] = []
+        self._batches = {HERE: ["again"]}
+        self._pending_batches = {"under way"}
 
     async def start(self) -> None:
         if self.is_away:
             raise KafkaConnectionError
+
+    async def flush(self) -> None:
+        if self.is_away:
+            await asyncio.Event().wait()
+
+    def fail_all(self, _: KafkaError) -> None:
+        self.done += [f"failed {batch}" for batch in sorted(self._pending_batches)]
+        assert not self._batches
 
     async def stop(self) -> None:
         self._closed = True
@@ -96,6 +106,22 @@ def test_an_old_client_writes_no_more_before_a_new_one_begins() -> None:
     assert first.done == ["silenced", "stopped"]
     assert clients[0].done == ["stopped"]
     assert producer._producer is clients[1]
+
+
+@pytest.mark.parametrize(
+    ("is_away", "done"),
+    [(True, ["silenced", "failed again", "failed under way", "stopped"]), (False, [])],
+)
+def test_what_nobody_acknowledges_is_let_go_at_the_end(*, is_away: bool, done: list[str]) -> None:
+    producer: Any = object.__new__(IdempotentProducer)  # Any: Faust's types are partial
+    producer._producer = client = Client(is_away=is_away)
+
+    async def give_up_twice() -> None:
+        await producer.give_up(0.01)
+        await producer.give_up(0.01)
+
+    asyncio.run(give_up_twice())
+    assert client.done == done
 
 
 class Watching:

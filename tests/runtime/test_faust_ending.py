@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from tidemill.runtime import faust_service
 
 if TYPE_CHECKING:
+    import pytest
+
     from tidemill.runtime.faust_control import ControlApp
+
+WITHIN_S = 30.0
 
 
 def test_nothing_asks_the_clients_of_an_app_once_it_is_stopped() -> None:
@@ -22,13 +27,79 @@ def test_nothing_asks_the_clients_of_an_app_once_it_is_stopped() -> None:
         async def stop() -> None:
             was_over.append(catching_up.done())
 
-        app = SimpleNamespace(crashed=False, stop=stop)
+        app = SimpleNamespace(crashed=False, stop=stop, producer=Producer())
         control = SimpleNamespace(is_restored=False, app=app)
         await waiting.wait()
         await faust_service._end(cast("ControlApp", control), catching_up, starting)
         return was_over, starting.cancelled()
 
     assert asyncio.run(ended()) == ([True], True)
+
+
+def test_what_does_not_let_itself_be_stopped_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faust_service, "COMMIT_WITHIN_S", 0.01)
+    monkeypatch.setattr(faust_service, "END_WITHIN_S", 0.01)
+    order: list[str] = []
+
+    async def ended() -> None:
+        end, waiting = asyncio.Event(), asyncio.Event()
+
+        async def stubborn(name: str) -> None:
+            order.append(name)
+            while not end.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await end.wait()
+
+        producer = Producer(order)
+        consumer = SimpleNamespace(commit=lambda: stubborn("commit"))
+        app = SimpleNamespace(
+            crashed=False, stop=lambda: stubborn("stop"), producer=producer, consumer=consumer
+        )
+        control = SimpleNamespace(is_restored=True, app=app)
+        catching_up = asyncio.create_task(_ever(waiting))
+        following = asyncio.create_task(stubborn("following"))
+        ending = faust_service._end(cast("ControlApp", control), catching_up, following)
+        await asyncio.wait_for(ending, WITHIN_S)
+        end.set()
+        await following
+
+    asyncio.run(ended())
+    assert order == ["following", "gave up", "commit", "stop"]
+
+
+def test_what_is_left_behind_and_does_not_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faust_service, "COMMIT_WITHIN_S", 0.01)
+    left: list[asyncio.Task[None]] = []
+
+    async def stubborn() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(WITHIN_S)
+
+    async def work() -> None:
+        left.append(asyncio.create_task(stubborn()))
+        left.append(asyncio.create_task(_ever(asyncio.Event())))
+        await asyncio.sleep(0)
+
+    faust_service.run_out(work())
+    loop = left[0].get_loop()
+    assert [task.done() for task in left] == [False, True]
+    left.pop(0)._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
+    loop.close()
+
+
+class Producer:
+    """Tells when it gives up."""
+
+    def __init__(self, order: list[str] | None = None) -> None:
+        self._order = [] if order is None else order
+
+    async def give_up(self, _: float) -> None:
+        self._order.append("gave up")
 
 
 async def _ever(waiting: asyncio.Event) -> None:

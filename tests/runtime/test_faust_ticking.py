@@ -7,13 +7,13 @@ import json
 import pytest
 from faust.types import TP
 
-from tidemill.runtime.faust_ticking import STOOD_STILL_S, Ticking
+from tidemill.runtime.faust_ticking import CONFIRMED_S, STOOD_STILL_S, Ticking
 
 LAGS = {TP("clock", 0): 3, TP("a", 0): 0, TP("b", 0): None, TP("a", 1): 7}
 
 
 def test_each_partition_is_told_how_far_its_other_inputs_lag() -> None:
-    ticks = Ticking(10.0, clock=lambda: 0.0, now=lambda: 1.8).due("clock", LAGS)
+    ticks = Ticking(10.0, clock=lambda: 0.0, now=lambda: CONFIRMED_S + 1.8).due("clock", LAGS)
     assert [(tick.topic, tick.partition) for tick in ticks] == [("clock", 0), ("clock", 1)]
     assert [json.loads(tick.value or b"") for tick in ticks] == [
         {"lag": {"a": 0, "b": None}, "looked": 1800},

@@ -11,6 +11,7 @@ from runtime.faust_bench import (
     ANSWERS,
     ASKED,
     HERE,
+    NOW_MS,
     OTHER,
     TABLE,
     Bench,
@@ -18,6 +19,7 @@ from runtime.faust_bench import (
     Factory,
     run,
 )
+from tidemill.runtime.faust_ticking import CONFIRMED_S
 
 if TYPE_CHECKING:
     import pytest
@@ -100,3 +102,29 @@ def test_all_decisions_on_a_record_are_remembered_before_it_takes_effect() -> No
     bench = Bench()
     bench.factory.make = Several
     run(bench, steps)
+
+
+def test_a_topic_that_begins_at_its_end_goes_on_with_what_is_retained() -> None:
+    async def steps(bench: Bench) -> None:
+        for value in (b"0", b"1", b"2", b"3"):
+            bench.cluster.append(OTHER, 0, value)
+        bench.cluster.delete_records(OTHER, 0, 2)
+        bench.ask("a", "b")
+        await bench.hand_over(1)
+        await bench.control.catch_up()
+        assert [asked for asked, _ in bench.answers()] == [b"b", b"2", b"3"]
+        assert bench.consumer.done[TP(OTHER, 0)] == 4
+
+    run(Bench(committed=1, factory=TwoTopics()), steps)
+
+
+def test_an_end_that_was_not_shown_of_late_says_nothing_of_how_far_it_lags() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a")
+        await bench.hand_over(0)
+        bench.consumer.shown_at_s = NOW_MS / 1000 - CONFIRMED_S
+        assert bench.control.lag() == {HERE: 0, TP(OTHER, 0): 0}
+        bench.consumer.shown_at_s -= 0.1
+        assert bench.control.lag() == {HERE: None, TP(OTHER, 0): None}
+
+    run(Bench(factory=TwoTopics()), steps)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +16,12 @@ from tidemill.contracts.topics import ALARMS
 from tidemill.kernel.errors import ConfigError
 from tidemill.kernel.records import Message
 from tidemill.processors.alerts.settings import Settings
-from tidemill.runtime.webhook import FIRST_RETRY_S, LAST_RETRY_S, Courier
+from tidemill.runtime.clients import Failures, KafkaError, KafkaException, TopicPartition
+from tidemill.runtime.webhook import FIRST_RETRY_S, LAST_RETRY_S, MOST_FAILURES, Courier, Webhook
 from tidemill.runtime.webhook_post import Answer, Posting, meaning_of, post, posting_of
 
 HOUR_S = 3600.0
+WITHIN_S = 60.0
 
 
 def alarm(number: int, revision: int = 0, partition: int = 0) -> Message:
@@ -87,6 +92,30 @@ def test_a_webhook_that_is_away_is_asked_again_ever_more_rarely_and_nothing_over
     assert gaps[-1] == pytest.approx(LAST_RETRY_S, abs=0.25)
 
 
+def test_an_alarm_on_which_the_webhook_always_fails_stops_those_behind_for_an_hour_only() -> None:
+    hook = Hook(*[Answer.FAILED] * MOST_FAILURES)
+    hook.courier.add([alarm(0), alarm(1)])
+    assert hook.wait(0.9 * HOUR_S) == []
+    assert hook.wait(0.2 * HOUR_S) == [0, 1]
+    assert hook.keys == ["a0-0"] * MOST_FAILURES + ["a1-0"]
+    assert hook.told.answers[-2:] == [Answer.PASSED_OVER, Answer.TAKEN]
+    assert hook.told.answers.count(Answer.PASSED_OVER) == 1
+
+
+def test_each_alarm_has_an_hour_of_its_own() -> None:
+    hook = Hook(*[Answer.FAILED] * (MOST_FAILURES - 1), Answer.TAKEN, Answer.FAILED)
+    hook.courier.add([alarm(0), alarm(1)])
+    assert hook.wait(2 * HOUR_S) == [0, 1]
+    assert Answer.PASSED_OVER not in hook.told.answers
+
+
+def test_no_alarm_is_passed_over_while_nobody_is_there() -> None:
+    hook = Hook(*[Answer.FAILED, Answer.AWAY] * (MOST_FAILURES - 1), *[Answer.AWAY] * 100)
+    hook.courier.add([alarm(0)])
+    assert hook.wait(24 * HOUR_S) == [0]
+    assert hook.told.answers[-1] is Answer.TAKEN
+
+
 def test_what_is_refused_for_good_does_not_stop_those_behind() -> None:
     hook = Hook(Answer.REFUSED)
     hook.courier.add([alarm(0), alarm(1)])
@@ -131,10 +160,10 @@ def test_the_same_record_is_the_same_request() -> None:
         (302, Answer.REFUSED),
         (400, Answer.REFUSED),
         (404, Answer.REFUSED),
-        (408, Answer.AWAY),
-        (429, Answer.AWAY),
-        (500, Answer.AWAY),
-        (503, Answer.AWAY),
+        (408, Answer.FAILED),
+        (429, Answer.FAILED),
+        (500, Answer.FAILED),
+        (503, Answer.FAILED),
     ],
 )
 def test_what_another_time_may_help_is_repeated(status: int, meaning: Answer) -> None:
@@ -145,6 +174,107 @@ def test_nobody_there_is_away_and_the_address_is_not_told() -> None:
     answer, why = post("http://127.0.0.1:9/secret", posting_of(alarm(0)))
     assert answer is Answer.AWAY
     assert "secret" not in why
+
+
+def test_who_takes_a_request_and_does_not_answer_it_failed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def hang_up() -> None:
+            taken, _ = server.accept()
+            with taken:
+                taken.recv(65_536)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        answer, why = post(f"http://127.0.0.1:{port}/secret", posting_of(alarm(0)))
+        thread.join()
+    assert answer is Answer.FAILED
+    assert "secret" not in why
+
+
+class Member:
+    """A member of a group whose brokers answer or do not."""
+
+    def __init__(self, committed: int | None = None, span: tuple[int, int] = (0, 0)) -> None:
+        self.committed_offset = committed
+        self.span = span
+        self.asked = threading.Event()
+        self.assigned = threading.Event()
+        self.starts: list[TopicPartition] = []
+        self._on_assign: Any = None  # Any: as confluent_kafka calls it
+        self.is_closed = False
+
+    def subscribe(self, _: list[str], *, on_assign: object, **__: object) -> None:
+        self._on_assign = on_assign
+
+    def assignment(self) -> list[TopicPartition]:
+        return self.starts
+
+    def pause(self, _: object) -> None: ...
+    def resume(self, _: object) -> None: ...
+    def commit(self, **_: object) -> None: ...
+
+    def consume(self, _: int, timeout_s: float) -> list[object]:
+        on_assign, self._on_assign = self._on_assign, None
+        if on_assign is None:
+            threading.Event().wait(timeout_s / 10)
+        else:
+            on_assign(self, [TopicPartition(ALARMS, 0)])
+        return []
+
+    def committed(self, where: list[TopicPartition], _: float) -> list[TopicPartition]:
+        self.asked.set()
+        if self.committed_offset is None:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        where[0].offset = self.committed_offset
+        return where
+
+    def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+        return self.span
+
+    def assign(self, starts: list[TopicPartition]) -> None:
+        self.starts = starts
+        self.assigned.set()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Clients:
+    """Makes that member only."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.failures = Failures()
+
+    def member(self, *_: str) -> Member:
+        return self._member
+
+
+def follow(member: Member) -> Webhook:
+    failures: list[BaseException] = []
+    clients: Any = Clients(member)  # Any: it makes no other client
+    url = "http://127.0.0.1:9/"
+    return Webhook(url, clients, group="g", instance="0", observer=Told(), failed=failures.append)
+
+
+def test_who_waits_for_brokers_ends_in_order() -> None:
+    member = Member(committed=None)
+    with follow(member):
+        assert member.asked.wait(WITHIN_S)
+    assert member.is_closed
+    assert member.starts == []
+
+
+@pytest.mark.parametrize(("committed", "start"), [(-1001, 9), (3, 5), (7, 7)])
+def test_it_goes_on_with_what_is_retained_of_what_was_not_posted(
+    committed: int, start: int
+) -> None:
+    member = Member(committed, span=(5, 9))
+    with follow(member):
+        assert member.assigned.wait(WITHIN_S)
+    assert [part.offset for part in member.starts] == [start]
 
 
 NO_WEBHOOKS = (

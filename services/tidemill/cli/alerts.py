@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, starmap
 from typing import Annotated, Any
 
 import typer
@@ -15,15 +16,17 @@ from tidemill.cli.options import Bootstrap, Properties, bootstrap_of, properties
 from tidemill.contracts.codec import Codec, codec
 from tidemill.contracts.feedback_form import deterministic_id, form_problems
 from tidemill.contracts.quantities import parse_duration_s
-from tidemill.contracts.topics import ALARMS, FEEDBACK
+from tidemill.contracts.topics import ALARM_STATES, ALARMS, FEEDBACK
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.connection import DEFAULT_DIRECTORY
+from tidemill.processors.alerts.listing import remembered_alarms
 from tidemill.runtime.alarm_topic import (
     HEARTBEAT,
     Alarm,
     alarm_line,
     changes_from,
     document,
+    last_changes,
     read_alarms,
 )
 from tidemill.runtime.clients import KafkaClients
@@ -55,18 +58,26 @@ class Place:
     bootstrap: str
     properties: dict[str, str]
 
-    def alarms(self) -> list[Alarm]:
-        """Return the last change of each alarm.
+    def alarms(self, *, every: bool = False) -> list[Alarm]:
+        """Return the alarms that are remembered, those that stand among them, however old.
+
+        Args:
+            every: Whether others whose changes are retained are wanted too.
 
         Raises:
-            ConfigError: The topic does not exist.
+            ConfigError: A topic does not exist.
         """
         counts = partition_counts(self.bootstrap, self.properties)
-        if ALARMS not in counts:
+        missing = [topic for topic in (ALARMS, ALARM_STATES) if topic not in counts]
+        if missing:
             fix = "create it by `tidemill topics --execute`"
-            raise ConfigError([f"{ALARMS}: must exist at {self.bootstrap}; {fix}"])
+            raise ConfigError(
+                [f"{each}: must exist at {self.bootstrap}; {fix}" for each in missing]
+            )
         with self._log() as log:
-            return read_alarms(log, counts[ALARMS], self._reading())
+            retained = read_alarms(log, counts[ALARMS], self._reading()) if every else []
+            known = starmap(Alarm, remembered_alarms(log, counts[ALARM_STATES]))
+            return last_changes(chain(known, retained))
 
     @staticmethod
     def _reading() -> Codec:
@@ -93,10 +104,19 @@ class Place:
             raise ConfigError([msg])
         return found
 
-    def next_change(self, alarm: Alarm, actor: str, timeout: float) -> Alarm | None:
-        """Return the next change that a person's word led to; None if none comes in time."""
+    def end(self, alarm: Alarm) -> int:
+        """Return where the changes of an alarm end by now."""
+        with self._log() as log:
+            return log.span(ALARMS, alarm.position.partition)[1]
+
+    def next_change(self, alarm: Alarm, actor: str, at: int, timeout: float) -> Alarm | None:
+        """Return the next change that a person's word led to; None if none comes in time.
+
+        Args:
+            at: The offset from which on it is looked for.
+        """
         deadline = time.monotonic() + timeout
-        at, reading = alarm.position.offset + 1, self._reading()
+        reading = self._reading()
         with self._log() as log:
             while time.monotonic() < deadline:
                 changes, at = changes_from(log, alarm, at, reading)
@@ -123,7 +143,7 @@ def list_(
     place = Place(bootstrap_of(bootstrap, directory), properties_of(properties))
     found = [
         each
-        for each in place.alarms()
+        for each in place.alarms(every=every)
         if asset in {None, each.record["asset"]} and (every or each.is_standing)
     ]
     if as_json:
@@ -225,13 +245,14 @@ def _say(place: Place, alarm: Alarm, said: dict[str, Any], timeout: float) -> No
     if problems:
         raise ConfigError(problems)
     value = codec("Feedback").encode({**fields, "feedback_id": deterministic_id(fields)})
+    end = place.end(alarm) if timeout else 0
     sender = Sender(place.bootstrap, place.properties)
     sender.send(FEEDBACK, key=key, value=value, partition=alarm.position.partition)
     if not sender.finish():
         typer.echo(f"not acknowledged by the broker: {sender.failure}", err=True)
         raise typer.Exit(1)
     if timeout:
-        change = place.next_change(alarm, said["actor"], timeout)
+        change = place.next_change(alarm, said["actor"], end, timeout)
         if change is None:
             typer.echo(f"sent, but not in force within {timeout:g} s: does alerts run?", err=True)
             raise typer.Exit(1)

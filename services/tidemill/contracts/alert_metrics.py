@@ -19,8 +19,8 @@ ALARMS = Metric(
 POSTS = Metric(
     "tidemill_alerts_posts_total",
     Kind.COUNTER,
-    "requests to the webhook, by what became of them; those that were away are repeated",
-    (Label("answer", ("taken", "refused", "away")),),
+    "requests to the webhook, by what became of them; away and failed ones are repeated",
+    (Label("answer", ("taken", "refused", "away", "failed", "passed_over")),),
 )
 CONDITIONS = Metric(
     "tidemill_alerts_conditions",

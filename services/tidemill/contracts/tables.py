@@ -28,7 +28,8 @@ TOPICS_TEXT = f"""\
 `tidemill topics` creates these and compares them. All have the plant's partition count, for ever; a
 record derived from an event is on the event's partition. Values are Avro in Confluent's wire
 format, dead letters excepted. What is retained is kept for {RETENTION_DAYS} days unless told
-otherwise: what is gone cannot be replayed.
+otherwise: what is gone cannot be replayed. Alarms may be kept for longer than they are by default;
+those that stand are in `alerts.states`, however old. Of the clock nobody needs more than a day.
 """
 
 
@@ -74,7 +75,9 @@ def _key(topic: Topic) -> str:
 
 
 def _kept(topic: Topic) -> str:
-    return f"{RETENTION_DAYS} days" if topic.is_retained else "the newest per key"
+    if not topic.is_retained:
+        return "the newest per key"
+    return f"{topic.days} days" if topic.days > 1 else "1 day"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,7 +16,6 @@ from tidemill.contracts.topics import (
     LEDGER,
     PREDICTIONS,
     RECEIPTS,
-    RETENTION_DAYS,
     SNAPSHOTS,
     TOPICS,
     UPDATES,
@@ -162,11 +161,17 @@ def settings_of(topic: Topic, *, is_production: bool) -> tuple[Setting, ...]:
     wanted = [
         Setting("cleanup.policy", topic.cleanup, Rule.EQUAL, f"{topic.name} holds {topic.about}")
     ]
-    if topic.is_retained:
-        why = "what is not retained cannot be replayed"
-        days = str(RETENTION_DAYS * DAY_MS)
+    if topic.is_brief:
+        why = "it grows by the second, and nobody reads what is older"
         wanted += [
-            Setting(RETENTION, days, Rule.AT_LEAST, f"{RETENTION_DAYS} days; {why}"),
+            Setting(RETENTION, str(topic.days * DAY_MS), Rule.AT_MOST, why),
+            Setting("segment.ms", str(HOUR_MS), Rule.AT_MOST, "only closed segments are deleted"),
+        ]
+    elif topic.is_retained:
+        why = "what is not retained cannot be replayed"
+        days = str(topic.days * DAY_MS)
+        wanted += [
+            Setting(RETENTION, days, Rule.AT_LEAST, f"{topic.days} days; {why}"),
             Setting(RETENTION_BYTES, str(UNLIMITED), Rule.EQUAL, why),
         ]
     else:
@@ -254,15 +259,19 @@ def _replication_refusals(found: Found, least: int) -> list[str]:
 
 
 def _is_accepted(setting: Setting, wanted: Wanted) -> bool:
-    is_retention = setting.name in {RETENTION, RETENTION_BYTES}
-    return is_retention and wanted.shorter is Shorter.ACCEPTED
+    return _is_of_replay(setting) and wanted.shorter is Shorter.ACCEPTED
+
+
+def _is_of_replay(setting: Setting) -> bool:
+    """Return whether less than a setting asks for takes records that replay needs."""
+    return setting.name in {RETENTION, RETENTION_BYTES} and setting.rule is not Rule.AT_MOST
 
 
 def _refusal(setting: Setting, value: str, wanted: Wanted) -> str:
     """Return why a setting is not changed, or nothing where it may be."""
     if setting.name == "cleanup.policy" and "compact" in value and setting.value == "delete":
         return f"{setting.said(value)}; records may be gone already: look what took them first"
-    if setting.name in {RETENTION, RETENTION_BYTES} and wanted.shorter is Shorter.REFUSED:
+    if _is_of_replay(setting) and wanted.shorter is Shorter.REFUSED:
         return (
             f"{setting.said(value)}; longer takes disk: have it raised by --raise-retention, "
             "or accept it by --short-retention"

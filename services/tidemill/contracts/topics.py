@@ -26,21 +26,31 @@ ALARM_STATES = "alerts.states"
 ALERTS_CLOCK = "alerts.clock"
 
 RETENTION_DAYS = 184
+# What stands for longer is in the table of the alerts processor.
+ALARM_DAYS = 31
+CLOCK_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as `tidemill topics` creates it."""
+    """One topic as `tidemill topics` creates it.
+
+    Attributes:
+        days: How long its records are kept, where time cleans it up.
+        is_brief: Whether they are kept no longer than that either.
+    """
 
     name: str
     record: str
     key: str
     cleanup: str = "delete"
     about: str = ""
+    days: int = RETENTION_DAYS
+    is_brief: bool = False
 
     @property
     def is_retained(self) -> bool:
-        """Whether replay needs it kept for the whole retention."""
+        """Whether time cleans it up, and nothing else."""
         return self.cleanup == "delete"
 
 
@@ -96,7 +106,7 @@ TOPICS: tuple[Topic, ...] = (
         cleanup="compact",
         about="what is watched of one asset at one drift ledger sequence, signed",
     ),
-    Topic(ALARMS, "Alarm", "asset, or none", about="one change of one alarm"),
+    Topic(ALARMS, "Alarm", "asset, or none", about="one change of one alarm", days=ALARM_DAYS),
     Topic(
         ALARM_STATES,
         "JSON, internal",
@@ -109,6 +119,8 @@ TOPICS: tuple[Topic, ...] = (
         "JSON, internal",
         "none",
         about="that time passed, and what the alerts processor had yet to read",
+        days=CLOCK_DAYS,
+        is_brief=True,
     ),
     Topic(EVENTS + ".dlq", "original bytes", "original", about="sensor events set aside"),
     Topic(UPDATES + ".dlq", "original bytes", "original", about="updates set aside"),

@@ -81,7 +81,8 @@ class DeciderFactory(Protocol):
 
     Attributes:
         inputs: The topics whose records are decided.
-        from_end: Those of them that begin at their end, where nothing of them is known.
+        from_end: Those of them that begin at their end where nothing of them is known, and go on
+            with what there is where what was not decided is not retained.
         batched: Those of them that are read in batches, for mostly nothing becomes of a record.
         clock: That of them which the worker writes itself as time passes; empty where none is.
     """

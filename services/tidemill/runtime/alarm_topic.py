@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tidemill.contracts.codec import Codec
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Position
-    from tidemill.runtime.feedback_topics import Said
 
 HEARTBEAT = "HEARTBEAT"
 CLEARED = "CLEARED"
@@ -23,7 +22,7 @@ ORDER = ("UNACKNOWLEDGED", "ACKNOWLEDGED", "SHELVED", CLEARED)
 
 
 class Alarm(NamedTuple):
-    """The last change of one alarm, and where it stands."""
+    """The last change of one alarm, and where it stands: in the topic, or in the table."""
 
     record: dict[str, Any]  # Any: Avro values
     position: Position
@@ -34,14 +33,14 @@ class Alarm(NamedTuple):
         return bool(self.record["state"] != CLEARED)
 
 
-def last_changes(said: Iterable[Said]) -> list[Alarm]:
+def last_changes(changes: Iterable[Alarm]) -> list[Alarm]:
     """Return the last change of each alarm, the most urgent first, of those the oldest."""
     last: dict[str, Alarm] = {}
-    for each in said:
+    for each in changes:
         name = each.record["alarm_id"]
         before = last.get(name)
         if before is None or each.record["revision"] >= before.record["revision"]:
-            last[name] = Alarm(each.record, each.position)
+            last[name] = each
     return sorted(
         last.values(), key=lambda a: (ORDER.index(a.record["state"]), a.record["since"], a.position)
     )
@@ -49,12 +48,14 @@ def last_changes(said: Iterable[Said]) -> list[Alarm]:
 
 def read_alarms(log: Log, partitions: int, reading: Codec) -> list[Alarm]:
     """Return the last change of each alarm that is retained."""
-    return last_changes(read_all(log, ALARMS, partitions, reading))
+    return last_changes(
+        Alarm(said.record, said.position) for said in read_all(log, ALARMS, partitions, reading)
+    )
 
 
 def changes_from(log: Log, alarm: Alarm, start: int, reading: Codec) -> tuple[list[Alarm], int]:
     """Return the changes of an alarm after one, from an offset on, and where its partition ends."""
-    where = alarm.position.topic, alarm.position.partition
+    where = ALARMS, alarm.position.partition
     _, end = log.span(*where)
     found = []
     for messages in log.read(*where, start, end):

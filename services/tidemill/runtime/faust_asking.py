@@ -82,9 +82,11 @@ class Asking:
         """Return where a partition of an input is read on."""
         last = reached.get(tp.topic, 0)
         span = await self._span(tp, last if committed is None else committed)
-        if committed is None and tp.topic not in reached and tp.topic in self._factory.from_end:
+        may_skip = tp.topic in self._factory.from_end
+        if committed is None and tp.topic not in reached and may_skip:
             return span[1]
-        return start_of(f"{tp.topic}-{tp.partition}", committed, span, last)
+        where = f"{tp.topic}-{tp.partition}"
+        return start_of(where, committed, span, last, may_skip=may_skip)
 
     async def _span(self, tp: TP, wanted: int) -> tuple[int, int]:
         """Return what is retained; a broker that has come up may not show all of it at once."""

@@ -18,6 +18,7 @@ from tidemill.runtime.faust_app import Identity, add_agent, add_table, build_app
 from tidemill.runtime.faust_asking import Asking
 from tidemill.runtime.faust_batches import Batch, Batches
 from tidemill.runtime.faust_starting import Owned, begin, mended
+from tidemill.runtime.faust_ticking import CONFIRMED_S
 from tidemill.runtime.faust_writing import Writer
 from tidemill.runtime.outage import Outage
 
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.faust_driver import Connection
     from tidemill.runtime.faust_observer import ControlObserver
 
-
-# Offsets that are read from the log at once.
-MOST_BETWEEN = 5_000
+MOST_BETWEEN = 5_000  # offsets that are read from the log at once
 
 
 class ControlApp:
@@ -92,7 +91,7 @@ class ControlApp:
         return bool(self.app.tables.actives_ready) and not self.app.rebalancing
 
     def lag(self) -> dict[TP, int | None]:
-        """Return how many offsets lie before the end of each partition; None: not yet known."""
+        """Return how many offsets lie before the end of each partition; None: not known now."""
         found: dict[TP, int | None] = {}
         for tp in self._inputs():
             end, owned = self._end(tp), self._owned.get(tp.partition)
@@ -106,9 +105,10 @@ class ControlApp:
         return [tp for tp in sorted(self.app._assignment or ()) if tp.topic in self._factory.inputs]
 
     def _end(self, tp: TP) -> int:
-        """Return the last stable offset as the last fetch showed it; -1 where none has."""
-        is_ours = tp in (self.app._assignment or ())
-        return int(self.app.consumer.highwater(tp)) if is_ours else -1
+        """Return the last stable offset as a fetch of late showed it; -1 where none has."""
+        consumer, is_ours = self.app.consumer, tp in (self.app._assignment or ())
+        is_shown = is_ours and self._now() - consumer.shown_s(tp) <= CONFIRMED_S
+        return int(consumer.highwater(tp)) if is_shown else -1
 
     async def _follow(self, stream: Any) -> None:  # Any: Faust's stream
         async for event in stream.noack().events():

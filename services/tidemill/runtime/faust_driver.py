@@ -6,13 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
+from mode.threads import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from faust.types import TP
+    from mode.threads import ServiceThread
 
     from tidemill.runtime.faust_batches import Batches
 
@@ -43,8 +45,18 @@ class Connection:
         }
 
 
+class PassingThread(WorkerThread):
+    """A thread that keeps no process alive: it may wait for brokers for ever."""
+
+    def __init__(self, service: ServiceThread, **keywords: Any) -> None:  # Any: of a thread
+        super().__init__(service, **keywords)
+        self.daemon = True
+
+
 class CommittedThread(driver.AIOKafkaConsumerThread):
     """A consumer that never sees what a transaction aborted, nor what is not decided yet."""
+
+    Worker = PassingThread
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         assert isinstance(transport, Transport)
@@ -72,6 +84,11 @@ class CommittedThread(driver.AIOKafkaConsumerThread):
         """Return the last stable offset; behind it nothing is decided, so nothing is there."""
         found: int | None = self._ensure_consumer().last_stable_offset(tp)
         return -1 if found is None else found
+
+    def shown_s(self, tp: TP) -> float:
+        """Return when that was shown last, in seconds since 1970; an end may be an old one."""
+        found: int | None = self._ensure_consumer().last_poll_timestamp(tp)
+        return 0.0 if found is None else found / 1000
 
 
 class CommittedConsumer(driver.Consumer):
@@ -118,6 +135,12 @@ class CommittedConsumer(driver.Consumer):
         self._acked_index[tp].clear()
         return self.done.get(tp)
 
+    def shown_s(self, tp: TP) -> float:
+        """Return when the end of a partition was shown last, in seconds since 1970."""
+        thread = self._thread
+        assert isinstance(thread, CommittedThread)
+        return thread.shown_s(tp)
+
     async def committed_offset(self, tp: TP) -> int | None:
         """Return what the group has committed of a partition; None where it has not.
 
@@ -152,6 +175,23 @@ class IdempotentProducer(driver.Producer):
             linger_ms=0,
             max_request_size=10_000_000,
         )
+
+    async def give_up(self, within_s: float) -> None:
+        """Let go what is not acknowledged in time: stopping would wait for it for ever."""
+        producer = self._producer
+        if producer is None or producer._closed:
+            return
+        try:
+            await asyncio.wait_for(producer.flush(), within_s)
+        except TimeoutError:
+            await producer._sender.close()
+            held = producer._message_accumulator
+            # One that waits to be sent again is failed like one under way: it takes itself out.
+            for batches in held._batches.values():
+                held._pending_batches.update(batches)
+            held._batches.clear()
+            held.fail_all(KafkaConnectionError("it was not waited for"))
+            await producer.stop()
 
     async def renew(self) -> None:
         """Write by a new client; nothing is written by the old one any more.

@@ -119,8 +119,13 @@ class ControlLogs:
         """Say that the webhook does not take what it is sent, and when it does again."""
         if answer is Answer.REFUSED:
             self._log.error("webhook refuses an alarm, it is passed over", why=why)
-        elif self._is_away != (answer is Answer.AWAY):
-            self._is_away = answer is Answer.AWAY
+            return
+        if answer is Answer.PASSED_OVER:
+            self._log.error("webhook fails on an alarm again and again, it is passed over", why=why)
+            return
+        is_away = answer is not Answer.TAKEN
+        if self._is_away != is_away:
+            self._is_away = is_away
             if self._is_away:
                 self._log.warning("webhook away, alarms wait", why=why)
             else:

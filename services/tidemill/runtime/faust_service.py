@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidemill.kernel.errors import DependencyUnavailableError
 from tidemill.runtime.clients import KafkaException, kafka_error
 from tidemill.runtime.failures import check_callback_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from tidemill.kernel.processor import Log
     from tidemill.kernel.records import Message
@@ -105,10 +105,32 @@ def serve_control(
         ticking: Says when time is to be told.
     """
     try:
-        asyncio.run(_run(build, stopping, observer, until_idle_s=until_idle_s, ticking=ticking))
+        run_out(_run(build, stopping, observer, until_idle_s=until_idle_s, ticking=ticking))
     except Exception as error:  # whatever it is, it is told, then raised
         halted(error)
         raise
+
+
+def run_out(work: Coroutine[Any, Any, None]) -> None:  # Any: a coroutine's other types
+    """Run a coroutine in a loop of its own; what it leaves behind has only so long to end.
+
+    `asyncio.run` would wait for ever for tasks of Faust's that do not let themselves be ended
+    while they wait for a broker.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(work)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=COMMIT_WITHIN_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        if all(task.done() for task in left):
+            loop.close()
 
 
 async def _run(
@@ -174,11 +196,19 @@ async def _end(
     """Stop the app, and whatever else goes on; first what would ask clients that are closed."""
     catching_up.cancel()
     await asyncio.gather(catching_up, return_exceptions=True)
-    with contextlib.suppress(asyncio.TimeoutError):
-        if control.is_restored and not control.app.crashed:
-            await asyncio.wait_for(control.app.consumer.commit(), COMMIT_WITHIN_S)
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(control.app.stop(), END_WITHIN_S)
+    await control.app.producer.give_up(COMMIT_WITHIN_S)  # the next life writes it again
+    if control.is_restored and not control.app.crashed:
+        await _within(COMMIT_WITHIN_S, control.app.consumer.commit())
+    await _within(END_WITHIN_S, control.app.stop())
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks, timeout=COMMIT_WITHIN_S)
+
+
+async def _within(seconds: float, work: Awaitable[object]) -> None:
+    """Wait for something of Faust's no longer than that, whether or not it lets itself be ended."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    task.cancel()
+    for each in done:
+        each.result()

@@ -95,7 +95,14 @@ async def begin(
         await asyncio.sleep(ASK_AGAIN_S)
 
 
-def start_of(where: str, committed: int | None, span: tuple[int, int], remembered: int) -> int:
+def start_of(
+    where: str,
+    committed: int | None,
+    span: tuple[int, int],
+    remembered: int,
+    *,
+    may_skip: bool = False,
+) -> int:
     """Return the offset to read on from.
 
     Args:
@@ -104,12 +111,15 @@ def start_of(where: str, committed: int | None, span: tuple[int, int], remembere
         span: The first offset that is retained, and the end.
         remembered: The last offset that a decision is remembered of; what it caused may yet have to
             be written.
+        may_skip: Whether it goes on with what there is where older records are gone.
 
     Raises:
         InvariantError: The records there are not those that come next.
     """
     first, end = span
     start = max(first, remembered) if committed is None else committed
+    if may_skip:
+        start = max(first, start)
     if first <= start <= end:
         return start
     what = "committed" if committed is not None else "remembered"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from faust.types import TP
 
 TICK_S = 10.0
+# So old may be what is known of the end of a partition; what came since is not known.
+CONFIRMED_S = 5.0
 # After a process stood still for so long, how far it lags is known only once it has fetched again.
 STOOD_STILL_S = 30.0
 
@@ -44,7 +46,7 @@ class Ticking:
     def due(self, topic: str, lags: Mapping[TP, int | None]) -> list[Emit]:
         """Return the ticks that are due: for each partition, how far each other input lags.
 
-        And when that was looked at, in ms: until a tick is written, much may come.
+        And up to when nothing else had come by that, in ms: until a tick is written, much may.
         """
         asked_s, self._asked_s = self._asked_s, self._now()
         if self._asked_s - asked_s > STOOD_STILL_S:
@@ -52,7 +54,7 @@ class Ticking:
         if self._clock() < self._next_s or not lags:
             return []
         self._next_s = self._clock() + self._every_s
-        looked_ms = int(self._asked_s * 1000)
+        looked_ms = round((self._asked_s - CONFIRMED_S) * 1000)
         by_partition: dict[int, dict[str, int | None]] = defaultdict(dict)
         for tp, records in sorted(lags.items()):
             if tp.topic != topic:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tidemill.runtime.clients import KafkaClients
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+# An hour, by these times between them.
+MOST_FAILURES = 65
 POLL_S = 0.25
 AT_ONCE = 50
 REMEMBERED = 10_000
@@ -36,6 +38,8 @@ class WebhookObserver(Protocol):
 
 class Courier:
     """Posts alarms one after the other, each until it is taken or refused for good.
+
+    One that fails again and again would stop all behind it: after an hour it is passed over.
 
     Args:
         send: Posts once.
@@ -54,6 +58,7 @@ class Courier:
         self._clock = clock
         self._due_s = 0.0
         self._retry_s = FIRST_RETRY_S
+        self._failures = 0
         self._done: OrderedDict[str, None] = OrderedDict()
         self._waiting: deque[Message] = deque()
 
@@ -66,7 +71,7 @@ class Courier:
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Leave alarms to another worker."""
-        gone = set(partitions)
+        gone, self._failures = set(partitions), 0
         self._waiting = deque(m for m in self._waiting if m.partition not in gone)
 
     def step(self) -> Message | None:
@@ -78,7 +83,7 @@ class Courier:
             self._due_s = self._clock() + self._retry_s
             self._retry_s = min(LAST_RETRY_S, 2 * self._retry_s)
             return None
-        self._retry_s, self._due_s = FIRST_RETRY_S, 0.0
+        self._retry_s, self._due_s, self._failures = FIRST_RETRY_S, 0.0, 0
         return self._waiting.popleft()
 
     def _is_done(self, message: Message) -> bool:
@@ -90,8 +95,11 @@ class Courier:
         if posting.key in self._done:
             return True
         answer, why = self._send(posting)
+        self._failures += answer is Answer.FAILED
+        if answer is Answer.FAILED and self._failures >= MOST_FAILURES:
+            answer, why = Answer.PASSED_OVER, f"{why}, {posting.key}"
         self._observer.posted(answer, why)
-        if answer is Answer.AWAY:
+        if answer in {Answer.AWAY, Answer.FAILED}:
             return False
         self._done[posting.key] = None
         while len(self._done) > REMEMBERED:
@@ -185,23 +193,27 @@ class Webhook:
                 raise
 
     def _assigned(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: a consumer
-        """Go on behind what is committed; at the end where nothing is."""
+        """Go on behind what is committed, or with what is retained; at the end where nothing is."""
         starts = [self._start(member, part.partition) for part in partitions]
-        member.assign(starts)
-        if starts:
-            self._commit(starts)
+        known = [start for start in starts if start is not None]
+        if len(known) < len(starts):
+            return  # it ends, and could not ask where
+        member.assign(known)
+        if known:
+            self._commit(known)
 
-    def _start(self, member: Any, partition: int) -> TopicPartition:  # Any: as above
+    def _start(self, member: Any, partition: int) -> TopicPartition | None:  # Any: as above
+        """Return where a partition is gone on with; None where this ends before that is known."""
         where = TopicPartition(ALARMS, partition)
         while True:
             try:
                 (found,) = member.committed([where], METADATA_TIMEOUT_S)
-                if found.offset < 0:
-                    found.offset = member.get_watermark_offsets(where, METADATA_TIMEOUT_S)[1]
+                first, end = member.get_watermark_offsets(where, METADATA_TIMEOUT_S)
+                found.offset = end if found.offset < 0 else max(first, found.offset)
             except KafkaException as raised:
                 check_callback_error(kafka_error(raised))
                 if self._is_ending.wait(POLL_S):
-                    raise
+                    return None
             else:
                 return TopicPartition(ALARMS, partition, found.offset)
 

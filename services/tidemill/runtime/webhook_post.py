@@ -21,11 +21,17 @@ _LATER = frozenset({408, 409, 425, 429})
 
 
 class Answer(Enum):
-    """What became of a request."""
+    """What became of a request.
+
+    `AWAY` is nobody there, whatever the alarm; `FAILED` may be the alarm's fault, and one that
+    failed too often is `PASSED_OVER`.
+    """
 
     TAKEN = auto()
     REFUSED = auto()
     AWAY = auto()
+    FAILED = auto()
+    PASSED_OVER = auto()
 
 
 class Posting(NamedTuple):
@@ -59,7 +65,7 @@ def meaning_of(status: int) -> Answer:
     """Return what an HTTP status means."""
     if 200 <= status < 300:
         return Answer.TAKEN
-    return Answer.REFUSED if 300 <= status < 500 and status not in _LATER else Answer.AWAY
+    return Answer.REFUSED if 300 <= status < 500 and status not in _LATER else Answer.FAILED
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -84,5 +90,7 @@ def post(url: str, posting: Posting) -> tuple[Answer, str]:
     except urllib.error.HTTPError as error:
         with error:
             return meaning_of(error.code), f"HTTP {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        return Answer.AWAY, type(error).__name__
+    except urllib.error.URLError as error:
+        return Answer.AWAY, type(error.reason).__name__
+    except (OSError, http.client.HTTPException) as error:  # it was sent, and not answered
+        return Answer.FAILED, type(error).__name__

@@ -110,6 +110,27 @@ def _more_letters(book: Book, standing: Standing, at: At, limits: Limits) -> Sta
     return standing.noted(at, count=count, last_ms=last_ms)
 
 
+def on_return(book: Book, before: Standing, at: At, limit_ms: int) -> Standing | None:
+    """Return what a prediction makes of the alarm that nothing came of its asset.
+
+    It is over once the asset was heard of for as long as it may be silent, and was not meanwhile:
+    one that reports just about as rarely as it may is one alarm, not one after the other.
+
+    Args:
+        before: As it stood before this prediction.
+        limit_ms: How long the asset may be silent.
+    """
+    standing, written = book.get(before.name) or before, book.written(before.name) or before
+    is_heard = bool(before.recent) and at.ms - before.last_ms < limit_ms
+    since_ms = before.recent[0] if is_heard else at.ms
+    if at.ms - since_ms >= limit_ms:
+        note = f"heard from asset {before.asset} again"
+        return signalled(standing, Signal.RETURNED, at, note=note, recent=(), last_ms=at.ms)
+    if is_heard and at.ms - written.last_ms < limit_ms // STEPS:
+        return None
+    return standing.noted(at, recent=(since_ms,), last_ms=max(at.ms, standing.last_ms))
+
+
 def on_refusal(book: Book, receipt: Record, at: At, limits: Limits) -> Standing | None:
     """Return what a refused feedback makes of the condition of its asset."""
     asset = receipt["asset"]

@@ -30,10 +30,17 @@ from tidemill.processors.alerts.meeting import (
     on_drift,
     on_letter,
     on_refusal,
+    on_return,
     on_word,
 )
-from tidemill.processors.alerts.standing import At, Standing, decode_standing, signalled, told
-from tidemill.processors.alerts.states import NORMAL, Signal, State
+from tidemill.processors.alerts.standing import (
+    At,
+    Standing,
+    decode_standing,
+    later,
+    told,
+)
+from tidemill.processors.alerts.states import NORMAL, State
 from tidemill.processors.alerts.watching import (
     Tick,
     endings,
@@ -164,15 +171,14 @@ class Alerts:
         name = f"{SILENCE}|{stream}|{asset}"
         if self._book.is_done(name, at):
             return None
-        written = self._book.written(name)
+        before = self._book.get(name)
         self._book.meet(name, at, event=event)
-        is_quiet = written is not None and not written.phase.is_active
-        if written is not None and is_quiet and at.ms - written.last_ms < limit_ms // STEPS:
+        if before is not None and before.phase.is_active:
+            return on_return(self._book, before, at, limit_ms)
+        written = self._book.written(name)
+        if written is not None and at.ms - written.last_ms < limit_ms // STEPS:
             return None
         standing = self._book.get(name) or Standing(name, SILENCE, asset, stream)
-        if standing.phase.is_active:
-            note = f"heard from asset {asset} again"
-            return signalled(standing, Signal.RETURNED, at, note=note, last_ms=at.ms)
         return standing.noted(at, last_ms=max(at.ms, standing.last_ms))
 
     def _ticked(self, tick: Tick, before: Sequence[Standing]) -> Handled:
@@ -279,9 +285,7 @@ class AlertsFactory:
 
     def valid(self, before: bytes, then: bytes) -> bytes:
         """Return the second decision, unless all that it takes account of the first one did too."""
-        old, new = decode_standing(before).offsets, decode_standing(then).offsets
-        is_late = all(offset <= old.get(topic, -1) for topic, offset in new.items())
-        return before if is_late else then
+        return later(before, then)
 
     def open(self, partition: int, remembered: Mapping[bytes, bytes]) -> Alerts:
         """Return the decider of a partition whose conditions stand so."""

@@ -36,7 +36,8 @@ class Standing:
         until_ms: When a shelved alarm comes back.
         revision: Changes of this alarm that were told before the last one.
         count: What the condition rests on; `announced` of them were told.
-        recent: When what may become a burst came, in ms.
+        recent: When what may become a burst came, in ms; of an alarm of silence, since when its
+            asset is heard of again.
         last_ms: When the condition was last met; of silence, when the asset was last heard of.
         open: Drift episodes that are open, as pairs of id and signal.
         offsets: By topic the last offset that this takes account of.
@@ -89,6 +90,16 @@ def decode_standing(value: bytes) -> Standing:
     return Standing(**entry)
 
 
+def later(before: bytes, then: bytes) -> bytes:
+    """Return the second entry, unless all that it takes account of the first one did too.
+
+    It may be that of a worker which had lost the partition while it wrote.
+    """
+    old, new = decode_standing(before).offsets, decode_standing(then).offsets
+    is_late = all(offset <= old.get(topic, -1) for topic, offset in new.items())
+    return before if is_late else then
+
+
 def signalled(standing: Standing, signal: Signal, at: At, **known: Any) -> Standing | None:
     """Return where an alarm stands after a signal, and what is told of it.
 
@@ -131,8 +142,14 @@ def signalled(standing: Standing, signal: Signal, at: At, **known: Any) -> Stand
 
 def told(standing: Standing, at: At) -> Standing:
     """Return this with what is told of it."""
+    said = codec("Alarm").encode({**alarm_of(standing), "source": at.position._asdict()})
+    return replace(standing.noted(at), said=said)
+
+
+def alarm_of(standing: Standing) -> dict[str, Any]:  # Any: Avro values
+    """Return the alarm of a condition, without what its last change follows from."""
     phase = standing.phase
-    record = {
+    return {
         "alarm_id": standing.alarm_id,
         "asset": standing.asset,
         "kind": standing.kind,
@@ -145,9 +162,8 @@ def told(standing: Standing, at: At) -> Standing:
         "active": phase.is_active,
         "revision": standing.revision,
         "count": standing.count,
-        "source": at.position._asdict(),
+        "source": None,
     }
-    return replace(standing.noted(at), said=codec("Alarm").encode(record))
 
 
 def _id_of(name: str, cause: Position) -> str:

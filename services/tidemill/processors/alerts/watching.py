@@ -124,7 +124,7 @@ def silences(
     else:
         for each in due:
             note = _nothing_from_one(each, known_ms, book)
-            yield from _signals(each.standing, Signal.RAISED, tick, count=1, note=note)
+            yield from _signals(each.standing, Signal.RAISED, tick, count=1, note=note, recent=())
 
 
 def _given_up(
