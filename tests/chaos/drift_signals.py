@@ -221,6 +221,8 @@ def _late_start(planted: Planted, phi: float, found: Delay, size: Size) -> list[
 def outliers(size: Size, seed: int) -> int:
     """Return how many signals had one outlier each; none of them may open an episode.
 
+    What opens with the value as it was, or with none in its place, is a false alarm like others.
+
     Raises:
         BrokenPromiseError: One did.
     """
@@ -228,8 +230,10 @@ def outliers(size: Size, seed: int) -> int:
     for number, phi in enumerate(PHIS):
         rng = np.random.default_rng([seed, number])
         values = correlated(phi, (size.delays, 40_000), rng)
-        without = _late(values)
-        values[:, 39_900] += OUTLIER * rng.choice([-1.0, 1.0], size.delays)
+        without, drawn = _late(values), values[:, 39_900].copy()
+        values[:, 39_900] = np.nan
+        without |= _late(values)
+        values[:, 39_900] = drawn + OUTLIER * rng.choice([-1.0, 1.0], size.delays)
         opened = _late(values) - without
         if opened:
             msg = f"no single outlier may open an episode, at {phi} {len(opened)} did"

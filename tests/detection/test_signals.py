@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detection.streams import RUN_LENGTH, correlated, watched
+from tidemill.detection import layout
 from tidemill.detection.changes import Channel, Status
 from tidemill.detection.signals import Signals, Watch
 
@@ -75,6 +76,17 @@ def test_no_single_outlier_opens_an_episode(phi: float, size: float) -> None:
     calm = _spoken_after(values, 29_900)
     values[:, 29_900] += size
     assert _spoken_after(values, 29_900) <= calm
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_an_outlier_says_no_more_of_level_and_spread_than_a_missing_value(phi: float) -> None:
+    values = correlated(phi, (20, 30_000), 4)
+    first, outlier = 29_900, values.copy()
+    values[:, first] = math.nan
+    outlier[:, first] += 20.0
+    missing, far = watched(values)[0], watched(outlier)[0]
+    both = slice(layout.LEVEL, layout.MISSING)
+    assert np.array_equal(missing.rows[:, both], far.rows[:, both], equal_nan=True)
 
 
 def _spoken_after(values: Floats, event: int) -> set[int]:

@@ -143,7 +143,8 @@ cdef inline bint _step(double *state, double x, double stamp) noexcept nogil:
                 u = (u - state[U_CENTRE]) * state[U_PER_SCALE]
                 if not _is_stray(state, U_STRAY, u, 1.0):
                     woke |= _channel(state + SPREAD, _clipped(u), z, stamp) * 2
-            state[LAST_Z] = wide
+            if not stray:
+                state[LAST_Z] = wide
         elif state[KNOWN] < 0.0:
             woke |= _elsewhere(state, x)
     state[STAMP] = stamp

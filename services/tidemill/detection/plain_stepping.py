@@ -91,7 +91,8 @@ def _standardised(row: Row, wide: float, stamp: float) -> int:
         u = (u - row[at.U_CENTRE]) * row[at.U_PER_SCALE]
         if not _is_stray(row, at.U_STRAY, u, tail=1.0):
             woke |= 2 * _channel(row, at.SPREAD, (_clipped(u), z), stamp)
-    row[at.LAST_Z] = wide
+    if not stray:
+        row[at.LAST_Z] = wide
     return woke
 
 
