@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import pytest
+from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import ResponseError
 
 from tidemill.kernel.errors import ConfigError, DependencyUnavailableError, InvariantError
@@ -242,6 +243,32 @@ def test_a_redis_that_is_away_before_the_start_misconfigures(own: EmbeddedRedis)
 
         with pytest.raises(ConfigError, match=r"must answer within 2 s .*found: .*refused"):
             client.check()
+
+
+def test_a_redis_that_comes_back_before_the_start_is_waited_for(
+    shared: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping, away = shared._redis.ping, [LostError("refused"), ResponseError("LOADING it")]
+
+    def answer() -> object:
+        if away:
+            raise away.pop()
+        return ping()
+
+    monkeypatch.setattr(shared._redis, "ping", answer)
+    shared.check(patience_s=30.0)
+    assert not away
+
+
+def test_a_wrong_password_is_told_at_once_however_long_redis_may_be_away(
+    redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+    with (
+        closing(RedisClient(f"redis://tidemill:wrong@{redis.address}/0")) as client,
+        pytest.raises(ConfigError, match="invalid"),
+    ):
+        client.check(patience_s=30.0)
 
 
 def test_commands_that_are_wrong_halt(shared: RedisClient, key: str) -> None:

@@ -71,13 +71,16 @@ class RedisPending:
         )
         self._longest_s = longest_s(streams.values())
 
-    def check(self) -> None:
+    def check(self, patience_s: float = 0.0) -> None:
         """Hold that Redis is there, takes us and throws nothing away; for before the start.
+
+        Args:
+            patience_s: For so long it may be away.
 
         Raises:
             ConfigError: It does not.
         """
-        self._client.check()
+        self._client.check(patience_s)
         memory: dict[str, Any] = self._client.run(lambda redis: redis.info("memory"))
         policy = str(memory.get("maxmemory_policy", "noeviction"))
         if memory.get("maxmemory") and not policy.startswith(_SAFE_POLICIES):

@@ -6,6 +6,7 @@ A command whose answer was lost is sent once more, so what is sent must be idemp
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,7 @@ from redis.retry import Retry
 
 from tidemill.kernel.errors import (
     ConfigError,
+    DependencyUnavailableError,
     InvariantError,
     MeshError,
     ServiceAwayError,
@@ -94,20 +96,32 @@ class RedisClient:
         with _translated(self.address):
             return commands(self._redis)
 
-    def check(self) -> None:
+    def check(self, patience_s: float = 0.0) -> None:
         """Hold that Redis answers and takes us; for before the start.
+
+        Args:
+            patience_s: For so long it may be away: it may be starting anew just now.
 
         Raises:
             ConfigError: It does not.
         """
+        deadline = time.monotonic() + patience_s
+        while (error := self._refusal()) is not None:
+            is_away = isinstance(translate(error, self.address), DependencyUnavailableError)
+            if not is_away or time.monotonic() >= deadline:
+                msg = (
+                    f"Redis at {self.address} must answer within {max(ANSWER_S, patience_s):g} s "
+                    f"and take user and password, found: {_one_line(error)}"
+                )
+                raise ConfigError([msg]) from error
+            time.sleep(RETRY_AFTER_S)
+
+    def _refusal(self) -> RedisError | None:
         try:
             self._redis.ping()
         except RedisError as error:
-            msg = (
-                f"Redis at {self.address} must answer within {ANSWER_S:g} s and take user and "
-                f"password, found: {_one_line(error)}"
-            )
-            raise ConfigError([msg]) from error
+            return error
+        return None
 
     def close(self) -> None:
         """Close every connection."""

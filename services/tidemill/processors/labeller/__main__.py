@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tidemill.contracts.definition import PlantDefinition
     from tidemill.processors.labeller.settings import Settings
 
+# A worker that starts while Redis is started anew waits for it.
+START_PATIENCE_S = 30.0
+
 
 def run(settings: Settings) -> None:
     """Run a labeller until it is asked to end; idle where no label comes later than its event.
@@ -50,7 +53,7 @@ def run(settings: Settings) -> None:
         closing(WrittenEnds(clients)) as ends,
         closing(_store(settings, plant.definition, ends)) as store,
     ):
-        store.check()
+        store.check(START_PATIENCE_S)
         factory = LabellerFactory(
             plant.definition, store, ends, from_end=settings.from_end, room=settings.room
         )
