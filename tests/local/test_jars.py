@@ -76,7 +76,8 @@ def test_the_committed_lock_names_every_jar_once_with_its_digest() -> None:
     assert len({jar.file for jar in jars}) == len(jars)
     assert all(len(bytes.fromhex(jar.sha256)) == 32 for jar in jars)
     kafka = {jar.artifact: jar.version for jar in jars if jar.group == "org.apache.kafka"}
-    assert kafka["kafka_2.13"] == kafka["kafka-clients"] == "4.3.1"
+    # 4.2 and 4.3 lose markers of committed transactions: record 31.
+    assert kafka["kafka_2.13"] == kafka["kafka-clients"] == "4.1.2"
 
 
 def test_jars_are_fetched_once_and_from_the_configured_repository(

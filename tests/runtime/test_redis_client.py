@@ -256,8 +256,11 @@ def test_a_redis_that_comes_back_before_the_start_is_waited_for(
         return ping()
 
     monkeypatch.setattr(shared._redis, "ping", answer)
-    shared.check(patience_s=30.0)
+    told: list[str] = []
+    shared.check(patience_s=30.0, tell=told.append)
     assert not away
+    (said,) = told
+    assert said == f"Redis at {shared.address}, found: LOADING it"
 
 
 def test_a_wrong_password_is_told_at_once_however_long_redis_may_be_away(

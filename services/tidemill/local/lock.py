@@ -16,7 +16,7 @@ from tidemill.local.jars import LOCK_FILE
 if TYPE_CHECKING:
     from jgo.maven import Dependency
 
-KAFKA_VERSION = "4.3.1"
+KAFKA_VERSION = "4.1.2"
 # `kafka-clients` is named because an older one would be picked otherwise; the binding is the one
 # for slf4j 1, which is what the broker brings: with that for slf4j 2 it would log nothing.
 ROOTS = (

@@ -71,16 +71,19 @@ class RedisPending:
         )
         self._longest_s = longest_s(streams.values())
 
-    def check(self, patience_s: float = 0.0) -> None:
+    def check(
+        self, patience_s: float = 0.0, *, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Hold that Redis is there, takes us and throws nothing away; for before the start.
 
         Args:
             patience_s: For so long it may be away.
+            tell: Hears, once, what is waited for.
 
         Raises:
             ConfigError: It does not.
         """
-        self._client.check(patience_s)
+        self._client.check(patience_s, tell=tell)
         memory: dict[str, Any] = self._client.run(lambda redis: redis.info("memory"))
         policy = str(memory.get("maxmemory_policy", "noeviction"))
         if memory.get("maxmemory") and not policy.startswith(_SAFE_POLICIES):

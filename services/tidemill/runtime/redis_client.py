@@ -96,16 +96,19 @@ class RedisClient:
         with _translated(self.address):
             return commands(self._redis)
 
-    def check(self, patience_s: float = 0.0) -> None:
+    def check(
+        self, patience_s: float = 0.0, *, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Hold that Redis answers and takes us; for before the start.
 
         Args:
             patience_s: For so long it may be away: it may be starting anew just now.
+            tell: Hears, once, what is waited for.
 
         Raises:
             ConfigError: It does not.
         """
-        deadline = time.monotonic() + patience_s
+        deadline, is_told = time.monotonic() + patience_s, False
         while (error := self._refusal()) is not None:
             is_away = isinstance(translate(error, self.address), DependencyUnavailableError)
             if not is_away or time.monotonic() >= deadline:
@@ -114,6 +117,9 @@ class RedisClient:
                     f"and take user and password, found: {_one_line(error)}"
                 )
                 raise ConfigError([msg]) from error
+            if not is_told:
+                tell(f"Redis at {self.address}, found: {_one_line(error)}")
+                is_told = True
             time.sleep(RETRY_AFTER_S)
 
     def _refusal(self) -> RedisError | None:

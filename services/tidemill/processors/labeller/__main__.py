@@ -53,7 +53,7 @@ def run(settings: Settings) -> None:
         closing(WrittenEnds(clients)) as ends,
         closing(_store(settings, plant.definition, ends)) as store,
     ):
-        store.check(START_PATIENCE_S)
+        store.check(START_PATIENCE_S, tell=logs.away)
         factory = LabellerFactory(
             plant.definition, store, ends, from_end=settings.from_end, room=settings.room
         )
