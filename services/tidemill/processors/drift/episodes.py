@@ -133,9 +133,16 @@ class Episodes:
             self.standing[key] = record
         return record
 
-    def end_all(self, kinds: tuple[Kind, ...], time_us: int) -> Iterator[Record]:
-        """Close all episodes of some kinds: what they were held against is no more."""
-        for key in [key for key in self.standing if key.partition("|")[0] in kinds]:
+    def end_all(
+        self, kinds: tuple[Kind, ...], time_us: int, kept: frozenset[int]
+    ) -> Iterator[Record]:
+        """Close episodes of some kinds, but of kept sensors: their references are no more."""
+        for key in [*self.standing]:
+            kind, _, signal = key.partition("|")
+            if kind not in kinds:
+                continue
+            if kind == Kind.FEATURE and int(signal.partition("|")[0]) in kept:
+                continue
             record = self.end(key, time_us)
             assert record is not None
             yield record

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # References that pass before sensors are looked at afresh that none held for.
 PATIENCE = 4
+NONE: frozenset[int] = frozenset()
 KINDS = {PREDICTIONS: Kind.PREDICTION, OUTCOMES: Kind.ERROR, EXPLANATIONS: Kind.EXPLANATION}
 
 
@@ -154,8 +155,20 @@ class Watched:
             found.append(Said(reading.index, record))
         found += self.release(question, place, reading.index, reached[0])
         if not question.verdict and self.is_out():
-            found += self.renew(tuple(Kind), reading.index, reading.time_us)
+            kept = self._unmoved()
+            found += self.renew(tuple(Kind), reading.index, reading.time_us, kept=kept)
         return found
+
+    def _unmoved(self) -> frozenset[int]:
+        """Return the sensors that stand within references of their own.
+
+        Nobody's word says that these changed: they stay watched.
+        """
+        alone = self.signals.get(Kind.FEATURE)
+        if alone is None:
+            return NONE
+        every = enumerate(map(alone.standing, range(len(alone.rows))))
+        return frozenset(n for n, each in every if each.is_watched and not each.out)
 
     def _afresh(self, reading: Reading) -> list[Said]:
         """Let the sensors together learn another reference, where they waited long enough."""
@@ -243,15 +256,19 @@ class Watched:
         update = question.ended(place, reached_us)
         return [] if update is None else [Said(index, update, is_update=True)]
 
-    def renew(self, kinds: tuple[Kind, ...], index: int, time_us: int) -> list[Said]:
-        """Begin references anew; what was held against them is over."""
+    def renew(
+        self, kinds: tuple[Kind, ...], index: int, time_us: int, *, kept: frozenset[int] = NONE
+    ) -> list[Said]:
+        """Begin references anew, but those of some sensors; what was held against them is over."""
         for kind in kinds:
             if kind in self.signals:
-                self.signals[kind].renew(range(len(self.plan.names[kind])))
+                numbers = range(len(self.plan.names[kind]))
+                stay = kept if kind is Kind.FEATURE else NONE
+                self.signals[kind].renew(n for n in numbers if n not in stay)
         if Kind.MULTIVARIATE in kinds and self.check is not None:
             self.check.renew()
             self.afresh = 0
-        return [Said(index, record) for record in self.episodes.end_all(kinds, time_us)]
+        return [Said(index, record) for record in self.episodes.end_all(kinds, time_us, kept)]
 
     def begin_models_anew(self) -> list[Said]:
         """Begin the references of what models say anew: they are others from now on."""
