@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.errors import OutOfOrderSequenceNumber
+from faust.exceptions import NotReady
 from faust.types import TP
 
 from runtime.faust_bench import (
@@ -174,6 +176,52 @@ def test_what_is_away_is_asked_again_and_what_was_not_written_is_written_again()
     run(bench, steps)
 
     assert bench.answers() == [(b"a", b"0")]
+
+
+def test_a_producer_that_has_not_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_writing, "RETRY_AFTER_S", 0.0)
+
+    async def steps(bench: Bench) -> None:
+        bench.producer.failures = [NotReady(), OutOfOrderSequenceNumber(), NotReady()]
+        bench.producer.away = [NotReady()]
+        bench.ask("a")
+        await bench.hand_over(0)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert bench.consumer.done == {HERE: 1}
+
+
+def test_what_a_producer_that_has_stopped_does_not_take_is_left_to_the_next_life() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        await bench.hand_over(0)
+        bench.control.app._stopped.set()
+        bench.producer.failures = [NotReady()]
+        with pytest.raises(asyncio.CancelledError):
+            await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert bench.consumer.done == {HERE: 1}
+
+
+def test_a_worker_that_lets_go_begins_nothing_and_keeps_what_is_done_with() -> None:
+    async def steps(bench: Bench) -> None:
+        bench.ask("a", "b")
+        await bench.hand_over(0)
+        bench.control.let_go()
+        await bench.hand_over(1)
+
+    bench = Bench()
+    run(bench, steps)
+
+    assert bench.answers() == [(b"a", b"0")]
+    assert bench.consumer.done == {HERE: 1}
 
 
 @pytest.mark.parametrize("code", [KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT])

@@ -12,6 +12,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
 )
+from faust.exceptions import NotReady
 from faust.types import TP
 
 from tidemill.runtime import faust_driver
@@ -106,6 +107,22 @@ def test_an_old_client_writes_no_more_before_a_new_one_begins() -> None:
     assert first.done == ["silenced", "stopped"]
     assert clients[0].done == ["stopped"]
     assert producer._producer is clients[1]
+
+
+def test_a_producer_that_stops_meanwhile_leaves_no_new_client_behind() -> None:
+    producer: Any = object.__new__(IdempotentProducer)  # Any: Faust's types are partial
+    producer._producer = Client()
+    new = Client()
+    producer._new_producer = lambda: new
+
+    async def stop() -> None:
+        producer._producer = None
+
+    new.start = stop  # type: ignore[method-assign]  # as Faust stops it while it connects
+    for _ in range(2):
+        with pytest.raises(NotReady):
+            asyncio.run(producer.renew())
+    assert new.done == ["stopped"]
 
 
 @pytest.mark.parametrize(

@@ -18,22 +18,26 @@ WITHIN_S = 30.0
 
 
 def test_nothing_asks_the_clients_of_an_app_once_it_is_stopped() -> None:
-    async def ended() -> tuple[list[bool], bool]:
+    order: list[str] = []
+
+    async def ended() -> bool:
         waiting = asyncio.Event()
-        catching_up = asyncio.create_task(_ever(waiting))
+        asking = [asyncio.create_task(_ever(waiting)) for _ in range(2)]
         starting = asyncio.create_task(_ever(waiting))
-        was_over: list[bool] = []
 
         async def stop() -> None:
-            was_over.append(catching_up.done())
+            order.append("stop")
+            assert all(task.cancelled() for task in asking)
+            assert not starting.done()
 
-        app = SimpleNamespace(crashed=False, stop=stop, producer=Producer())
-        control = SimpleNamespace(is_restored=False, app=app)
+        app = SimpleNamespace(crashed=False, stop=stop, producer=Producer(order))
+        control = SimpleNamespace(is_restored=False, app=app, let_go=lambda: order.append("let go"))
         await waiting.wait()
-        await faust_service._end(cast("ControlApp", control), catching_up, starting)
-        return was_over, starting.cancelled()
+        await faust_service._end(cast("ControlApp", control), starting, *asking)
+        return starting.cancelled()
 
-    assert asyncio.run(ended()) == ([True], True)
+    assert asyncio.run(ended())
+    assert order == ["let go", "gave up", "stop"]
 
 
 def test_what_does_not_let_itself_be_stopped_is_not_waited_for(
@@ -57,16 +61,20 @@ def test_what_does_not_let_itself_be_stopped_is_not_waited_for(
         app = SimpleNamespace(
             crashed=False, stop=lambda: stubborn("stop"), producer=producer, consumer=consumer
         )
-        control = SimpleNamespace(is_restored=True, app=app)
-        catching_up = asyncio.create_task(_ever(waiting))
-        following = asyncio.create_task(stubborn("following"))
-        ending = faust_service._end(cast("ControlApp", control), catching_up, following)
-        await asyncio.wait_for(ending, WITHIN_S)
+        control = SimpleNamespace(is_restored=True, app=app, let_go=waiting.set)
+        starting, following = (
+            asyncio.create_task(stubborn(name)) for name in ("starting", "following")
+        )
+        await asyncio.sleep(0)
+        ending = faust_service._end(cast("ControlApp", control), starting, following)
+        asyncio.get_running_loop().call_later(WITHIN_S, end.set)
+        await ending
+        assert not end.is_set(), "it was waited for"
         end.set()
-        await following
+        await asyncio.gather(starting, following)
 
     asyncio.run(ended())
-    assert order == ["following", "gave up", "commit", "stop"]
+    assert order == ["starting", "following", "gave up", "commit", "stop"]
 
 
 def test_what_is_left_behind_and_does_not_end_is_not_waited_for(

@@ -66,8 +66,7 @@ class ControlApp:
     ) -> None:
         self._now = now
         self.clock = factory.clock
-        self._factory = factory
-        self._observer = observer
+        self._factory, self._observer = factory, observer
         self._clock = clock
         self._owned: dict[int, Owned] = {}
         self._moves, self._is_moving = 0, False
@@ -221,8 +220,7 @@ class ControlApp:
         owned.watch(message, handled)
         if handled.key is not None:
             if not handled.is_repeated:
-                entries = {handled.key: handled.value, **handled.more}
-                await self._remember(message.position, entries)
+                await self._remember(message.position, {handled.key: handled.value, **handled.more})
             if not self._is_current(partition, owned):
                 return  # the partition went while the decision was written; its owner goes on
         if handled.key is not None or handled.forgotten:
@@ -290,10 +288,13 @@ class ControlApp:
         self._is_moving = False
         self._observer.assigned(sorted(mine))
 
+    def let_go(self) -> None:
+        """Begin no decision and keep none that is under way; what is done with stays so."""
+        self._moves, self._is_moving = self._moves + 1, True
+        self._owned.clear()
+
     async def _revoked(self, _: Any, __: Iterable[TP], **___: Any) -> None:  # Any: as above
         """Let no decision be kept and nothing be committed: another worker may go on."""
-        self._moves += 1
-        self._is_moving = True
-        self._owned.clear()
+        self.let_go()
         self._batches.forget()
         self.app.consumer.done.clear()

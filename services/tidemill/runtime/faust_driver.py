@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiokafka
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
@@ -198,6 +199,7 @@ class IdempotentProducer(driver.Producer):
 
         Raises:
             KafkaError: The cluster is away; the old client is of no use all the same.
+            NotReady: The producer has stopped, before or meanwhile.
         """
         old = self._ensure_producer()
         if not old._closed:
@@ -206,10 +208,13 @@ class IdempotentProducer(driver.Producer):
         new = self._new_producer()
         try:
             await new.start()
-        except KafkaError:
-            await new.stop()
-            raise
-        self._producer = new
+            if self._producer is not old:
+                msg = "the producer must run to write by a new client, it has stopped meanwhile"
+                raise NotReady(msg)
+            self._producer = new
+        finally:
+            if self._producer is not new:
+                await new.stop()
 
 
 class Transport(driver.Transport):

@@ -159,7 +159,7 @@ async def _run(
             await asyncio.sleep(TURN_S)
     finally:
         stopping()
-        await _end(control, catching_up, starting, following)
+        await _end(control, starting, catching_up, following)
     if control.app.crash_reason is not None:
         raise control.app.crash_reason
 
@@ -191,18 +191,23 @@ async def _catch_up(control: ControlApp, ticking: Ticking | None) -> None:
 
 
 async def _end(
-    control: ControlApp, catching_up: asyncio.Task[None], *tasks: asyncio.Task[None]
+    control: ControlApp, starting: asyncio.Task[None], *asking: asyncio.Task[None]
 ) -> None:
     """Stop the app, and whatever else goes on; first what would ask clients that are closed."""
-    catching_up.cancel()
-    await asyncio.gather(catching_up, return_exceptions=True)
+    control.let_go()
+    await _over(*asking)
     await control.app.producer.give_up(COMMIT_WITHIN_S)  # the next life writes it again
     if control.is_restored and not control.app.crashed:
         await _within(COMMIT_WITHIN_S, control.app.consumer.commit())
     await _within(END_WITHIN_S, control.app.stop())
+    await _over(starting)
+
+
+async def _over(*tasks: asyncio.Task[None]) -> None:
+    """End tasks; those that do not let themselves be ended are not waited for."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks, timeout=COMMIT_WITHIN_S)
+    await asyncio.wait({asyncio.gather(*tasks, return_exceptions=True)}, timeout=COMMIT_WITHIN_S)
 
 
 async def _within(seconds: float, work: Awaitable[object]) -> None:

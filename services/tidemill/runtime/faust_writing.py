@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
-from faust.exceptions import ProducerSendError
+from faust.exceptions import NotReady, ProducerSendError
 
 from tidemill.kernel.errors import InvariantError
 
@@ -24,6 +24,8 @@ _REFUSALS = ("Authorization", "Authentication", "Unsupported", "TooLarge")
 # As above: the cluster does not know the producer any more, or not where it stands: so it is after
 # some outages.
 _OF_PRODUCER = ("OutOfOrderSequence", "ProducerId", "ProducerEpoch", "ProducerFenced", "Closed")
+# The last: Faust's producer has not started yet, starts anew, or has stopped; it is away too.
+_FAILURES = (KafkaError, ProducerSendError, NotReady)
 
 
 class Writer:
@@ -42,7 +44,8 @@ class Writer:
     async def write(self, emits: Sequence[Emit], cause: Position) -> None:
         """Write records, each once the one before it is acknowledged.
 
-        So their order is kept whatever has to be written again.
+        So their order is kept whatever has to be written again. It ends with the app: then what
+        caused the records is not done with.
 
         Args:
             emits: The records.
@@ -51,6 +54,7 @@ class Writer:
         Raises:
             InvariantError: The cluster refuses this worker, or a record.
             KafkaError: Something that neither waiting nor a new producer mends.
+            CancelledError: The app ends.
         """
         for emit in emits:
             while not await self._is_written(emit, cause):
@@ -71,13 +75,13 @@ class Writer:
         for emit in emits:
             try:
                 sent.append((emit, asyncio.ensure_future(await self._send(emit))))
-            except (KafkaError, ProducerSendError) as error:
+            except _FAILURES as error:
                 self._failed(error, emit, cause)
                 left.append(emit)
         for emit, future in sent:
             try:
                 await self._acknowledged(future)
-            except (KafkaError, ProducerSendError) as error:
+            except _FAILURES as error:
                 self._failed(error, emit, cause)
                 left.append(emit)
         return left
@@ -88,7 +92,7 @@ class Writer:
                 await self._app.producer.renew()
                 self._is_useless = False
             await self._acknowledged(asyncio.ensure_future(await self._send(emit)))
-        except (KafkaError, ProducerSendError) as error:
+        except _FAILURES as error:
             self._failed(error, emit, cause)
             return False
         return True
@@ -133,7 +137,9 @@ def _passing(error: Exception, emit: Emit, record: Position) -> str:
         )
         raise InvariantError(msg) from error
     # aiokafka gives up on a cluster that is away, and calls that not retriable.
-    is_passing = getattr(cause, "retriable", False) or isinstance(cause, KafkaTimeoutError)
+    is_passing = getattr(cause, "retriable", False) or isinstance(
+        cause, (KafkaTimeoutError, NotReady)
+    )
     if not (is_passing or _is_of_producer(error)):
         raise error
     return said
