@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tidemill.kernel.errors import InvariantError
 from tidemill.runtime.clients import KafkaError, KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import Remedy, refused, remedy
+from tidemill.runtime.renewals import is_of_no_use
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, Abort
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Membership:
 
     def _note_fenced(self, error: KafkaException) -> None:
         """Note that the client is of no use any more; raise whatever else is wrong with it."""
-        if not _is_fatal(kafka_error(error)):
+        if not is_of_no_use(kafka_error(error)):
             raise error
         self.is_fenced = True
 
@@ -136,7 +137,7 @@ class Membership:
             if remedy(kafka_error(error)) is not Remedy.REPEAT:
                 self._note_fenced(error)
             messages = []
-        if any(_is_fatal(message.error()) for message in messages):
+        if any(is_of_no_use(message.error()) for message in messages):
             self.is_fenced = True
             messages = []
         if self._problem is not None:
@@ -240,7 +241,3 @@ class Membership:
     def close(self) -> None:
         """Close the client; a static member keeps its place until the session times out."""
         self._consumer.close()
-
-
-def _is_fatal(error: KafkaError | None) -> bool:
-    return error is not None and error.code() == KafkaError._FATAL

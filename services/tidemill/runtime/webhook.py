@@ -12,13 +12,14 @@ from tidemill.kernel.errors import InvalidRecordError
 from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import check_callback_error, check_message_error, is_refusal
 from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, to_message
+from tidemill.runtime.renewals import Renewals, is_of_no_use
 from tidemill.runtime.webhook_post import Answer, Posting, post, posting_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tidemill.kernel.records import Message
-    from tidemill.runtime.clients import KafkaClients
+    from tidemill.runtime.clients import KafkaClients, KafkaError
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 # An hour, by these times between them.
@@ -68,6 +69,10 @@ class Courier:
     def add(self, messages: Iterable[Message]) -> None:
         """Queue alarms."""
         self._waiting.extend(messages)
+
+    def clear(self) -> None:
+        """Leave all alarms that wait: they are read again."""
+        self._waiting.clear()
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Leave alarms to another worker."""
@@ -133,7 +138,10 @@ class Webhook:
     ) -> None:
         self._clients = clients
         self._courier = Courier(lambda posting: post(url, posting), observer)
-        self._member: Any = clients.member(group, instance)  # Any: it commits too
+        self._open = lambda: clients.member(group, instance)
+        self._member: Any = self._open()  # Any: it commits too
+        self._is_fenced = False
+        self._renewals = Renewals(group, instance, time.monotonic)
         self._failed = failed
         self._is_ending = threading.Event()
         self._failure: BaseException | None = None
@@ -151,22 +159,36 @@ class Webhook:
 
     def _run(self) -> None:
         try:
-            self._member.subscribe(
-                [ALARMS],
-                on_assign=self._assigned,
-                on_revoke=self._revoked,
-                on_lost=self._revoked,
-            )
+            self._join()
             while not self._is_ending.is_set():
                 self._turn()
+                if self._is_fenced:
+                    self._renew()
             self._member.close()
         except Exception as error:  # noqa: BLE001 - raised again where the worker ends
             self._failure = error
             self._failed(error)
 
+    def _join(self) -> None:
+        self._member.subscribe(
+            [ALARMS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def _renew(self) -> None:
+        """Take our place in the group again, and go on behind what was committed."""
+        self._renewals.note()
+        self._member.close()
+        self._courier.clear()
+        self._clients.failures.take()
+        self._is_fenced = False
+        self._member = self._open()
+        self._join()
+
     def _turn(self) -> None:
         for error in self._clients.failures.take():
-            check_callback_error(error)
+            self._check(error)
+        if self._is_fenced:
+            return
         owned = self._member.assignment()
         if len(self._courier):
             self._member.pause(owned)
@@ -178,10 +200,19 @@ class Webhook:
             if error is None:
                 messages.append(to_message(raw))
             else:
-                check_message_error(error)
+                self._check(error)
         self._courier.add(messages)
-        while (message := self._courier.step()) is not None and not self._is_ending.is_set():
+        while not self._is_fenced and (message := self._courier.step()) is not None:
             self._commit([TopicPartition(ALARMS, message.partition, message.offset + 1)])
+            if self._is_ending.is_set():
+                return
+
+    def _check(self, error: KafkaError) -> None:
+        """Let pass what passes; a member that is of no use any more is replaced."""
+        if is_of_no_use(error):
+            self._is_fenced = True
+        else:
+            check_message_error(error)
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
         """Commit; what is not committed is posted again, under its key."""
@@ -189,8 +220,9 @@ class Webhook:
             self._member.commit(offsets=offsets, asynchronous=False)
         except KafkaException as raised:
             error = kafka_error(raised)
-            if is_refusal(error) or error.fatal():
+            if is_refusal(error):
                 raise
+            self._is_fenced = self._is_fenced or is_of_no_use(error)
 
     def _assigned(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: a consumer
         """Go on behind what is committed, or with what is retained; at the end where nothing is."""

@@ -10,7 +10,7 @@ from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.kernel.processor import mark_of
 from tidemill.runtime.applying import apply_all
 from tidemill.runtime.assignment import Assignment
-from tidemill.runtime.clients import SESSION_TIMEOUT_MS, KafkaError
+from tidemill.runtime.clients import KafkaError
 from tidemill.runtime.confirming import confirmed
 from tidemill.runtime.failures import check_message_error
 from tidemill.runtime.kafka_log import to_message
@@ -19,6 +19,7 @@ from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.membership import Membership
 from tidemill.runtime.observer import Committed, Observer, Silent
 from tidemill.runtime.outage import Doubts, Outage
+from tidemill.runtime.renewals import Renewals
 from tidemill.runtime.resting import Rests
 from tidemill.runtime.transactions import ASSIGNMENT_CHANGED, TOO_LARGE, Outcome, Transactor
 
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from tidemill.runtime.clients import Clients, RawMessage
     from tidemill.runtime.lanes import Lane
 
-
-# Two workers of one instance fence one another every second or two, an outage once in a session.
-RENEWED_AT_MOST = 2
-RENEWED_WITHIN_S = 2 * SESSION_TIMEOUT_MS / 1000
 
 NO_FAILURES: Callable[[], list[KafkaError]] = list
 
@@ -100,7 +97,7 @@ class Worker:
         self._observer: Observer = observer or Silent()
         self._failures = failures
         self._waiting = waiting
-        self._renewed: list[float] = []
+        self._renewals = Renewals(settings.group, settings.instance, clock)
         self._outage = Outage(self._observer, clock)
         self._doubts = Doubts(clock)
         self._last_commit = clock()
@@ -145,7 +142,7 @@ class Worker:
         wait_s = 0.0 if self._lanes.due or self._labour.due else self._settings.wait_s
         raw = self._membership.poll(self._settings.batch, wait_s)
         if self._membership.is_fenced:
-            self._renew(now)
+            self._renew()
         if self._lanes.has_changed:
             self._lanes.take_over()
             return
@@ -158,17 +155,9 @@ class Worker:
         self._rests.look(now)
         self._lag.look(self._lanes, now)
 
-    def _renew(self, now: float) -> None:
+    def _renew(self) -> None:
         """Take our place in the group again: who lost it to an outage keeps it this time."""
-        self._renewed = [at for at in self._renewed if now - at < RENEWED_WITHIN_S]
-        if len(self._renewed) >= RENEWED_AT_MOST:
-            msg = (
-                f"instance {self._settings.instance} of group {self._settings.group} must belong "
-                "to one worker, another takes its place again and again; "
-                "give every instance its own --instance"
-            )
-            raise InvariantError(msg)
-        self._renewed.append(now)
+        self._renewals.note()
         self._membership.renew()
 
     def idle_s(self) -> float:
