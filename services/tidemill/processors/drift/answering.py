@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 def answered(watched: Watched, reading: Reading) -> list[Said]:
     """Take an answer: to the question, or to any episode that is not over.
 
-    A second word on a question counts, where it is another one.
+    A second word on a question counts, where it is another one. Where the sensors together left
+    their reference again while it waits, a word on that episode is one on the question, too.
     """
     now_us, answer = max(watched.clock.reached_us, 0), reading.answer
     place = Place(UPDATES, watched.partition, reading.offset, now_us)
     question = watched.question
-    if question is None or question.drift_id != reading.drift_id:
-        found = _answered_beside(watched, reading, place)
-    elif question.verdict == answer:
-        found = []
-    else:
-        found = [Said(reading.index, watched.settled(question, answer, now_us))]
+    is_same = question is not None and question.drift_id == reading.drift_id
+    is_again = not is_same and watched.is_asked_again(reading.drift_id)
+    found = [] if is_same else _answered_beside(watched, reading, place)
+    if question is not None and (is_same or (is_again and found)) and question.verdict != answer:
+        found.append(Said(reading.index, watched.settled(question, answer, now_us)))
         question.verdict = answer
         if answer != "FAULT" or not question.waits or not watched.is_out():
             found += watched.release(question, place, reading.index, now_us)

@@ -230,6 +230,11 @@ class Watched:
             found.append(Said(reading.index, self.question.hold(place), is_update=True))
         return found
 
+    def is_asked_again(self, drift_id: str) -> bool:
+        """Return whether the sensors together are out again, beside the question that waits."""
+        key = self.episodes.find(drift_id)
+        return self.question is not None and key == Kind.MULTIVARIATE.value
+
     def settled(self, question: Question, status: str, time_us: int) -> Record:
         """Return the record of how a question was settled; a fault lasts until it is over."""
         key = self.episodes.find(question.drift_id)
