@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tidemill.processors.drift.reading import Reading
     from tidemill.processors.drift.watched import Watched
 
+# Where nothing is promised there is no fault.
+_NONE = ("NOT_STATIONARY", "FAULT")
+
 
 def answered(watched: Watched, reading: Reading) -> list[Said]:
     """Take an answer: to the question, or to any episode that is not over.
@@ -43,7 +46,7 @@ def _answered_beside(watched: Watched, reading: Reading, place: Place) -> list[S
     if key is None:
         return []
     record, answer = watched.episodes.standing[key], reading.answer
-    if record["status"] in {answer, "NOT_STATIONARY"}:
+    if record["status"] == answer or (record["status"], answer) == _NONE:
         return []
     found = [Said(reading.index, watched.episodes.answer(key, answer, place.time_us))]
     if record["held"] and answer == "PROCESS_CHANGE":
