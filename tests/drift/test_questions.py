@@ -117,6 +117,18 @@ def test_the_episode_that_came_back_may_be_named_by_the_answer(verdict: str, lab
     assert (release["label"], release["target_id"]) == (label, asked["drift_id"])
 
 
+def test_the_episode_that_came_back_may_be_named_when_it_is_over_too() -> None:
+    own, _, asked = asking(question_timeout="3h")
+    own.process_batch(events(700, start=CHANGE_AT + 30))
+    emits = own.process_batch(shifted(30, CHANGE_AT + 730) + events(700, start=CHANGE_AT + 760))
+    again, over = [r for r in told(emits) if r["kind"] == "MULTIVARIATE"][:2]
+    assert (again["drift_id"], over["status"]) == (over["drift_id"], "CLOSED")
+    emits = own.process_batch([answer(9, again["drift_id"], "FAULT")])
+    assert [(r["drift_id"], r["status"]) for r in told(emits)] == [(asked["drift_id"], "FAULT")]
+    (release,) = told(emits, "Update")
+    assert (release["label"], release["span"]["to"]) == ("fault", over["changed"] - STEP_US)
+
+
 def test_a_second_word_on_the_episode_that_came_back_is_one_on_the_question() -> None:
     own, _, asked = asking(question_timeout="3h")
     own.process_batch(events(700, start=CHANGE_AT + 30))

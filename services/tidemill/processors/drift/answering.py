@@ -27,9 +27,9 @@ def answered(watched: Watched, reading: Reading) -> list[Said]:
     place = Place(UPDATES, watched.partition, reading.offset, now_us)
     question = watched.question
     is_same = question is not None and question.drift_id == reading.drift_id
-    is_again = not is_same and watched.is_asked_again(reading.drift_id)
+    is_again = question is not None and reading.drift_id in question.again
     found = [] if is_same else _answered_beside(watched, reading, place)
-    if question is not None and (is_same or (is_again and found)) and question.verdict != answer:
+    if question is not None and (is_same or is_again) and question.verdict != answer:
         found.append(Said(reading.index, watched.settled(question, answer, now_us)))
         question.verdict = answer
         if answer != "FAULT" or not question.waits or not watched.is_out():

@@ -218,7 +218,7 @@ class Watched:
             return [Said(reading.index, record)]
         if self.question is not None:
             # It is not over after all: one answer is for both.
-            self.question.over_us = None
+            self.question.came_back(record["drift_id"])
             return [Said(reading.index, record)]
         since = 1 if change.started is None else change.event - change.started + 1
         record["held"] = is_held = self.allowance.has_room(self.plan, since)
@@ -229,11 +229,6 @@ class Watched:
             self.allowance.held += since
             found.append(Said(reading.index, self.question.hold(place), is_update=True))
         return found
-
-    def is_asked_again(self, drift_id: str) -> bool:
-        """Return whether the sensors together are out again, beside the question that waits."""
-        key = self.episodes.find(drift_id)
-        return self.question is not None and key == Kind.MULTIVARIATE.value
 
     def settled(self, question: Question, status: str, time_us: int) -> Record:
         """Return the record of how a question was settled; a fault lasts until it is over."""
