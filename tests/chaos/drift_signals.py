@@ -89,8 +89,8 @@ def _alarm_row(name: str, found: Counted) -> list[str]:
     ]
 
 
-def _check_alarms(name: str, alarms: int, most: float, size: Size) -> None:
-    asked = size.runs * size.events / RUN_LENGTH
+def _check_alarms(name: str, alarms: int, most: float, size: Size, *, share: float = 1.0) -> None:
+    asked = share * size.runs * size.events / RUN_LENGTH
     limit = most * asked + size.noise * math.sqrt(most * asked)
     if alarms > limit:
         msg = f"{name}: at most {limit:.0f} false alarms where {asked:.0f} are asked, was {alarms}"
@@ -109,13 +109,14 @@ def alarm_tables(size: Size, seed: int, say: Callable[[str], None]) -> list[Tabl
     for name, draw in ROBUST.items():
         found = count(draw, size, seed)
         say(f"{name}: {sum(found.runs)} alarms, level {found.channels[Channel.LEVEL]}")
-        _check_alarms(name, found.channels[Channel.LEVEL], MOST_ROBUST, size)
+        level = found.channels[Channel.LEVEL]
+        _check_alarms(name, level, MOST_ROBUST, size, share=SHARES[Channel.LEVEL])
         robust.append(_alarm_row(name, found))
     asked = size.runs * size.events / RUN_LENGTH
-    level = SHARES[Channel.LEVEL] * asked
+    of_level = SHARES[Channel.LEVEL] * asked
     drawn = (
         f"{size.runs} runs of {size.events:,} events, {asked:.0f} alarms asked in each row, "
-        f"{level:.0f} of them of the level"
+        f"{of_level:.0f} of them of the level"
     )
     return [
         Table(f"False alarms, {drawn}:", head, plain),

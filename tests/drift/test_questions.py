@@ -100,6 +100,45 @@ def test_a_fault_that_came_back_is_not_over() -> None:
     assert release["span"]["to"] == asked["detected"] - STEP_US + 1_000_000_000
 
 
+@pytest.mark.parametrize(
+    ("verdict", "label"), [("FAULT", "fault"), ("PROCESS_CHANGE", "process_change")]
+)
+def test_the_episode_that_came_back_may_be_named_by_the_answer(verdict: str, label: str) -> None:
+    own, _, asked = asking(question_timeout="3h")
+    own.process_batch(events(700, start=CHANGE_AT + 30))
+    emits = own.process_batch(shifted(30, CHANGE_AT + 730))
+    again = [r for r in told(emits) if r["kind"] == "MULTIVARIATE"][-1]
+    assert again["drift_id"] != asked["drift_id"]
+    emits = own.process_batch([answer(9, again["drift_id"], verdict)])
+    answered = {r["drift_id"]: r["status"] for r in told(emits) if r["kind"] == "MULTIVARIATE"}
+    assert answered == dict.fromkeys([again["drift_id"], asked["drift_id"]], verdict)
+    emits += own.process_batch(events(700, start=CHANGE_AT + 760))
+    (release,) = told(emits, "Update")
+    assert (release["label"], release["target_id"]) == (label, asked["drift_id"])
+
+
+def test_the_episode_that_came_back_may_be_named_when_it_is_over_too() -> None:
+    own, _, asked = asking(question_timeout="3h")
+    own.process_batch(events(700, start=CHANGE_AT + 30))
+    emits = own.process_batch(shifted(30, CHANGE_AT + 730) + events(700, start=CHANGE_AT + 760))
+    again, over = [r for r in told(emits) if r["kind"] == "MULTIVARIATE"][:2]
+    assert (again["drift_id"], over["status"]) == (over["drift_id"], "CLOSED")
+    emits = own.process_batch([answer(9, again["drift_id"], "FAULT")])
+    assert [(r["drift_id"], r["status"]) for r in told(emits)] == [(asked["drift_id"], "FAULT")]
+    (release,) = told(emits, "Update")
+    assert (release["label"], release["span"]["to"]) == ("fault", over["changed"] - STEP_US)
+
+
+def test_a_second_word_on_the_episode_that_came_back_is_one_on_the_question() -> None:
+    own, _, asked = asking(question_timeout="3h")
+    own.process_batch(events(700, start=CHANGE_AT + 30))
+    emits = own.process_batch(shifted(30, CHANGE_AT + 730))
+    again = [r for r in told(emits) if r["kind"] == "MULTIVARIATE"][-1]["drift_id"]
+    assert told(own.process_batch([answer(9, again, "FAULT")]), "Update") == []
+    (release,) = told(own.process_batch([answer(10, again, "PROCESS_CHANGE")]), "Update")
+    assert (release["label"], release["target_id"]) == ("process_change", asked["drift_id"])
+
+
 def test_a_question_times_out_by_event_time_as_a_process_change() -> None:
     own, _, asked = asking(question_timeout="60s")
     emits = own.process_batch(shifted(60, CHANGE_AT + 30))

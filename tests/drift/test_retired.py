@@ -11,7 +11,7 @@ from drift.test_questions import CHANGE_AT, shifted
 from drift.test_second_thoughts import restarted
 from drift.watched_plant import ASSET, KEY, REFERENCE, TERMS, events, terms
 from tidemill.contracts.codec import codec
-from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, UPDATES
+from tidemill.contracts.topics import DRIFT, DRIFT_LEDGER, DRIFT_SNAPSHOTS, EVENTS, UPDATES
 from tidemill.fold.audit import Span
 from tidemill.fold.audit.bounds import AtSequence
 from tidemill.fold.audit.starting import drained
@@ -26,6 +26,7 @@ from tidemill.runtime.sole_member import SoleMember
 from tidemill.testing.memory_log import MemoryLog
 
 if TYPE_CHECKING:
+    from tidemill.kernel.records import Message
     from tidemill.testing.driver import Driver
 
 OTHER = "south/2"
@@ -132,6 +133,40 @@ def test_what_came_after_is_folded_again_from_any_entry_on(plant: Plant) -> None
     for sequence in range(entry.sequence - 2, last + 1, 3):
         asked = Asked(Span(AtSequence(sequence)), REFERENCE)
         assert replay(log, 0, KEY, asked=asked).findings == [], sequence
+
+
+@pytest.mark.parametrize("returns", [False, True])
+@pytest.mark.parametrize("is_let_go", [True, False])
+def test_a_past_whose_beginning_is_gone_is_folded_though_states_of_then_were_deleted(
+    *, is_let_go: bool, returns: bool
+) -> None:
+    """By somebody's word, or as it was watched otherwise from some entry on."""
+    plant = Plant(terms())
+    calm = [each for n in range(CHANGE_AT) for a in (ASSET, OTHER) for each in [one(n, a)]]
+    plant.write([e._replace(offset=n) for n, e in enumerate([*calm, *shifted(30)])], 0)
+    plant.driver.drain()
+    plant.driver.leave("last-resort")
+    if is_let_go:
+        let_go(plant)
+    again = restarted(plant, terms() if is_let_go else terms(run_length=200))
+    assets = [ASSET, OTHER] if returns else [OTHER]
+    for each in [one(n, asset) for n in range(400, 520) for asset in assets]:
+        again.send(each.topic, 0, each.value, key=each.key)
+    again.drain()
+    plant.cluster.log(DRIFT_SNAPSHOTS, 0).compact()
+    ledger = [m for m in again.outputs(DRIFT_LEDGER) if m.partition == 0]
+    entry = next(e for m in ledger[3:] if (e := Entry.decode(m.value)).runs)
+    plant.cluster.log(DRIFT_LEDGER, 0).begin = ledger[entry.sequence].offset
+    plant.cluster.log(EVENTS, 0).begin = entry.runs[0].first
+    asked = Asked(reference=REFERENCE, known=(terms(),))
+    report = replay(MemoryLog(plant.cluster), 0, KEY, asked=asked)
+    assert report.findings == []
+    assert report.first == entry.sequence + 1
+
+
+def one(number: int, asset: str) -> Message:
+    (found,) = events(1, start=number, seed=number, asset=asset)
+    return found
 
 
 def task_of(driver: Driver, signing: SigningKey = KEY) -> DriftTask:

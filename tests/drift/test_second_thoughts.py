@@ -82,6 +82,19 @@ def test_a_process_change_of_one_signal_answers_what_the_asset_was_asked() -> No
     assert own.process_batch([answer(10, asked["drift_id"], "FAULT")]) == []
 
 
+def test_what_nothing_is_promised_of_is_watched_anew_where_somebody_says_so() -> None:
+    own = task()
+    emits = own.process_batch(events(34) + events(30, start=34, seed=8, shift=60.0))
+    (wanders,) = [r for r in told(emits) if r["status"] == "NOT_STATIONARY"]
+    assert own.process_batch([answer(8, wanders["drift_id"], "FAULT")]) == []
+    emits = own.process_batch([answer(9, wanders["drift_id"], "PROCESS_CHANGE")])
+    assert [r["status"] for r in told(emits)] == ["PROCESS_CHANGE"]
+    (watched,) = own.watching.watched.values()
+    assert (watched.unknown, watched.afresh) == (1, 0)
+    assert watched.check is not None
+    assert watched.check.status == "LEARNING"
+
+
 def test_the_same_answer_twice_counts_once_and_is_counted_as_unknown() -> None:
     own, _, asked = asking()
     own.process_batch([answer(n, asked["drift_id"], "FAULT") for n in (9, 10, 11)])

@@ -13,21 +13,24 @@ if TYPE_CHECKING:
     from tidemill.processors.drift.reading import Reading
     from tidemill.processors.drift.watched import Watched
 
+# Where nothing is promised there is no fault.
+_NONE = ("NOT_STATIONARY", "FAULT")
+
 
 def answered(watched: Watched, reading: Reading) -> list[Said]:
     """Take an answer: to the question, or to any episode that is not over.
 
-    A second word on a question counts, where it is another one.
+    A second word on a question counts, where it is another one. Where the sensors together left
+    their reference again while it waits, a word on that episode is one on the question, too.
     """
     now_us, answer = max(watched.clock.reached_us, 0), reading.answer
     place = Place(UPDATES, watched.partition, reading.offset, now_us)
     question = watched.question
-    if question is None or question.drift_id != reading.drift_id:
-        found = _answered_beside(watched, reading, place)
-    elif question.verdict == answer:
-        found = []
-    else:
-        found = [Said(reading.index, watched.settled(question, answer, now_us))]
+    is_same = question is not None and question.drift_id == reading.drift_id
+    is_again = question is not None and reading.drift_id in question.again
+    found = [] if is_same else _answered_beside(watched, reading, place)
+    if question is not None and (is_same or is_again) and question.verdict != answer:
+        found.append(Said(reading.index, watched.settled(question, answer, now_us)))
         question.verdict = answer
         if answer != "FAULT" or not question.waits or not watched.is_out():
             found += watched.release(question, place, reading.index, now_us)
@@ -43,7 +46,7 @@ def _answered_beside(watched: Watched, reading: Reading, place: Place) -> list[S
     if key is None:
         return []
     record, answer = watched.episodes.standing[key], reading.answer
-    if record["status"] in {answer, "NOT_STATIONARY"}:
+    if record["status"] == answer or (record["status"], answer) == _NONE:
         return []
     found = [Said(reading.index, watched.episodes.answer(key, answer, place.time_us))]
     if record["held"] and answer == "PROCESS_CHANGE":

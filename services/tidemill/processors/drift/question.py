@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 LABELS = {"FAULT": "fault", "PROCESS_CHANGE": "process_change", "TIMED_OUT": "process_change"}
 # What nobody has answered when the share is used up is learned until somebody does.
 FREED = "freed"
+MOST_AGAIN = 16
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Question:
         verdict: What was answered, where the span is still held; empty before.
         over_us: Event time reached when the asset was calm again; None while it is not.
         is_freed: Whether the models were held until the share was used up.
+        again: The last episodes that opened while it waited: a word on one of them is one on it.
     """
 
     record: Record
@@ -35,11 +37,17 @@ class Question:
     verdict: str = ""
     over_us: int | None = None
     is_freed: bool = False
+    again: list[str] = field(default_factory=list)
 
     @property
     def drift_id(self) -> str:
         """The episode's."""
         return str(self.record["drift_id"])
+
+    def came_back(self, drift_id: str) -> None:
+        """Take it that the asset has left its reference again, by an episode of its own."""
+        self.over_us = None
+        self.again = [*self.again, drift_id][-MOST_AGAIN:]
 
     def hold(self, place: Place) -> Record:
         """Return the instruction not to learn from the span until it is released."""

@@ -231,7 +231,7 @@ class Watched:
             return [Said(reading.index, record)]
         if self.question is not None:
             # It is not over after all: one answer is for both.
-            self.question.over_us = None
+            self.question.came_back(record["drift_id"])
             return [Said(reading.index, record)]
         since = 1 if change.started is None else change.event - change.started + 1
         record["held"] = is_held = self.allowance.has_room(self.plan, since)

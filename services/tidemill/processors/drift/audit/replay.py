@@ -152,6 +152,7 @@ class _Replaying:
             found = restored(plan, key.asset, self._partition, state.state)
             watching.put(key, found, state.sequence)
             self._lineages[key] = found.lineage
+        watching.since |= start.unknown
         watching.settle()
         return watching
 
@@ -171,7 +172,7 @@ class _Replaying:
         applied = Applied(tuple(runs), True, True, ())
         if applied.digest() != entry.inputs:
             return altered_inputs(entry, applied, self._lineages, watching.terms)
-        is_all = all(self._knows(watching, model) for model in entry.models)
+        is_all = self._knows_all(watching, entry)
         self._lineages.update({_key(model): model.lineage for model in entry.models})
         told = self._told.take(entry.sequence)
         if not self._agrees(watching, entry, changed, emits if is_all else None):
@@ -186,6 +187,12 @@ class _Replaying:
     def _knows(self, watching: Watching, model: Changed) -> bool:
         """Return whether an asset is folded by now."""
         return watching.since.get(_key(model), -1) < self._last
+
+    def _knows_all(self, watching: Watching, entry: Entry) -> bool:
+        """Return whether all are folded of which an entry tells; of actions, all there are."""
+        late = watching.since.values() if entry.kind == "ACTION" else ()
+        is_told = all(since < entry.sequence for since in late)
+        return is_told and all(self._knows(watching, model) for model in entry.models)
 
     def _agrees(
         self,

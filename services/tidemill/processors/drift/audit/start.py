@@ -39,6 +39,7 @@ class Start:
         after: The entry after which it begins; -1 is the genesis.
         terms: Those in force there; None at the genesis.
         states: The assets that do not begin at nothing.
+        unknown: Of those that are not folded before they were let go of: the entry that says so.
         notes: What cannot be vouched for, from where on.
         obstacle: Why nothing can be folded; empty if it can.
     """
@@ -46,6 +47,7 @@ class Start:
     after: int = -1
     terms: Terms | None = None
     states: Mapping[ModelKey, Restored] = field(default_factory=dict)
+    unknown: Mapping[ModelKey, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     obstacle: str = ""
 
@@ -135,6 +137,22 @@ def _read_changes(source: Source, start: int, floor: int) -> _Changes:
     return _Changes(by_key, gone, base)
 
 
+def _let_go(source: Source, start: int, floor: int) -> dict[ModelKey, int]:
+    """Return the first entry from `floor` on with which each asset was watched no more."""
+    standing = Standing()
+    found: dict[ModelKey, int] = {}
+    end = source.log.span(DRIFT_LEDGER, source.partition)[1]
+    for walked in walk(source.log, source.partition, start, end, topic=DRIFT_LEDGER):
+        if walked.placed is None:
+            continue
+        for key in standing.adopt(walked.placed.entry):
+            if walked.placed.entry.sequence >= floor:
+                found.setdefault(key, walked.placed.entry.sequence)
+        for each in standing.follow(walked.placed):
+            del each  # as above
+    return found
+
+
 def _among_states(source: Source, oldest: Placed, floor: int, reference: int) -> Start:
     """Return a start with a state of every asset that changed before the first entry wanted."""
     changes = _read_changes(source, oldest.offset, floor)
@@ -144,24 +162,30 @@ def _among_states(source: Source, oldest: Placed, floor: int, reference: int) ->
     plans = plans_of(_terms_at(source, base).definition, reference)
     found = _Candidates(source.claims, changes, oldest.entry.sequence, plans)
     after, notes, chosen = floor - 1, [], []
-    for key in found.keys:
-        newest, until = found.newest(key, floor)
-        if until + 1 < oldest.entry.sequence:
-            newest = found.later(key, floor)
-            if newest is None:
-                name = key.encode().decode()
-                return Start(obstacle=f"no state of {name} is retained from which to fold")
-            notes.append(f"{key.asset} is vouched for from entry {newest + 1} on")
-        else:
+    known = {key: found.newest(key, floor) for key in found.keys}
+    is_lost = any(until + 1 < oldest.entry.sequence for _, until in known.values())
+    gone = _let_go(source, oldest.offset, floor) if is_lost else {}
+    unknown = {}
+    for key, (newest, until) in known.items():
+        if until + 1 >= oldest.entry.sequence:
             after = min(after, until)
-        if newest is not None:
-            chosen += found.states[key][newest]
+            chosen += [] if newest is None else found.states[key][newest]
+            continue
+        later = found.later(key, floor)
+        if key in gone and (later is None or later >= gone[key]):
+            unknown[key] = later = gone[key]
+        elif later is not None:
+            chosen += found.states[key][later]
+        if later is None:
+            name = key.encode().decode()
+            return Start(obstacle=f"no state of {name} is retained from which to fold")
+        notes.append(f"{key.asset} is vouched for from entry {later + 1} on")
     first = first_entry(source.log, source.partition, _is_from(after), DRIFT_LEDGER)
     if first is None or first.entry.sequence > after + 1:
         return Start(obstacle=f"drift ledger entry {after} is not retained")
     # Where the entry before is lost, the first one was written under the terms that it names.
     terms = _terms_at(source, first)
-    return Start(after, terms, _load(source, chosen), tuple(notes))
+    return Start(after, terms, _load(source, chosen), unknown, tuple(notes))
 
 
 def _terms_at(source: Source, placed: Placed) -> Terms:
