@@ -1,4 +1,4 @@
-"""Taking one's place in a group again: who lost it to an outage may, two workers of one name not."""
+"""Taking a place in a group again: who lost it to an outage may, two workers of one name not."""
 
 from __future__ import annotations
 

@@ -138,8 +138,8 @@ class Webhook:
     ) -> None:
         self._clients = clients
         self._courier = Courier(lambda posting: post(url, posting), observer)
-        self._open = lambda: clients.member(group, instance)
-        self._member: Any = self._open()  # Any: it commits too
+        self._place = (group, instance)
+        self._member: Any = clients.member(*self._place)  # Any: it commits too
         self._is_fenced = False
         self._renewals = Renewals(group, instance, time.monotonic)
         self._failed = failed
@@ -181,7 +181,7 @@ class Webhook:
         self._courier.clear()
         self._clients.failures.take()
         self._is_fenced = False
-        self._member = self._open()
+        self._member = self._clients.member(*self._place)
         self._join()
 
     def _turn(self) -> None:
