@@ -24,6 +24,7 @@ from tidemill.processors.learner.processor import LearnerFactory
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.kafka_log import KafkaLog
 from tidemill.runtime.worker import Worker, WorkerSettings
+from tidemill.runtime.written_ends import WrittenEnds
 from tidemill.testing.plants import FEATURES, event_value, sample_terms
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Plant:
 
     def _send(self) -> None:
         rng = random.Random(5)
-        producer = Producer({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        # In order and once, also where the leader of a topic just made is not there yet.
+        settings = {"bootstrap.servers": self.bootstrap, "log_level": 0}
+        producer = Producer({**settings, "enable.idempotence": True})
         for n in range(EVENTS_SENT):
             x = {name: rng.gauss(0, 1) for name in FEATURES}
             y = 3.0 * x["vibration"] if x["flow"] > 0 else -2.0 * x["temperature"]
@@ -82,6 +85,10 @@ class Plant:
             value = event_value(asset, n, x, y + rng.gauss(0, 0.1))
             producer.produce(EVENTS, value, asset.encode(), partition=n % PARTITIONS)
         assert producer.flush(ANSWER_S) == 0
+        log = KafkaLog(KafkaClients(self.bootstrap))
+        sent = [log.span(EVENTS, number) for number in range(PARTITIONS)]
+        log.close()
+        assert sent == [(0, EVENTS_SENT // PARTITIONS)] * PARTITIONS
 
     def worker(self, clients: WrappedClients, group: str, *, chunk_bytes: int = 200_000) -> Worker:
         return Worker(
@@ -110,6 +117,18 @@ class Plant:
             assert time.monotonic() < deadline, "the events were never all read"
             worker.step()
         worker.close()
+        self._await_markers(deadline)
+
+    def _await_markers(self, deadline: float) -> None:
+        """Wait until nothing is undecided: a commit returns before its markers are written."""
+        clients = KafkaClients(self.bootstrap)
+        written, log = WrittenEnds(clients), KafkaLog(clients)
+        for topic in (topic.name for topic in TOPICS):
+            for number in range(PARTITIONS):
+                while log.span(topic, number)[1] < written(topic, number):
+                    assert time.monotonic() < deadline, f"{topic}-{number}: never decided"
+        written.close()
+        log.close()
 
     def predictions(self) -> list[list[bytes]]:
         log = KafkaLog(KafkaClients(self.bootstrap))
@@ -122,6 +141,7 @@ class Plant:
             for p in range(PARTITIONS)
         ]
         log.close()
+        assert [len(part) for part in found] == [EVENTS_SENT // PARTITIONS] * PARTITIONS
         return found
 
     def entries(self) -> int:
