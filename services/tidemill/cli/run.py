@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +28,8 @@ from tidemill.runtime.registry import REGISTRY_VARIABLE
 from tidemill.runtime.supervision import supervise
 
 PROCESSORS = ("learner", "labeller", "explainer", "feedback", "drift", "alerts")
+# Those that sign what they keep.
+KEYED = {"learner", "explainer", "drift"}
 
 
 def run(  # noqa: PLR0913 - one parameter per flag
@@ -113,7 +118,7 @@ def run(  # noqa: PLR0913 - one parameter per flag
         raise typer.Exit(supervise(PROCESSORS, flags, probe_port))
     if name not in PROCESSORS:
         raise ConfigError([f"NAME: must be one of {', '.join(PROCESSORS)} or all, was {name!r}"])
-    shared: dict[str, Any] = {  # Any: values of many settings
+    values: dict[str, Any] = {  # Any: values of many settings
         "definition": file,
         "bootstrap": bootstrap_of(bootstrap, directory),
         "instance": instance,
@@ -121,74 +126,32 @@ def run(  # noqa: PLR0913 - one parameter per flag
         "until_idle_s": until_idle,
         "probe_host": probe_host,
         "probe_port": probe_port,
-    }
-    if name == "feedback":
-        _feed_back(per_minute=per_minute, **shared)
-        return
-    if name == "alerts":
-        where = webhook or os.environ.get(WEBHOOK_VARIABLE) or None
-        _alert(heartbeat_s=heartbeat, tick_s=tick, webhook=where, **shared)
-        return
-    if name == "labeller":
-        own = {"batch": batch, "from_end": from_end, "wait_ms": wait_ms, "room": room}
-        _label(redis_url=redis_of(redis, directory), **own, **shared)
-        return
-    shared |= {
-        "signing_key": signing_key(key_file, os.environ, directory),
+        "batch": batch,
+        "entries": entries,
         "from_end": from_end,
         "wait_ms": wait_ms,
+        "room": room,
         "snapshot_every": snapshot_every,
+        "anchor_every": anchor_every,
         "live_models": live_models,
         "idle_folder": idle_folder,
+        "redefines": redefine,
+        "per_minute": per_minute,
+        "heartbeat_s": heartbeat,
+        "tick_s": tick,
+        "webhook": webhook or os.environ.get(WEBHOOK_VARIABLE) or None,
+        "registry_url": os.environ.get(REGISTRY_VARIABLE) or None,
     }
-    if name == "explainer":
-        _explain(entries=entries, **shared)
-    elif name == "drift":
-        del shared["live_models"], shared["idle_folder"]
-        _watch(batch=batch, registry_url=os.environ.get(REGISTRY_VARIABLE) or None, **shared)
-    else:
-        registry_url = os.environ.get(REGISTRY_VARIABLE) or None
-        own = {"batch": batch, "anchor_every": anchor_every, "redefines": redefine}
-        _learn(registry_url=registry_url, **own, **shared)
+    if name == "labeller":
+        values["redis_url"] = redis_of(redis, directory)
+    elif name in KEYED:
+        values["signing_key"] = signing_key(key_file, os.environ, directory)
+    _start(name, values)
 
 
-def _learn(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.learner.__main__ import run as run_learner  # noqa: PLC0415 - River
-    from tidemill.processors.learner.settings import Settings  # noqa: PLC0415 - with it
-
-    run_learner(Settings(**settings))
-
-
-def _label(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.labeller.__main__ import run as run_labeller  # noqa: PLC0415 - as above
-    from tidemill.processors.labeller.settings import Settings  # noqa: PLC0415 - with it
-
-    run_labeller(Settings(**settings))
-
-
-def _feed_back(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.feedback.__main__ import run as run_feedback  # noqa: PLC0415 - as above
-    from tidemill.processors.feedback.settings import Settings  # noqa: PLC0415 - with it
-
-    run_feedback(Settings(**settings))
-
-
-def _alert(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.alerts.__main__ import run as run_alerts  # noqa: PLC0415 - as above
-    from tidemill.processors.alerts.settings import Settings  # noqa: PLC0415 - with it
-
-    run_alerts(Settings(**settings))
-
-
-def _explain(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.explainer.__main__ import run as run_explainer  # noqa: PLC0415 - as above
-    from tidemill.processors.explainer.settings import Settings  # noqa: PLC0415 - with it
-
-    run_explainer(Settings(**settings))
-
-
-def _watch(**settings: Any) -> None:  # Any: as above
-    from tidemill.processors.drift.__main__ import run as run_drift  # noqa: PLC0415 - NumPy, fold
-    from tidemill.processors.drift.settings import Settings  # noqa: PLC0415 - with it
-
-    run_drift(Settings(**settings))
+def _start(name: str, values: Mapping[str, Any]) -> None:  # Any: as above
+    """Run a processor with those of the settings that it has; nothing else of it is loaded."""
+    package = f"tidemill.processors.{name}"
+    settings = import_module(f"{package}.settings").Settings
+    own = {field.name: values[field.name] for field in fields(settings) if field.name in values}
+    import_module(f"{package}.__main__").run(settings(**own))
