@@ -15,6 +15,7 @@ from chaos.reading import QUIET, read_topic
 from chaos.waiting import await_value
 from chaos.workers import WorkerProcess
 from feedback.stage import definition_text, prediction
+from local.topics import create_topics
 from tidemill.contracts.codec import codec
 from tidemill.contracts.definition import parse_definition
 from tidemill.contracts.topic_settings import settings_of
@@ -67,8 +68,7 @@ class FeedbackMesh:
         self.kafka.start()
         admin = AdminClient({**QUIET, "bootstrap.servers": self.kafka.bootstrap})
         wanted = [NewTopic(t.name, PARTITIONS, 1, config=_settings(t.name)) for t in TOPICS]
-        for future in admin.create_topics(wanted).values():
-            future.result(WITHIN_S)
+        create_topics(admin, wanted)
         self._producer = Producer({**QUIET, "bootstrap.servers": self.kafka.bootstrap})
         for partition in range(PARTITIONS):
             self.predict(partition)

@@ -16,6 +16,7 @@ from chaos.plant import NAME
 from chaos.reading import QUIET, read_topic
 from chaos.waiting import POLL_S, LateError, await_value
 from chaos.workers import WorkerProcess
+from local.topics import create_topics
 from tidemill.contracts.topic_settings import settings_of
 from tidemill.contracts.topics import (
     EVENTS,
@@ -89,8 +90,7 @@ class Mesh:
             settings = {s.name: s.value for s in settings_of(topic, is_production=False)}
             wanted.append(NewTopic(topic.name, self.partitions, 1, config=settings))
         admin = AdminClient({**QUIET, "bootstrap.servers": self.bootstrap})
-        for future in admin.create_topics(wanted).values():
-            future.result(ANSWER_S)
+        create_topics(admin, wanted)
 
     def start(self, *names: str) -> list[WorkerProcess]:
         """Start workers of these instance names."""

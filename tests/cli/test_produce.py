@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from confluent_kafka.cimpl import NewTopic
 
 from local.steady import STEADY
+from local.topics import create_topics
 from runtime.fake_registry import serving
 from runtime.plants import TEXT, write_plant
 from tidemill.contracts.codec import codec, schema_id_of
@@ -59,8 +60,7 @@ class Cluster:
 
     def create_topics(self) -> None:
         topics = [NewTopic(name, PARTITIONS, 1) for name in (EVENTS, LABELS)]
-        for future in self._admin.create_topics(topics).values():
-            future.result(DEADLINE_S)
+        create_topics(self._admin, topics)
 
     def count(self) -> int:
         """Return how many events there are since the mark."""

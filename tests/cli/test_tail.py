@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.topics import create_topics
 from runtime.plants import write_plant
 from tidemill.kernel.deadletters import SUFFIX, dead_letter
 from tidemill.kernel.errors import DeadLetterReason, InvalidRecordError
@@ -38,12 +38,7 @@ DEADLINE_S = 180.0
 def fresh_topic(broker: EmbeddedKafka, *, suffix: str = "", partitions: int = 2) -> str:
     name = f"tail.{next(NUMBERS)}{suffix}"
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
-        future.result()
-    deadline = time.monotonic() + DEADLINE_S
-    while name not in admin.list_topics(timeout=DEADLINE_S).topics:
-        assert time.monotonic() < deadline, f"{name} must be told by the broker"
-        time.sleep(0.05)
+    create_topics(admin, [NewTopic(name, partitions, 1)])
     return name
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from local.steady import STEADY
+from local.topics import create_topics, delete_topics
 from runtime.plants import write_plant
 from tidemill.contracts.id_lock import LOCK_FILE
 from tidemill.contracts.topics import EVENTS, LEDGER, SNAPSHOTS, TOPICS
@@ -38,26 +38,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def empty(kafka: str) -> str:
     """The broker, without topics."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    found = [name for name in admin.list_topics(timeout=DEADLINE_S).topics if name in NAMES]
-    if found:
-        for future in admin.delete_topics(found).values():
-            future.result()
-    deadline = time.monotonic() + DEADLINE_S
-    while left := set(admin.list_topics(timeout=DEADLINE_S).topics) & set(NAMES):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    delete_topics(admin, NAMES)
     return kafka
 
 
 def create(bootstrap: str, name: str, partitions: int = 4, **settings: str) -> None:
     config = {key.replace("_", "."): value for key, value in settings.items()}
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
-        future.result()
-    deadline = time.monotonic() + DEADLINE_S
-    while name not in admin.list_topics(timeout=DEADLINE_S).topics:
-        assert time.monotonic() < deadline, name
-        time.sleep(0.05)
+    create_topics(admin, [NewTopic(name, partitions, 1, config=config)])
 
 
 def compare(bootstrap: str, plant: Path, *options: str) -> tuple[int, dict[str, Any]]:

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.topics import create_topics
 from tidemill.local import kafka as embedded
 from tidemill.local.jars import cache_directory
 from tidemill.local.java import FLAGS, Java
@@ -79,7 +80,7 @@ def _make(folder: Path) -> Path:
         patch.setattr(embedded, "STOP_PATIENCE_S", WRITTEN_WITHIN_S)
         quiet = {"bootstrap.servers": kafka.bootstrap, "log_level": "0"}
         admin = AdminClient({**quiet})
-        admin.create_topics([NewTopic("classes", 1, 1)])["classes"].result(ANSWER_S)
+        create_topics(admin, [NewTopic("classes", 1, 1)])
         producer = Producer({**quiet, "transactional.id": "classes"})
         producer.init_transactions(ANSWER_S)
         producer.begin_transaction()

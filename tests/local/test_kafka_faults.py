@@ -164,7 +164,7 @@ def test_a_stale_process_number_never_ends_a_stranger(
     [
         ("", "killed, or the machine went down"),
         (NO_SPACE, "its disk was full"),
-        (OTHER, "the last error in its log: .*the flux is off"),
+        (OTHER, "killed, or stopped by the last error in its log: .*the flux is off"),
     ],
 )
 def test_a_broker_that_ended_unasked_is_explained_until_it_is_stopped(

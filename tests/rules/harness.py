@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.topics import create_topics
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
 from tidemill.kernel.errors import DependencyUnavailableError
@@ -42,9 +43,7 @@ class Bench:
         self.create({f"{self.name}.{topic}": partitions for topic in topics})
 
     def create(self, counts: Mapping[str, int]) -> None:
-        made = self._admin.create_topics([NewTopic(n, c, 1) for n, c in counts.items()])
-        for future in made.values():
-            future.result(ANSWER_S)
+        create_topics(self._admin, [NewTopic(n, c, 1) for n, c in counts.items()])
 
     @property
     def admin(self) -> AdminClient:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from local.steady import STEADY
+from local.topics import create_topics, delete_topics
 from rules.kept import KeptLog
 from rules.wrapped import WrappedClients, raising
 from tidemill.contracts.topics import EVENTS, LEDGER, PREDICTIONS, SNAPSHOTS, TOPICS
@@ -59,18 +60,10 @@ class Plant:
 
     def renew(self, largest: dict[str, str]) -> None:
         names = [topic.name for topic in TOPICS]
-        for future in self._admin.delete_topics(names).values():
-            future.exception(ANSWER_S)
-        deadline = time.monotonic() + PATIENCE_S
-        for name in names:
-            new = NewTopic(
-                name,
-                PARTITIONS,
-                1,
-                config={"max.message.bytes": largest.get(name, "1000000")},
-            )
-            while (error := self._admin.create_topics([new])[name].exception(ANSWER_S)) is not None:
-                assert time.monotonic() < deadline, error
+        delete_topics(self._admin, names)
+        sizes = {name: {"max.message.bytes": largest.get(name, "1000000")} for name in names}
+        wanted = [NewTopic(name, PARTITIONS, 1, config=size) for name, size in sizes.items()]
+        create_topics(self._admin, wanted)
         self._send()
 
     def _send(self) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.topics import create_topics
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.lag import LagWatch
 from tidemill.runtime.lanes import Lane
@@ -121,7 +122,7 @@ def test_lag_is_told_once_a_second() -> None:
 def test_the_end_is_known_from_what_was_fetched_on_a_real_broker(broker: EmbeddedKafka) -> None:
     topic = f"lag{time.monotonic_ns()}"
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE_S)
+    create_topics(admin, [NewTopic(topic, 1, 1)])
     producer = Producer({"bootstrap.servers": broker.bootstrap})
     for _ in range(50):
         producer.produce(topic, b"v", partition=0)

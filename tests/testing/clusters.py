@@ -9,6 +9,7 @@ from uuid import uuid4
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own way to import
 
+from local.topics import create_topics
 from tidemill.runtime.clients import KafkaClients, TopicPartition
 from tidemill.testing.cluster import MemoryCluster
 
@@ -63,7 +64,7 @@ class OnBroker:
 
     def create(self, partitions: int = 1) -> str:
         name = fresh("topic")
-        self._settle(self._admin.create_topics([NewTopic(name, partitions, 1)]))
+        create_topics(self._admin, [NewTopic(name, partitions, 1)])
         return name
 
     def append(self, topic: str, *values: bytes) -> None:

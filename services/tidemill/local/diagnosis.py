@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tidemill.local.instance import Home, Instance
 
 TAIL_BYTES = 64 << 10
+WORDS_CHARS = 300  # some of the broker's errors tell a whole request
 NO_SPACE = "No space left on device"
 TAKEN = "Address already in use"
 
@@ -59,7 +60,8 @@ def explain_end(instance: Instance, home: Home) -> str | None:
     if is_disk_full(text, home):
         cause = "its disk was full"
     elif "ERROR" in text or "FATAL" in text:
-        cause = f"the last error in its log: {last_words(home)}"
+        # A healthy broker logs errors too: which of the two it was cannot be told.
+        cause = f"killed, or stopped by the last error in its log: {last_words(home)}"
     else:
         cause = "killed, or the machine went down"
     return f"the broker recorded here (process {instance.process.pid}) had ended: {cause}"
@@ -74,12 +76,12 @@ def is_disk_full(log: str, home: Home) -> bool:
 
 
 def last_words(home: Home) -> str:
-    """Return the last error in the broker's log, else its last line."""
+    """Return the last error in the broker's log, else its last line; its begin where it is long."""
     for path in (home.log, home.console):
         lines = [line for line in read_tail(path).splitlines() if line.strip()]
         grave = [line for line in lines if " ERROR " in line or " FATAL " in line]
         if chosen := grave or lines:
-            return chosen[-1].strip()
+            return chosen[-1].strip()[:WORDS_CHARS]
     return "nothing"
 
 
