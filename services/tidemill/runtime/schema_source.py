@@ -6,24 +6,43 @@ import time
 from typing import TYPE_CHECKING
 
 from tidemill.contracts.avro import full_name
-from tidemill.contracts.id_lock import read_lock
+from tidemill.contracts.id_lock import LOCK_FILE, read_lock
 from tidemill.contracts.plant_schemas import check_writer
 from tidemill.contracts.topics import EVENTS
 from tidemill.kernel.errors import DependencyUnavailableError
-from tidemill.runtime.registry import UnreachableError
+from tidemill.runtime.registry import Registry, UnreachableError, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from tidemill.contracts.codec import JsonSchema
-    from tidemill.runtime.registry import Registry
+    from tidemill.runtime.plant_files import Plant
 
 # An id that nobody knew is not asked for again for so long.
 ASK_AGAIN_S = 10.0
 # So many of them are remembered: anyone can write any bytes.
 MOST_REMEMBERED = 10_000
 RETRY_S = 2.0
+
+
+def schemas_of(
+    plant: Plant, definition: Path, registry_url: str | None
+) -> tuple[dict[int, JsonSchema], PlantSchemas]:
+    """Return what a plant's events may be written with: known as of this start, and found later.
+
+    Args:
+        definition: The plant's file, beside which its schemas lie.
+        registry_url: The Schema Registry, if there is one.
+
+    Raises:
+        ConfigError: A version there must not be read by, or the registry does not answer.
+    """
+    records = list(dict.fromkeys(stream.event for stream in plant.definition.streams))
+    registry = None if registry_url is None else Registry(registry_url)
+    registered = {} if registry is None else writers(registry, EVENTS, records)
+    lock = definition.parent / plant.definition.schemas / LOCK_FILE
+    return {**plant.writer_schemas, **registered}, PlantSchemas(lock, registry, records)
 
 
 class PlantSchemas:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.contracts.id_lock import LOCK_FILE
-from tidemill.contracts.topics import EVENTS, group_of
+from tidemill.contracts.topics import group_of
 from tidemill.fold.books import Policy
 from tidemill.fold.snapshots import SigningKey
 from tidemill.fold.terms import Terms
@@ -15,15 +14,12 @@ from tidemill.runtime.logs import LoggingObserver, Observers, configure_logs, lo
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.plant_files import read_plant
 from tidemill.runtime.probes import serve_probes
-from tidemill.runtime.registry import Registry, writers
-from tidemill.runtime.schema_source import PlantSchemas
+from tidemill.runtime.schema_source import schemas_of
 from tidemill.runtime.service import serve
 from tidemill.runtime.worker import WorkerSettings
 
 if TYPE_CHECKING:
-    from tidemill.contracts.codec import JsonSchema
     from tidemill.processors.drift.settings import Settings
-    from tidemill.runtime.plant_files import Plant
 
 
 def run(settings: Settings) -> None:
@@ -35,15 +31,13 @@ def run(settings: Settings) -> None:
     """
     configure_logs()
     plant = read_plant(settings.definition)
+    known, schemas = schemas_of(plant, settings.definition, settings.registry_url)
     factory = DriftFactory(
-        Terms(plant.definition, {**plant.writer_schemas, **_registered(plant, settings)}),
+        Terms(plant.definition, known),
         SigningKey(settings.signing_key),
         Policy(snapshot_every=settings.snapshot_every),
         from_end=settings.from_end,
     )
-    lock = settings.definition.parent / plant.definition.schemas / LOCK_FILE
-    registry = None if settings.registry_url is None else Registry(settings.registry_url)
-    schemas = PlantSchemas(lock, registry, _records(plant))
     metrics = WorkerMetrics(factory.name)
     with serve_probes(metrics, host=settings.probe_host, port=settings.probe_port) as address:
         logs = LoggingObserver(factory.name, settings.instance)
@@ -63,18 +57,3 @@ def run(settings: Settings) -> None:
             until_idle_s=settings.until_idle_s,
             halted=log_halt,
         )
-
-
-def _registered(plant: Plant, settings: Settings) -> dict[int, JsonSchema]:
-    """Return what the registry knows of the plant's records by id, as of this start.
-
-    Raises:
-        ConfigError: A version there must not be read by, or the registry does not answer.
-    """
-    if settings.registry_url is None:
-        return {}
-    return writers(Registry(settings.registry_url), EVENTS, _records(plant))
-
-
-def _records(plant: Plant) -> list[str]:
-    return list(dict.fromkeys(stream.event for stream in plant.definition.streams))
