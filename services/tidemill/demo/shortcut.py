@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]  # Any: the values of an Avro record
 
 VOTES_EACH = 2
-# Of each asset, so many cases after the break are compared: models forget the sensor by and by.
-COMPARED = 100
+# Of each asset, so many cases after the break are compared: models forget the sensor within a few dozen.
+COMPARED = 20
 
 
 @dataclass(frozen=True, slots=True)
