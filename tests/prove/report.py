@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tidemill.local.jars import LOCK_FILE
 
 if TYPE_CHECKING:
     from chaos.figures import Figures
@@ -28,7 +31,8 @@ def circumstances(command: str) -> Figures:
         "commit": commit(),
         "machine": f"{os.cpu_count()} processors ({_processor()}), {_memory()}, "
         f"{platform.system()} {platform.machine()}",
-        "software": f"Python {platform.python_version()}, {packages}, Apache Kafka, one broker",
+        "software": f"Python {platform.python_version()}, {packages}, "
+        f"Apache Kafka {_kafka()}, one broker",
     }
 
 
@@ -40,6 +44,10 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}, with changes not committed" if changed else head
+
+
+def _kafka() -> str:
+    return str(json.loads(LOCK_FILE.read_text("utf-8"))["kafka"])
 
 
 def _git(*arguments: str) -> str:
