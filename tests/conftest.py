@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local.quick_java import quick_java
-from local.steady import STEADY
+from local.steady import STEADY, UNSYNCED
 from tidemill.local.kafka import running
 from tidemill.local.redis import redis_running
 from tidemill.local.registry import registry_running
@@ -28,6 +28,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("same on every machine")
+
+REGISTRY_WITHIN_S = 180
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,14 +52,19 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
 @pytest.fixture(scope="session")
 def registry_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Schema Registry for the whole run; each test takes subjects of its own."""
-    with registry_running(tmp_path_factory.mktemp("registry")) as url:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        registry_running(tmp_path_factory.mktemp("registry")) as url,
+    ):
+        # Java has yet to load what answers the first requests.
+        patch.setattr("tidemill.runtime.registry._TIMEOUT_S", REGISTRY_WITHIN_S)
         yield url
 
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One real Redis for the whole run; each test takes keys of its own."""
-    with redis_running(tmp_path_factory.mktemp("redis")) as server:
+    with redis_running(tmp_path_factory.mktemp("redis"), settings=UNSYNCED) as server:
         yield server
 
 

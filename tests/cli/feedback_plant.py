@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tidemill.kernel.records import Message
 
 PARTITIONS = 3
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 # An asset and the partition of its predictions: not where any usual partitioner puts its key.
 HOMES = {"north/1": 2, "south/1": 0}
 EVENTS_EACH = 40
@@ -49,7 +49,8 @@ class Plant:
         text = sample_definition(LOGISTIC, kind="binary", partitions=PARTITIONS, stream=LATE)
         self.definition = write_plant(folder, text, RECORD)
         assert run("topics", "-f", self.definition, "-b", bootstrap, "--execute").code == 0
-        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        settings = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self._producer = Producer({**settings, "enable.idempotence": True})
         for asset, partition in HOMES.items():
             for n in range(EVENTS_EACH):
                 self.put(PREDICTIONS, self._prediction(asset, partition, n), partition)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Producer
 
+from local.decided import await_decided
 from local.steady import STEADY
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import (
@@ -16,6 +17,7 @@ from tidemill.contracts.topics import (
     EVENTS,
     PREDICTIONS,
     SNAPSHOTS,
+    TOPICS,
     group_of,
 )
 from tidemill.fold.books import Policy
@@ -56,7 +58,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 
 def send(mesh: Mesh, partition: int, asset: str, count: int) -> None:
-    producer = Producer({"bootstrap.servers": mesh.bootstrap})
+    producer = Producer({"bootstrap.servers": mesh.bootstrap, "enable.idempotence": True})
     for number in range(mesh.sent, mesh.sent + count):
         x = {"vibration": float(number % 7), "temperature": 60.0, "flow": 0.5}
         value = event_value(asset, number, x, float(number % 3))
@@ -134,6 +136,7 @@ def test_an_asset_is_retired_and_starts_anew_when_it_comes_back(mesh: Mesh) -> N
     assert there["watched"]["streams"] == ["pump"]
     assert len(listed(mesh)) == 2
     assert document(run("assets", "retire", *chosen, "--execute"))["executed"]
+    await_decided(mesh.bootstrap, [(topic.name, 1) for topic in TOPICS])
 
     assert [each["asset"] for each in listed(mesh)] == [STAYS]
     assert listed(mesh, "--asset", GONE) == []

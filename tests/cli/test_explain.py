@@ -68,7 +68,7 @@ class Mesh:
         assert run("topics", "-f", self.plant, "-b", bootstrap, "--execute").code == 0
 
     def send(self, partition: int, asset: str, numbers: range) -> None:
-        producer = Producer({"bootstrap.servers": self.bootstrap})
+        producer = Producer({"bootstrap.servers": self.bootstrap, "enable.idempotence": True})
         for n in numbers:
             x = {"vibration": n % 7 / 7, "temperature": 60.0 + n % 5, "flow": n % 3 / 3}
             producer.produce(EVENTS, event_value(asset, n, x, n % 7), partition=partition)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asking.topics import START_US
+from local.steady import STEADY
 from tidemill.contracts.topics import EVENTS, FEEDBACK, LABELS, PREDICTIONS, RECEIPTS
 from tidemill.local.kafka import running
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.broker
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 SECOND = 1_000_000
 # Name, kind, asset, actor, event and the statuses of its receipts, in order of time.
 SAID: tuple[tuple[str, str, str, str, str | None, list[str]], ...] = (
@@ -60,7 +61,7 @@ def feedback(n: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("feedback")
-    with running(folder / "kafka") as broker:
+    with running(folder / "kafka", settings=STEADY) as broker:
         made = Plant(folder, broker.bootstrap)
         for n in reversed(range(len(SAID))):
             record = feedback(n)

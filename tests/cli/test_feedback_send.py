@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from asking.topics import START_US
+from local.steady import STEADY
+from tidemill.cli import feedback_send
 from tidemill.contracts.feedback_form import SEND_AGAIN
 from tidemill.contracts.topics import EVENTS, FEEDBACK, PREDICTIONS, RECEIPTS
 from tidemill.fold.retiring import Census, Held
 from tidemill.local.kafka import running
 from tidemill.models.state import ModelKey
+from tidemill.runtime.feedback_waiting import Receipts
 from tidemill.runtime.reach import partition_counts
 
 from .command import MISCONFIGURED, Ran
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.broker
 
 ANNA = ("--actor", "anna", "--role", "operator")
+WAITED = ("--wait", "--timeout", "300")
 STATUSES = {
     "RIGHT": "COUNTED",
     "WRONG": "REFUSED",
@@ -38,7 +43,7 @@ STATUSES = {
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("feedback")
-    with running(folder / "kafka") as broker:
+    with running(folder / "kafka", settings=STEADY) as broker:
         yield Plant(folder, broker.bootstrap)
 
 
@@ -280,7 +285,7 @@ def test_final_receipts_are_printed_as_they_come(plant: Plant, tmp_path: Path) -
         from_anna("IRRELEVANT", event_id="e20", asset="south/1", feature="flow"),
     )
     with plant.answering(by_kind):
-        ran = plant.run("send", "--file", path, "--wait")
+        ran = plant.run("send", "--file", path, *WAITED)
 
     assert ran.code == 0, ran
     lines = [line.split()[0] for line in ran.out.splitlines()]
@@ -295,7 +300,7 @@ def test_final_receipts_are_printed_as_they_come(plant: Plant, tmp_path: Path) -
 
 def test_one_refusal_is_exit_1_and_says_why(plant: Plant) -> None:
     with plant.answering(by_kind):
-        options = ("--kind", "WRONG", "--event", f"{EVENTS}-2@121", *ANNA, "--wait")
+        options = ("--kind", "WRONG", "--event", f"{EVENTS}-2@121", *ANNA, *WAITED)
         text, as_json = plant.run("send", *options), plant.run("send", *options, "--json")
 
     assert (text.code, as_json.code) == (1, 1)
@@ -305,8 +310,27 @@ def test_one_refusal_is_exit_1_and_says_why(plant: Plant) -> None:
     assert (one["receipt"]["status"], one["receipt"]["reason"]) == ("REFUSED", "no such sensor")
 
 
-def test_what_has_no_final_receipt_in_time_is_exit_1_and_named(plant: Plant) -> None:
-    with plant.answering(by_kind):
+class UntilAccepted(Receipts):
+    """Receipts with a clock, in the place of `time`, that stands until one has been read."""
+
+    time_ns = staticmethod(time.time_ns)
+    opened: ClassVar[list[Receipts]] = []
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # Any: those of receipts
+        super().__init__(*arguments, **named)
+        self.opened[:] = [self]
+
+    @classmethod
+    def monotonic(cls) -> float:
+        return 1e6 if any(each.accepted for each in cls.opened) else 0.0
+
+
+def test_what_has_no_final_receipt_in_time_is_exit_1_and_named(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plant.answering(by_kind), monkeypatch.context() as patch:
+        patch.setattr(feedback_send, "Receipts", UntilAccepted)
+        patch.setattr(feedback_send, "time", UntilAccepted)
         ran = plant.run(
             "send", "--kind", "HOLD", "--asset", "north/1", *ANNA, "--wait", "--timeout", "2"
         )
@@ -331,8 +355,8 @@ def test_a_receipt_of_before_answers_what_was_sent_before(plant: Plant, tmp_path
         tmp_path, from_anna("RIGHT", event_id="e25", asset="north/1", feedback_id="again")
     )
     with plant.answering(by_kind):
-        assert plant.run("send", "--file", path, "--wait").code == 0
-    again = plant.run("send", "--file", path, "--wait", "--timeout", "30")
+        assert plant.run("send", "--file", path, *WAITED).code == 0
+    again = plant.run("send", "--file", path, *WAITED)
 
     assert again.code == 0, again
     assert again.out.startswith("there already  again  RIGHT\n")
@@ -350,8 +374,8 @@ def test_what_came_too_early_is_sent_again_and_its_second_answer_is_waited_for(
     plant.put(RECEIPTS, refusal, message.partition)
     plant.flush()
     with plant.answering(by_kind):
-        again = plant.run("send", "--file", path, "--wait")
-    third = plant.run("send", "--file", path, "--wait", "--timeout", "30")
+        again = plant.run("send", "--file", path, *WAITED)
+    third = plant.run("send", "--file", path, *WAITED)
 
     assert (again.code, third.code) == (0, 0)
     assert again.out.startswith("sent again  early  RIGHT\n")

@@ -301,11 +301,11 @@ def test_what_cannot_be_sent_ends_in_exit_1_and_the_true_count(
 
 def test_a_broker_that_dies_under_it_ends_in_exit_1(tmp_path: Path) -> None:
     source, plant = written(tmp_path, rows(ENDLESS)), write_plant(tmp_path)
-    with running(tmp_path / "kafka") as kafka:
+    with running(tmp_path / "kafka", settings=STEADY) as kafka:
         cluster = Cluster(kafka.bootstrap)
         cluster.create_topics()
         cluster.mark()
-        settings = ["-X", "message.timeout.ms=8000", "--rate", "100"]
+        settings = ["-X", "message.timeout.ms=30000", "--rate", "100"]
         command = ["produce", str(source), "-f", str(plant), "-b", kafka.bootstrap, *settings]
         code = "from tidemill.cli import main; main()"
         with subprocess.Popen(

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from local.decided import await_decided
 from local.steady import STEADY
 from runtime.plants import write_plant
 from tidemill.cli.skip import INPUTS
@@ -60,7 +61,8 @@ class Mesh:
         assert run("topics", "-f", self.plant, "-b", bootstrap, "--execute").code == 0
 
     def send(self, partition: int, count: int) -> None:
-        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS})
+        settings = {"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS}
+        producer = Producer({**settings, "enable.idempotence": True})
         for number in range(self.sent, self.sent + count):
             x = {"vibration": float(number % 7), "temperature": 60.0, "flow": 0.5}
             value = event_value("north/1", number, x, float(number % 3))
@@ -120,6 +122,7 @@ class Mesh:
         return run("skip", *chosen, *self.where, *options)
 
     def read(self, topic: str, partition: int) -> list[Message]:
+        await_decided(self.bootstrap, [(topic, partition)])
         log = KafkaLog(KafkaClients(self.bootstrap))
         begin, end = log.span(topic, partition)
         found = [message for batch in log.read(topic, partition, begin, end) for message in batch]

@@ -44,7 +44,8 @@ def fresh_topic(broker: EmbeddedKafka, *, suffix: str = "", partitions: int = 2)
 
 def write(broker: EmbeddedKafka, *messages: Message, transactional: str = "") -> None:
     """Write messages to their topics and partitions; a transaction of this name is aborted."""
-    settings: dict[str, Any] = {"bootstrap.servers": broker.bootstrap, "linger.ms": 0}
+    where = {"bootstrap.servers": broker.bootstrap}
+    settings: dict[str, Any] = {**where, "linger.ms": 0, "enable.idempotence": True}
     producer = Producer(settings | ({"transactional.id": transactional} if transactional else {}))
     if transactional:
         producer.init_transactions(DEADLINE_S)

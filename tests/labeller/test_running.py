@@ -25,6 +25,7 @@ from tidemill.contracts.topics import LABELS, PREDICTIONS, UPDATES
 from tidemill.kernel.errors import ConfigError, InvariantError
 from tidemill.local.redis import redis_running
 from tidemill.processors.labeller.settings import Settings
+from tidemill.runtime import written_ends
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.metrics import WorkerMetrics
 from tidemill.runtime.pending_redis import RedisPending
@@ -255,7 +256,10 @@ def test_an_example_that_its_topic_refuses_halts() -> None:
 
 
 @pytest.mark.broker
-def test_what_is_written_and_not_committed_lies_before_the_end(broker: EmbeddedKafka) -> None:
+def test_what_is_written_and_not_committed_lies_before_the_end(
+    broker: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written_ends, "ANSWER_S", START_S)
     cluster = OnBroker(broker.bootstrap)
     topic = cluster.create()
     producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": topic})

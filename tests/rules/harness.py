@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.decided import await_decided
 from local.topics import create_topics
 from rules.counting import CountingFactory
 from rules.wrapped import WrappedClients
@@ -78,9 +79,8 @@ class Bench:
         return worker
 
     def send(self, numbers: list[int | bytes], *, partition: int = 0, to: str = "events") -> None:
-        producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS, "log_level": 0}
-        )
+        settings = {"bootstrap.servers": self.bootstrap, "linger.ms": LINGER_MS, "log_level": 0}
+        producer = Producer({**settings, "enable.idempotence": True})
         for number in numbers:
             value = number if isinstance(number, bytes) else str(number).encode()
             producer.produce(self.topic(to), value, b"k", partition=partition)
@@ -100,6 +100,7 @@ class Bench:
             producer.produce(self.topic("events"), str(number).encode(), b"k", partition=0)
         producer.flush(ANSWER_S)
         (producer.abort_transaction if is_aborted else producer.commit_transaction)(ANSWER_S)
+        self._await_decided("events")
 
     def sums(self, *, partition: int = 0, isolation: str = "read_committed") -> list[int]:
         records = self.outputs(partition=partition, isolation=isolation)
@@ -162,6 +163,11 @@ class Bench:
             return idle and all(read.get(where, -1) >= end for where, end in ends.items())
 
         self.step_until(is_read, *chosen)
+        self._await_decided("sums", "events.dlq")
+
+    def _await_decided(self, *names: str) -> None:
+        numbers = range(self.partitions)
+        await_decided(self.bootstrap, [(self.topic(n), p) for n in names for p in numbers])
 
     def commit_marks(self, worker: Worker) -> None:
         """Turn the loop until what is read is committed too."""

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from local.decided import await_decided
 from local.steady import STEADY
 from local.topics import create_topics, delete_topics
 from rules.kept import KeptLog
@@ -25,7 +26,6 @@ from tidemill.processors.learner.processor import LearnerFactory
 from tidemill.runtime.clients import KafkaClients
 from tidemill.runtime.kafka_log import KafkaLog
 from tidemill.runtime.worker import Worker, WorkerSettings
-from tidemill.runtime.written_ends import WrittenEnds
 from tidemill.testing.plants import FEATURES, event_value, sample_terms
 
 if TYPE_CHECKING:
@@ -110,18 +110,8 @@ class Plant:
             assert time.monotonic() < deadline, "the events were never all read"
             worker.step()
         worker.close()
-        self._await_markers(deadline)
-
-    def _await_markers(self, deadline: float) -> None:
-        """Wait until nothing is undecided: a commit returns before its markers are written."""
-        clients = KafkaClients(self.bootstrap)
-        written, log = WrittenEnds(clients), KafkaLog(clients)
-        for topic in (topic.name for topic in TOPICS):
-            for number in range(PARTITIONS):
-                while log.span(topic, number)[1] < written(topic, number):
-                    assert time.monotonic() < deadline, f"{topic}-{number}: never decided"
-        written.close()
-        log.close()
+        names = [topic.name for topic in TOPICS]
+        await_decided(self.bootstrap, [(n, p) for n in names for p in range(PARTITIONS)])
 
     def predictions(self) -> list[list[bytes]]:
         log = KafkaLog(KafkaClients(self.bootstrap))

@@ -15,6 +15,7 @@ import pytest
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import ResponseError
 
+from local.steady import UNSYNCED
 from tidemill.kernel.errors import ConfigError, DependencyUnavailableError, InvariantError
 from tidemill.local.redis import EmbeddedRedis, redis_running
 from tidemill.runtime import redis_client
@@ -78,7 +79,7 @@ def shared(redis_url: str) -> Iterator[RedisClient]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[EmbeddedRedis]:
     """A Redis that a test may harm."""
-    with redis_running(tmp_path) as redis:
+    with redis_running(tmp_path, settings=UNSYNCED) as redis:
         yield redis
 
 

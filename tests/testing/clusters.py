@@ -60,7 +60,8 @@ class OnBroker:
     def __init__(self, bootstrap: str) -> None:
         self.clients: Clients = KafkaClients(bootstrap)
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        settings = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self._producer = Producer({**settings, "enable.idempotence": True})
 
     def create(self, partitions: int = 1) -> str:
         name = fresh("topic")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 POLL_S = 0.05
 SETTLE_S = 0.001
 PROC = Path("/proc")
-# How long the system may take to clear away a killed process.
-CLEARED_AWAY_S = 10.0
+# How long the system may take to clear away a killed process: a disk may hold it for a while.
+CLEARED_AWAY_S = 60.0
 # Fields of /proc/PID/stat, counted after the name (which may hold anything, even brackets).
 STATE_FIELD = 0
 THREADS_FIELD = 17

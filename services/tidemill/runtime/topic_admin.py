@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tidemill.contracts.topic_settings import Wanted
 
 _ANSWER_S = 30.0
+# The client itself says that nobody answered, a moment after that time.
+_SAID_S = 30.0
 _VISIBLE_S = 30.0
 _POLL_S = 0.1
 
@@ -164,7 +166,7 @@ def _alteration(verdict: Verdict) -> ConfigResource:
 
 def _answer(future: Any, what: str, *, passing: int | None = None) -> Any:  # Any: untyped client
     try:
-        return future.result(timeout=_ANSWER_S)
+        return future.result(timeout=_ANSWER_S + _SAID_S)
     except KafkaException as error:
         found = kafka_error(error)
         if found.code() == passing:
