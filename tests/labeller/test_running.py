@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 NOWHERE = "127.0.0.1:1"
 START_S = 180.0
+AWAY_S = 1.0
 LABEL = "label: {name: scrap, kind: binary, classes: [0, 1], ttl: 8h}"
 FIELD = TEXT.replace("      count: {}\n", "").replace(
     LABEL, "field: {name: count, kind: regression}"
@@ -91,7 +92,8 @@ def test_what_has_nothing_to_do_is_idle_from_the_start(tmp_path: Path) -> None:
     assert subprocess.run([*command, "--until-idle", "0"], check=False).returncode == 0
 
 
-def test_without_redis_it_never_starts(tmp_path: Path) -> None:
+def test_without_redis_it_never_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.processors.labeller.__main__.START_PATIENCE_S", AWAY_S)
     plant = write_plant(tmp_path)
     none = run("run", "labeller", "-f", plant, "-b", NOWHERE, "--dir", tmp_path / "none")
     assert none.code == MISCONFIGURED

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]  # Any: the values of an Avro record
 
 VOTES_EACH = 2
-# Of each asset, so many cases after the break are compared: models forget the sensor within a few dozen.
+# Of each asset, so many cases after the break are compared: models soon forget the sensor.
 COMPARED = 20
 
 

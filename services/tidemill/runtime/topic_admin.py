@@ -56,6 +56,10 @@ class TopicAdmin:
 
     def __init__(self, bootstrap: str, properties: Mapping[str, str]) -> None:
         self._admin, cluster = reach(bootstrap, properties)
+        deadline = time.monotonic() + _VISIBLE_S
+        while not cluster.brokers and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            cluster = self._admin.list_topics(timeout=_ANSWER_S)
         self.brokers = len(cluster.brokers)
         self._broker = next(iter(cluster.brokers), 0)
         self._topics = _whole(cluster)
@@ -114,15 +118,25 @@ class TopicAdmin:
             elif verdict.changes:
                 changed.append(_alteration(verdict))
         if missing:
-            futures = self._admin.create_topics(missing, request_timeout=_ANSWER_S)
-            for name, future in futures.items():
-                _answer(future, f"create {name}", passing=KafkaError.TOPIC_ALREADY_EXISTS)
+            self._create(missing)
         if changed:
             altered = self._admin.incremental_alter_configs(changed, request_timeout=_ANSWER_S)
             for resource, future in altered.items():
                 _answer(future, f"change {resource.name}")
         if missing or changed:
             self._await(wanted)
+
+    def _create(self, missing: Sequence[NewTopic]) -> None:
+        """Create topics; a broker that stood still takes none until it is let in again."""
+        deadline = time.monotonic() + _VISIBLE_S
+        left = {topic.topic: topic for topic in missing}
+        while left:
+            futures = self._admin.create_topics([*left.values()], request_timeout=_ANSWER_S)
+            for name, future in futures.items():
+                if not _is_locked_out(future) or time.monotonic() > deadline:
+                    _answer(future, f"create {name}", passing=KafkaError.TOPIC_ALREADY_EXISTS)
+                    del left[name]
+            time.sleep(_POLL_S if left else 0.0)
 
     def _await(self, wanted: Wanted) -> None:
         deadline = time.monotonic() + _VISIBLE_S
@@ -162,6 +176,13 @@ def _alteration(verdict: Verdict) -> ConfigResource:
         for change in verdict.changes
     ]
     return ConfigResource(ResourceType.TOPIC, verdict.name, incremental_configs=entries)
+
+
+def _is_locked_out(future: Any) -> bool:  # Any: untyped client
+    """Say whether the brokers that there are were too few to hold a topic."""
+    error = future.exception(timeout=_ANSWER_S + _SAID_S)
+    few = KafkaError.INVALID_REPLICATION_FACTOR
+    return isinstance(error, KafkaException) and kafka_error(error).code() == few
 
 
 def _answer(future: Any, what: str, *, passing: int | None = None) -> Any:  # Any: untyped client
