@@ -204,6 +204,7 @@ class Member:
         self.starts: list[TopicPartition] = []
         self._on_assign: Any = None  # Any: as confluent_kafka calls it
         self.is_closed = False
+        self.unknown = 0
 
     def subscribe(self, _: list[str], *, on_assign: object, **__: object) -> None:
         self._on_assign = on_assign
@@ -231,6 +232,9 @@ class Member:
         return where
 
     def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+        if self.unknown > 0:
+            self.unknown -= 1
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
         return self.span
 
     def assign(self, starts: list[TopicPartition]) -> None:
@@ -275,6 +279,14 @@ def test_it_goes_on_with_what_is_retained_of_what_was_not_posted(
     with follow(member):
         assert member.assigned.wait(WITHIN_S)
     assert [part.offset for part in member.starts] == [start]
+
+
+def test_a_partition_that_the_cluster_does_not_show_yet_is_asked_for_again() -> None:
+    member = Member(3, span=(1, 9))
+    member.unknown = 2
+    with follow(member):
+        assert member.assigned.wait(WITHIN_S)
+    assert [part.offset for part in member.starts] == [3]
 
 
 NO_WEBHOOKS = (

@@ -11,7 +11,7 @@ from tidemill.contracts.topics import ALARMS
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import check_callback_error, check_message_error, is_refusal
-from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, to_message
+from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, UNKNOWN, to_message
 from tidemill.runtime.renewals import Renewals, is_of_no_use
 from tidemill.runtime.webhook_post import Answer, Posting, post, posting_of
 
@@ -243,7 +243,9 @@ class Webhook:
                 first, end = member.get_watermark_offsets(where, METADATA_TIMEOUT_S)
                 found.offset = end if found.offset < 0 else max(first, found.offset)
             except KafkaException as raised:
-                check_callback_error(kafka_error(raised))
+                error = kafka_error(raised)
+                if error.code() not in UNKNOWN:
+                    check_callback_error(error)
                 if self._is_ending.wait(POLL_S):
                     return None
             else:
