@@ -229,13 +229,20 @@ class Webhook:
         starts = [self._start(member, part.partition) for part in partitions]
         known = [start for start in starts if start is not None]
         if len(known) < len(starts):
-            return  # it ends, and could not ask where
-        member.assign(known)
+            return  # it ends, or has lost its place, and could not ask where
+        try:
+            member.assign(known)
+        except KafkaException as raised:
+            self._note_fenced(raised)
+            return
         if known:
             self._commit(known)
 
     def _start(self, member: Any, partition: int) -> TopicPartition | None:  # Any: as above
-        """Return where a partition is gone on with; None where this ends before that is known."""
+        """Return where a partition is gone on with.
+
+        None where this ends, or the place in the group is lost, before that is known.
+        """
         where = TopicPartition(ALARMS, partition)
         while True:
             try:
@@ -244,12 +251,21 @@ class Webhook:
                 found.offset = end if found.offset < 0 else max(first, found.offset)
             except KafkaException as raised:
                 error = kafka_error(raised)
+                if is_of_no_use(error):
+                    self._is_fenced = True
+                    return None
                 if error.code() not in UNKNOWN:
                     check_callback_error(error)
                 if self._is_ending.wait(POLL_S):
                     return None
             else:
                 return TopicPartition(ALARMS, partition, found.offset)
+
+    def _note_fenced(self, raised: KafkaException) -> None:
+        """Note that the member is of no use any more; raise whatever else is wrong with it."""
+        if not is_of_no_use(kafka_error(raised)):
+            raise raised
+        self._is_fenced = True
 
     def _revoked(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: as above
         self._courier.drop(part.partition for part in partitions)
