@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from alerts.control_room import ALLOWED, BEGUN
-from broker.feedback_mesh import LOOK_S, WITHIN_S, FeedbackMesh
+from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, FeedbackMesh
 from chaos.waiting import await_value
 from chaos.workers import WorkerProcess
 from feedback.stage import LABELLED, definition_text
@@ -95,9 +95,23 @@ class AlertsMesh(FeedbackMesh):
         await_value(is_told, lambda: f"{count} alarms: {self.alerter().said()}", WITHIN_S, LOOK_S)
 
 
-def heartbeats(mesh: AlertsMesh) -> int:
-    told = [codec("Alarm").decode(r.value) for part in mesh.read(ALARMS) for r in part]
-    return len({(r["alarm_id"], r["revision"]) for r in told if r["kind"] == "HEARTBEAT"})
+def await_life(mesh: AlertsMesh, *workers: WorkerProcess) -> None:
+    """Wait until every partition has begun, and its alarms are posted from now on.
+
+    What had come of most topics before that is nothing that alerts tell of; and the webhook begins
+    behind what was told before its place was known.
+    """
+    beats = {f"heartbeat-{partition}" for partition in range(PARTITIONS)}
+
+    def is_alive() -> bool:
+        for worker in workers:
+            worker.check()
+        return beats <= {body["alarm_id"] for _, body in list(mesh.hook.taken)}
+
+    def what() -> str:
+        return f"a heartbeat of each partition: {[worker.said() for worker in workers]}"
+
+    await_value(is_alive, what, WITHIN_S, LOOK_S)
 
 
 def undisturbed(mesh: AlertsMesh, partition: int, topic: str) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alerts.control_room import drift, refusal, word
-from broker.alerts_mesh import AlertsMesh, Hook, heartbeats, undisturbed
+from broker.alerts_mesh import AlertsMesh, Hook, await_life, undisturbed
 from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, asset_of
 from chaos.waiting import await_value
 from cli.command import MISCONFIGURED, run
@@ -57,9 +57,7 @@ def test_killed_at_any_instant_it_tells_what_it_would_have_told_undisturbed(
     dice = random.Random(7)
     worker = mesh.alerter()
     worker.start()
-    await_value(
-        lambda: heartbeats(mesh) >= PARTITIONS, lambda: f"life: {worker.said()}", WITHIN_S, LOOK_S
-    )
+    await_life(mesh, worker)
     for life in range(LIVES):
         for number in range(life * SENT // LIVES, (life + 1) * SENT // LIVES):
             happen(mesh, number, dice)
@@ -155,9 +153,7 @@ def test_people_list_acknowledge_and_shelve_alarms_from_the_shell(mesh: AlertsMe
 def test_an_asset_that_falls_silent_is_an_alarm_until_it_is_heard_of(mesh: AlertsMesh) -> None:
     worker = mesh.alerter()
     worker.start()
-    await_value(
-        lambda: heartbeats(mesh) >= PARTITIONS, lambda: f"life: {worker.said()}", WITHIN_S, LOOK_S
-    )
+    await_life(mesh, worker)
     mesh.predict(0)
 
     def said(*, active: bool) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.alerts_mesh import AlertsMesh, Hook, heartbeats, undisturbed
+from broker.alerts_mesh import AlertsMesh, Hook, await_life, undisturbed
 from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, asset_of
 from broker.test_alerts import happen
 from chaos.waiting import await_value
@@ -83,9 +83,7 @@ def test_workers_that_join_and_leave_and_a_broker_that_restarts_lose_and_double_
     plant = Plant(mesh)
     first, second = mesh.alerter("a0"), mesh.alerter("a1")
     first.start()
-    await_value(
-        lambda: heartbeats(mesh) >= PARTITIONS, lambda: f"life: {first.said()}", WITHIN_S, LOOK_S
-    )
+    await_life(mesh, first)
     plant.happen()
     second.start()
     plant.happen()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from broker.alerts_mesh import AlertsMesh, Hook, heartbeats
+from broker.alerts_mesh import AlertsMesh, Hook, await_life
 from broker.feedback_mesh import LOOK_S, PARTITIONS, WITHIN_S, asset_of
 from chaos.alarm_checks import (
     Told,
@@ -70,7 +70,7 @@ def _told_once(mesh: AlertsMesh, size: Size, say: Callable[[str], None]) -> Figu
     workers = [mesh.alerter(name) for name in NAMES]
     for worker in workers:
         worker.start()
-    _await(lambda: heartbeats(mesh) >= PARTITIONS, workers, "a first heartbeat")
+    await_life(mesh, *workers)
     with closing(Heard(mesh)) as heard, closing(Machines(mesh)) as machines:
         silences, happenings = Silences(machines, heard, dice), Happenings(mesh, heard, dice)
         for number in range(size.kills):

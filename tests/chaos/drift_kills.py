@@ -6,7 +6,7 @@ import random
 import threading
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.audited import check_honest
 from chaos.balance import BrokenPromiseError, strike_balance
@@ -61,10 +61,16 @@ class Size(NamedTuple):
 
 
 class People:
-    """Answer every question as it comes; some of them twice, and differently."""
+    """Answer every question as it comes; some of them twice, and differently.
+
+    Attributes:
+        said: The answers, by name.
+        seen: How many records of drifts have arrived.
+    """
 
     def __init__(self, source: Source, seed: int) -> None:
         self.said: set[str] = set()
+        self.seen = 0
         self._source = source
         self._rng = random.Random(seed)
         self._written: list[Outgoing] = []
@@ -73,8 +79,11 @@ class People:
     def take(self, record: Record, _: float) -> None:
         """See a record of a drift arrive."""
         drift = codec("Drift").decode(record.value)
-        if drift["kind"] != "MULTIVARIATE" or drift["status"] != "OPEN":
-            return
+        if drift["kind"] == "MULTIVARIATE" and drift["status"] == "OPEN":
+            self._answer(drift, record.partition)
+        self.seen += 1
+
+    def _answer(self, drift: dict[str, Any], partition: int) -> None:  # Any: an Avro record
         number = int(drift["asset"][1:])
         kinds = ["PROCESS_CHANGE", "FAULT"] if number % 2 else ["FAULT", "PROCESS_CHANGE"]
         count = 2 if self._rng.random() < TWICE else 1
@@ -83,7 +92,7 @@ class People:
                 name = f"{drift['drift_id']}-{turn}"
                 self.said.add(name)
                 answer = Answer(name, drift["asset"], drift["drift_id"], kind)
-                self._written.append(outgoing(answer, record.partition))
+                self._written.append(outgoing(answer, partition))
 
     def taken(self) -> list[Outgoing]:
         """Return what they said since the last time."""
@@ -187,12 +196,21 @@ def _run(run: Run, say: Callable[[str], None]) -> Counter[str]:
         killed[NAMES[victims[number][0]]] += 1
         if number % 50 == 0:
             say(f"{number} kills")
-    settle(run.mesh, run.beside)
-    write(run.mesh, run.people.taken())
-    await_answered(run.mesh, run.beside, run.people.said)
-    settle(run.mesh, run.beside)
+    _settle_answers(run)
     await_swaps(run.mesh, run.made)
     return killed
+
+
+def _settle_answers(run: Run) -> None:
+    """Wait until all is watched, and every question answered that is asked of it."""
+    written: Sequence[Outgoing] | None = None
+    while written is None or written:
+        settle(run.mesh, run.beside)
+        _await_heard(run)
+        written = run.people.taken()
+        write(run.mesh, written)
+        await_answered(run.mesh, run.beside, {*run.people.said})
+    settle(run.mesh, run.beside)
 
 
 def _await_lag(run: Run, than: int) -> None:
@@ -205,6 +223,15 @@ def _await_lag(run: Run, than: int) -> None:
         return is_less(run.mesh.lag_of("drift"), than)
 
     await_value(is_reached, partial(_said, run), WITHIN_S)
+
+
+def _await_heard(run: Run) -> None:
+    """Wait until people have seen all that was told of drifts."""
+
+    def is_heard() -> bool:
+        return run.people.seen >= sum(map(len, run.mesh.read(DRIFT)))
+
+    await_value(is_heard, lambda: f"{run.people.seen} records are seen", WITHIN_S)
 
 
 def _said(run: Run) -> str:

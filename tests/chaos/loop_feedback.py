@@ -49,11 +49,11 @@ class Operators:
 
     def take(self, record: Record, _: float) -> None:
         """See a prediction arrive."""
-        self.seen += 1
-        if self.seen % EVERY == 0:
+        if (self.seen + 1) % EVERY == 0:
             prediction = codec("Prediction").decode(record.value)
             with self._lock:
                 self._say(prediction, record.partition)
+        self.seen += 1  # only now: whoever waits for that takes what was said of it
 
     def taken(self) -> list[Outgoing]:
         """Return what they said since the last time."""

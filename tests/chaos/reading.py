@@ -56,6 +56,8 @@ def read_topic(
 ) -> list[list[Record]]:
     """Return all records of a topic, by partition, each in order.
 
+    A transaction is committed before all its markers stand: what is undecided is waited for.
+
     Raises:
         ReadError: The end was not reached in time, or the broker refuses.
     """
@@ -63,15 +65,19 @@ def read_topic(
     found: list[list[Record]] = [[] for _ in range(partitions)]
     reader.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     ended: set[int] = set()
+    written: dict[int, int] = {}  # ends, what is undecided included, when first shown
     deadline = time.monotonic() + DEADLINE_S
     try:
         while len(ended) < partitions:
             if time.monotonic() > deadline:
-                msg = f"{topic} must be readable to its end within {DEADLINE_S:g} s"
+                msg = f"{topic} must be readable to its end within {DEADLINE_S} s, {ended} were"
                 raise ReadError(msg)
             for message in reader.consume(BATCH, 0.05):
                 if is_end(message):
-                    ended.add(partition_of(message))
+                    number = partition_of(message)
+                    written.setdefault(number, _written_end(reader, topic, number))
+                    if offset_of(message) >= written[number]:
+                        ended.add(number)
                 elif message.error() is None:
                     record = record_of(message)
                     ended.discard(record.partition)
@@ -79,6 +85,11 @@ def read_topic(
     finally:
         reader.close()
     return found
+
+
+def _written_end(reader: Consumer, topic: str, partition: int) -> int:
+    """Return where a partition ended when it was last fetched."""
+    return int(reader.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1])
 
 
 def is_end(message: Message) -> bool:
@@ -94,15 +105,21 @@ def partition_of(message: Message) -> int:
     return partition
 
 
-def record_of(message: Message) -> Record:
-    """Return a message without an error as a record."""
+def offset_of(message: Message) -> int:
+    """Return the offset of a message that has one."""
     offset = message.offset()
     assert offset is not None
+    return offset
+
+
+def record_of(message: Message) -> Record:
+    """Return a message without an error as a record."""
     pairs = message.headers() or []
     assert isinstance(pairs, list)
     headers = {name: value for name, value in pairs if isinstance(value, bytes)}
     wall_ms = message.timestamp()[1]
-    return Record(partition_of(message), offset, wall_ms, message.key(), message.value(), headers)
+    where = partition_of(message), offset_of(message)
+    return Record(*where, wall_ms, message.key(), message.value(), headers)
 
 
 class Tail:

@@ -80,6 +80,17 @@ def test_what_is_due_happens_also_where_the_machine_stood_still_meanwhile(
     assert any(note.endswith("all displays show degF") for note in made._tally.notes)
 
 
+def test_the_play_begins_once_alarms_are_told_of_every_partition(tmp_path: Path) -> None:
+    made = Show(tmp_path / "demo", SCENARIOS["pumps"], seconds=6.0, rate=10.0, seed=1)
+    questions = made._tally.questions
+    assert questions is not None
+    for partition in range(made._plant.definition.partitions):
+        assert made._is_past_open()
+        questions.attended.add(partition)
+
+    assert not made._is_past_open()
+
+
 def test_nobody_waits_for_a_redis_or_a_processor_that_has_no_work(tmp_path: Path) -> None:
     def mesh_of(name: str) -> tuple[bool, set[str]]:
         mesh = Show(tmp_path / "demo", SCENARIOS[name], seconds=6.0, rate=10.0, seed=1)._mesh

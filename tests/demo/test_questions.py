@@ -191,6 +191,17 @@ def test_an_instruction_may_be_read_before_the_episode_that_it_is_about() -> Non
     assert desk.questions.is_balanced
 
 
+def test_alarms_are_told_of_a_partition_once_it_had_a_heartbeat() -> None:
+    questions = Desk().questions
+    questions.note_alarm(alarm("UNACKNOWLEDGED", 0), 3)
+    assert questions.attended == set()
+    for partition in (1, 2, 1):
+        questions.note_alarm(alarm("CLEARED", 0, kind="HEARTBEAT", asset=None), partition)
+
+    assert questions.attended == {1, 2}
+    assert questions.alarms == 1
+
+
 LEFT_OUT: dict[str, Callable[[Desk], object]] = {
     "nothing was asked": lambda desk: desk.questions.asked.clear(),
     "nobody answered": lambda desk: desk.questions.answers.clear(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # exported, not said so
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,12 +20,12 @@ POLL_S = 0.05
 
 
 def create_topics(admin: AdminClient, topics: Iterable[NewTopic]) -> None:
-    """Create topics and wait until the broker tells their leaders.
+    """Create topics and wait until the broker tells their leaders, and these answer.
 
     Creating returns when the controller has written the topics down; the broker, which
-    follows the controller, may still say for a while that it does not know them. A broker that
-    stood still for longer than its session is let in again a moment later: until then it takes
-    no topic.
+    follows the controller, may still say for a while that it does not know them, and then that
+    it does not lead them. A broker that stood still for longer than its session is let in again a
+    moment later: until then it takes no topic.
     """
     deadline = time.monotonic() + WITHIN_S
     left = {topic.topic: topic for topic in topics}
@@ -42,11 +43,15 @@ def create_topics(admin: AdminClient, topics: Iterable[NewTopic]) -> None:
 
 
 def await_topics(admin: AdminClient, names: Iterable[str]) -> None:
-    """Wait until the broker tells the leaders of these topics."""
+    """Wait until the broker tells the leaders of these topics, and these answer."""
     deadline = time.monotonic() + WITHIN_S
-    hidden = set(names)
+    wanted = set(names)
+    hidden = wanted
     while hidden := hidden - _led(admin, deadline):
         assert time.monotonic() < deadline, f"the broker must tell of {sorted(hidden)}"
+        time.sleep(POLL_S)
+    while silent := _silent(admin, wanted):
+        assert time.monotonic() < deadline, f"the broker must lead {silent}"
         time.sleep(POLL_S)
 
 
@@ -86,3 +91,22 @@ def _led(admin: AdminClient, deadline: float) -> set[str]:
         and topic.partitions
         and all(p.leader >= 0 for p in topic.partitions.values())
     }
+
+
+def _silent(admin: AdminClient, names: Iterable[str]) -> list[str]:
+    """Return those partitions of the topics whose leaders do not say where they end."""
+    topics = _told(admin, time.monotonic() + WITHIN_S)
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as its module is
+    asked = {
+        TopicPartition(name, number): latest
+        for name in names
+        for number in (topics[name].partitions if name in topics else [0])
+    }
+    answers = admin.list_offsets(asked, request_timeout=WITHIN_S) if asked else {}
+    silent = []
+    for where, answer in answers.items():
+        try:
+            answer.result(WITHIN_S)
+        except KafkaException as error:
+            silent.append(f"{where.topic}-{where.partition}: {error}")
+    return silent

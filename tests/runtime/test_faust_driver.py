@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
+    NotCoordinatorError,
+)
+from aiokafka.protocol.commit import (
+    OffsetFetchRequest,
+    OffsetFetchRequest_v3,
+    OffsetFetchResponse_v3,
 )
 from faust.exceptions import NotReady
 from faust.types import TP
@@ -20,34 +27,50 @@ from tidemill.runtime.faust_batches import Batches
 from tidemill.runtime.faust_driver import CommittedConsumer, IdempotentProducer, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 HERE = TP("asked", 0)
 
 
 class Thread:
-    """Says what was committed, after some failures."""
+    """Answers as a coordinator does: with what was committed, after some failures."""
 
-    def __init__(self, *failures: KafkaError) -> None:
+    group_id = "g"
+
+    def __init__(self, *failures: KafkaError | int, offset: int = 7) -> None:
         self.failures = list(failures)
+        self.deaths = 0
+        self._offset = offset
+        self._coordinator = self
 
     def _ensure_consumer(self) -> Thread:
         return self
 
-    def committed(self, tp: TP) -> int:
-        if self.failures:
-            raise self.failures.pop(0)
-        return 7 + tp.partition
+    async def ensure_coordinator_known(self) -> None: ...
+
+    def coordinator_dead(self) -> None:
+        self.deaths += 1
+
+    async def _send_req(self, question: OffsetFetchRequest) -> OffsetFetchResponse_v3:
+        asked = question.build(OffsetFetchRequest_v3)
+        assert (asked.consumer_group, asked.topics) == ("g", [(HERE.topic, [HERE.partition])])
+        failure = self.failures.pop(0) if self.failures else 0
+        if isinstance(failure, KafkaError):
+            raise failure
+        found = [] if failure else [(HERE.topic, [(HERE.partition, self._offset, "", 0)])]
+        return OffsetFetchResponse_v3(0, found, failure)
 
     @staticmethod
-    async def call_thread(call: Callable[[TP], int], tp: TP) -> int:
-        return call(tp)
+    async def call_thread(
+        call: Callable[[Thread, TP], Awaitable[int | None]], to: Thread, tp: TP
+    ) -> int | None:
+        return await call(to, tp)
 
 
-def asked(*failures: KafkaError) -> int | None:
+def asked(thread: Thread) -> int | None:
     """Return what a consumer is told whose thread is this."""
     consumer: Any = object.__new__(CommittedConsumer)  # Any: Faust's types are partial
-    consumer._thread = Thread(*failures)
+    consumer._thread = thread
     found: int | None = asyncio.run(consumer.committed_offset(HERE))
     return found
 
@@ -55,9 +78,22 @@ def asked(*failures: KafkaError) -> int | None:
 def test_a_coordinator_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faust_driver, "ASK_AGAIN_S", 0.0)
 
-    assert asked(CoordinatorNotAvailableError(), KafkaConnectionError()) == 7
+    assert asked(Thread(CoordinatorNotAvailableError(), KafkaConnectionError())) == 7
     with pytest.raises(GroupAuthorizationFailedError):
-        asked(GroupAuthorizationFailedError())
+        asked(Thread(GroupAuthorizationFailedError()))
+
+
+def test_nothing_is_committed_where_the_coordinator_says_so_and_not_while_it_reads_its_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faust_driver, "ASK_AGAIN_S", 0.0)
+    reading = Thread(CoordinatorLoadInProgressError.errno, NotCoordinatorError.errno)
+
+    assert asked(reading) == 7
+    assert reading.deaths == 1
+    assert asked(Thread(CoordinatorLoadInProgressError.errno, offset=-1)) is None
+    with pytest.raises(GroupAuthorizationFailedError):
+        asked(Thread(GroupAuthorizationFailedError.errno))
 
 
 class Client:

@@ -1,84 +1,96 @@
-"""What a topic holds, asked of a cluster that has just come up."""
+"""Where a partition begins and ends, asked of a cluster that has just come up."""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from runtime.learners import plant_cluster
-from tidemill.contracts.topics import LEDGER
 from tidemill.kernel.errors import DependencyUnavailableError
+from tidemill.runtime import kafka_log
 from tidemill.runtime.clients import KafkaError, KafkaException
 from tidemill.runtime.kafka_log import KafkaLog
-from tidemill.testing.consumers import MemoryConsumer
+from tidemill.runtime.tailing import BEGINNING, Place, follow
+from tidemill.runtime.written_ends import WrittenEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tidemill.runtime.clients import Clients, KafkaClients
+
+SPAN = (3, 9)
+MOVES = KafkaError.NOT_LEADER_FOR_PARTITION
+UNKNOWN = KafkaError._UNKNOWN_PARTITION
 
 
-def raising(code: int) -> Callable[..., None]:
-    """Return a call that raises a Kafka error."""
+class Reader:
+    """Answers after some errors; it is whatever makes it, too."""
 
-    def call(*_: object) -> None:
-        raise KafkaException(KafkaError(code))
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+        self.assigned: list[Any] = []  # Any: as confluent_kafka has them
 
-    return call
+    def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+        if self.codes:
+            raise KafkaException(KafkaError(self.codes.pop(0)))
+        return SPAN
 
+    def assign(self, partitions: list[Any]) -> None:  # Any: as above
+        self.assigned = partitions
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-    ],
-)
-def test_a_partition_the_cluster_does_not_know_yet_is_asked_for_again(
-    code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = KafkaLog(plant_cluster().process())
-    monkeypatch.setattr(MemoryConsumer, "get_watermark_offsets", raising(code))
-    with pytest.raises(DependencyUnavailableError, match=rf"{LEDGER}-0"):
-        log.span(LEDGER, 0)
+    def consume(self, *_: object) -> list[object]:
+        return []
 
-    monkeypatch.undo()
-    assert log.span(LEDGER, 0) == (0, 0)
+    def reader(self) -> Reader:
+        return self
+
+    def uncommitted_reader(self) -> Reader:
+        return self
+
+    def close(self) -> None: ...
 
 
-def test_any_other_error_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = KafkaLog(plant_cluster().process())
-    monkeypatch.setattr(
-        MemoryConsumer, "get_watermark_offsets", raising(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    )
-
-    with pytest.raises(KafkaException):
-        log.span(LEDGER, 0)
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_log, "MOVING_S", 0.0)
 
 
-def test_a_partition_whose_leader_is_being_chosen_is_asked_for_until_there_is_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    answers = deque([KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE])
-    ask = MemoryConsumer.get_watermark_offsets
+def test_a_leader_that_is_being_chosen_is_asked_again() -> None:
+    log = KafkaLog(cast("Clients", Reader(MOVES, MOVES)))
+    ends = WrittenEnds(cast("KafkaClients", Reader(MOVES)))
 
-    def answer(self: MemoryConsumer, *where: Any) -> Any:
-        if answers:
-            raise KafkaException(KafkaError(answers.popleft()))
-        return ask(self, *where)
-
-    monkeypatch.setattr(MemoryConsumer, "get_watermark_offsets", answer)
-
-    assert KafkaLog(plant_cluster().process(), timeout_s=300.0).span(LEDGER, 0) == (0, 0)
+    assert log.span("t", 0) == SPAN
+    assert ends("t", 0) == SPAN[1]
 
 
-def test_a_partition_that_stays_without_a_leader_is_the_callers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    log = KafkaLog(plant_cluster().process(), timeout_s=0.0)
-    always = raising(KafkaError.NOT_LEADER_FOR_PARTITION)
-    monkeypatch.setattr(MemoryConsumer, "get_watermark_offsets", always)
+def test_a_partition_that_the_cluster_does_not_show_yet_is_waited_for() -> None:
+    log = KafkaLog(cast("Clients", Reader(UNKNOWN)))
+    ends = WrittenEnds(cast("KafkaClients", Reader(UNKNOWN)))
 
-    with pytest.raises(KafkaException):
-        log.span(LEDGER, 0)
+    for ask in (log.span, ends):
+        with pytest.raises(DependencyUnavailableError, match="t-0 in the cluster's metadata"):
+            ask("t", 0)
+    assert (log.span("t", 0), ends("t", 0)) == (SPAN, SPAN[1])
+
+
+def test_what_else_is_said_is_not_passed_over() -> None:
+    for ask in (
+        KafkaLog(cast("Clients", Reader(KafkaError._TRANSPORT))).span,
+        WrittenEnds(cast("KafkaClients", Reader(KafkaError._TRANSPORT))),
+    ):
+        with pytest.raises(KafkaException, match="_TRANSPORT"):
+            ask("t", 0)
+
+
+def test_a_topic_is_followed_once_its_leaders_are_known() -> None:
+    reader = Reader(UNKNOWN, MOVES, MOVES)
+
+    batches = follow(cast("Any", reader), "t", [0], Place(BEGINNING), is_endless=True)
+
+    assert next(batches) == []
+    assert [part.offset for part in reader.assigned] == [SPAN[0]]
+    batches.close()
+
+
+def test_a_partition_that_stays_without_a_leader_is_the_callers() -> None:
+    log = KafkaLog(cast("Clients", Reader(*[MOVES] * 9)), timeout_s=0.0)
+    with pytest.raises(KafkaException, match="NOT_LEADER"):
+        log.span("t", 0)

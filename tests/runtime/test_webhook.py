@@ -204,6 +204,7 @@ class Member:
         self.starts: list[TopicPartition] = []
         self._on_assign: Any = None  # Any: as confluent_kafka calls it
         self.is_closed = False
+        self.unknown = 0
 
     def subscribe(self, _: list[str], *, on_assign: object, **__: object) -> None:
         self._on_assign = on_assign
@@ -213,7 +214,7 @@ class Member:
 
     def pause(self, _: object) -> None: ...
     def resume(self, _: object) -> None: ...
-    def commit(self, **_: object) -> None: ...
+    def commit(self, **_: Any) -> None: ...  # Any: offsets, and how
 
     def consume(self, _: int, timeout_s: float) -> list[object]:
         on_assign, self._on_assign = self._on_assign, None
@@ -231,6 +232,9 @@ class Member:
         return where
 
     def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+        if self.unknown > 0:
+            self.unknown -= 1
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
         return self.span
 
     def assign(self, starts: list[TopicPartition]) -> None:
@@ -275,6 +279,44 @@ def test_it_goes_on_with_what_is_retained_of_what_was_not_posted(
     with follow(member):
         assert member.assigned.wait(WITHIN_S)
     assert [part.offset for part in member.starts] == [start]
+
+
+def test_a_partition_that_the_cluster_does_not_show_yet_is_asked_for_again() -> None:
+    member = Member(3, span=(1, 9))
+    member.unknown = 2
+    with follow(member):
+        assert member.assigned.wait(WITHIN_S)
+    assert [part.offset for part in member.starts] == [3]
+
+
+class SlowToCommit(Member):
+    """Its first commits are refused: the coordinator still reads its groups."""
+
+    def __init__(self) -> None:
+        super().__init__(-1001, span=(0, 9))
+        self.refusals = 3
+        self.begun = threading.Event()
+        self.calls: list[str] = []
+
+    def pause(self, _: object) -> None:
+        self.calls.append("pause")
+
+    def resume(self, _: object) -> None:
+        self.calls.append("resume")
+        self.begun.set()
+
+    def commit(self, **how: Any) -> None:  # Any: as above
+        self.calls.append(f"commit {how['offsets'][0].offset}")
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS))
+
+
+def test_nothing_is_read_until_where_it_began_is_committed() -> None:
+    member = SlowToCommit()
+    with follow(member):
+        assert member.begun.wait(WITHIN_S)
+    assert member.calls[:7] == ["commit 9", *["commit 9", "pause"] * 2, "commit 9", "resume"]
 
 
 NO_WEBHOOKS = (

@@ -15,6 +15,8 @@ from tidemill.runtime.webhook import Webhook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tidemill.runtime.clients import TopicPartition
+
 FATAL = KafkaError(KafkaError._FATAL, "planned: fenced", fatal=True)
 BY_NAME = KafkaError(KafkaError.FENCED_INSTANCE_ID, "planned: fenced", fatal=True)
 
@@ -41,6 +43,23 @@ class FencedInCommit(Member):
         raise KafkaException(BY_NAME)
 
 
+class FencedInAsking(Member):
+    """It learns that when it asks what is committed."""
+
+    def committed(self, *_: object) -> list[TopicPartition]:
+        raise KafkaException(BY_NAME)
+
+
+class FencedInAssigning(Member):
+    """It learns that when it has asked, and would begin."""
+
+    def assign(self, _: object) -> None:
+        raise KafkaException(FATAL)
+
+
+FENCED = [FencedInPoll, FencedInCommit, FencedInAsking, FencedInAssigning]
+
+
 class Clients:
     """Makes the planned members, in order."""
 
@@ -57,7 +76,7 @@ def follow(clients: Any, failed: Callable[[BaseException], None]) -> Webhook:  #
     return Webhook(url, clients, group="g", instance="0", observer=Told(), failed=failed)
 
 
-@pytest.mark.parametrize("fenced", [FencedInPoll, FencedInCommit])
+@pytest.mark.parametrize("fenced", FENCED)
 def test_a_place_that_was_lost_is_taken_again_and_gone_on_from_there(fenced: type[Member]) -> None:
     first, second = fenced(3, span=(0, 9)), Member(4, span=(0, 9))
     failures: list[BaseException] = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Record = Mapping[str, Any]  # Any: the values of an Avro record
 
-UNACKNOWLEDGED = "UNACKNOWLEDGED"
+UNACKNOWLEDGED, HEARTBEAT = "UNACKNOWLEDGED", "HEARTBEAT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class QuestionTally:
         settled: How the drift processor took each of them.
         held, released: Instructions to hold and to release models, by episode.
         refolds: How often a model went on as its re-fold without the span.
+        attended: Partitions whose alarms are told: what was over before that is none.
         news: What nobody was told yet.
     """
 
@@ -66,6 +67,7 @@ class QuestionTally:
         self.held: dict[str, Record] = {}
         self.released: dict[str, Record] = {}
         self.refolds = 0
+        self.attended: set[int] = set()
         self.news: deque[str] = deque()
         self._notes: list[str] = []
         self._alarms: dict[str, Answerable] = {}
@@ -102,7 +104,9 @@ class QuestionTally:
                 )
 
     def note_alarm(self, record: Record, partition: int) -> None:
-        """Take in a change of an alarm, once."""
+        """Take in a change of an alarm, once; and that alarms are told at all."""
+        if record["kind"] == HEARTBEAT:
+            self.attended.add(partition)
         if record["kind"] != "DRIFT" or record["asset"] != self.loose.asset:
             return
         before = self._alarms.get(record["alarm_id"])

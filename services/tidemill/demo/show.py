@@ -221,15 +221,20 @@ class Show:
         return [LooseFeed(feed, loose, self._length_s)]
 
     def _await_past(self, watcher: Watcher, others: list[LooseFeed]) -> None:
-        """Send what is on record of before; the play begins once that is predicted."""
+        """Send what is on record of before; wait until it is predicted, and alarms are told."""
         for each in others:
             each.send_until(0.0)
         progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
-        while self._tally.open > 0 and not self._is_stopping and time.monotonic() < deadline:
+        while self._is_past_open() and not self._is_stopping and time.monotonic() < deadline:
             self._mesh.check_workers()
             watcher.poll(TURN_S)
             if self._tally.progress != progress:
                 progress, deadline = self._tally.progress, time.monotonic() + DRAIN_WITHIN_S
+
+    def _is_past_open(self) -> bool:
+        questions, partitions = self._tally.questions, self._plant.definition.partitions
+        is_attended = questions is None or len(questions.attended) == partitions
+        return self._tally.open > 0 or not is_attended
 
     def _is_over(self, elapsed: float) -> bool:
         return self._is_stopping or (self._seconds is not None and elapsed >= self._seconds)

@@ -11,6 +11,8 @@ from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
+from tidemill.runtime.faust_committed import committed_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -151,7 +153,7 @@ class CommittedConsumer(driver.Consumer):
         while True:
             try:
                 found: int | None = await thread.call_thread(
-                    thread._ensure_consumer().committed, tp
+                    committed_of, thread._ensure_consumer()._coordinator, tp
                 )
             except KafkaError as error:
                 if not error.retriable:

@@ -21,7 +21,8 @@ METADATA_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 0.5
 MOVING_S = 0.1
 
-_UNKNOWN = frozenset(
+# The client has not heard of it, or not again since the broker came up.
+UNKNOWN = frozenset(
     {
         KafkaError._UNKNOWN_PARTITION,
         KafkaError._UNKNOWN_TOPIC,
@@ -30,7 +31,7 @@ _UNKNOWN = frozenset(
 )
 
 # A leader is being chosen: it is soon there, and the client does not ask again by itself.
-_MOVING = frozenset(
+MOVING = frozenset(
     {
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -56,6 +57,37 @@ def to_message(raw: RawMessage) -> Message:
     )
 
 
+def span_of(
+    reader: GroupConsumer,
+    where: TopicPartition,
+    timeout_s: float,
+    passing: frozenset[int] = MOVING,
+) -> tuple[int, int]:
+    """Return the first retained offset and the last stable offset, once a leader tells them.
+
+    Args:
+        timeout_s: How long that may take.
+        passing: Errors after which it is asked again.
+
+    Raises:
+        KafkaException: The cluster does not say.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return reader.get_watermark_offsets(where, timeout_s)
+        except KafkaException as error:
+            if kafka_error(error).code() not in passing or time.monotonic() > deadline:
+                raise
+        time.sleep(MOVING_S)
+
+
+def not_known(topic: str, partition: int) -> DependencyUnavailableError:
+    """Return what to raise where the cluster does not know a partition, or not yet."""
+    msg = f"{topic}-{partition} in the cluster's metadata"
+    return DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
+
+
 class KafkaLog:
     """Reads committed records by position; see `tidemill.kernel.processor.Log`.
 
@@ -77,24 +109,15 @@ class KafkaLog:
             DependencyUnavailableError: The cluster does not know the partition, or not yet: so it
                 is for a moment after a broker's restart.
         """
-        where = TopicPartition(topic, partition)
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            reader = self._borrow()
-            try:
-                begin, end = reader.get_watermark_offsets(where, self._timeout_s)
-            except KafkaException as error:
-                code = kafka_error(error).code()
-                if code in _UNKNOWN:
-                    msg = f"{topic}-{partition} in the cluster's metadata"
-                    raise DependencyUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
-                if code not in _MOVING or time.monotonic() > deadline:
-                    raise
-            else:
-                return begin, end
-            finally:
-                self._idle.append(reader)
-            time.sleep(MOVING_S)
+        reader = self._borrow()
+        try:
+            return span_of(reader, TopicPartition(topic, partition), self._timeout_s)
+        except KafkaException as error:
+            if kafka_error(error).code() not in UNKNOWN:
+                raise
+            raise not_known(topic, partition) from error
+        finally:
+            self._idle.append(reader)
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[list[Message]]:
         """Yield the committed records with start <= offset < stop; an empty list is a breath.

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from tidemill.kernel.errors import ConfigError
 from tidemill.runtime.clients import TopicPartition
 from tidemill.runtime.failures import check_callback_error, check_message_error
-from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, to_message
+from tidemill.runtime.kafka_log import (
+    METADATA_TIMEOUT_S,
+    MOVING,
+    UNKNOWN,
+    span_of,
+    to_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -76,7 +82,8 @@ def follow(
     try:
         starts = {}
         for number in partitions:
-            span = reader.get_watermark_offsets(TopicPartition(topic, number), METADATA_TIMEOUT_S)
+            where = TopicPartition(topic, number)
+            span = span_of(reader, where, METADATA_TIMEOUT_S, MOVING | UNKNOWN)
             starts[number] = (place.offset(*span), span[1])
         # A place beyond the end is reached by waiting: what comes before it is dropped.
         reader.assign([TopicPartition(topic, n, min(at, end)) for n, (at, end) in starts.items()])

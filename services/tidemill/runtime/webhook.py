@@ -11,7 +11,7 @@ from tidemill.contracts.topics import ALARMS
 from tidemill.kernel.errors import InvalidRecordError
 from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
 from tidemill.runtime.failures import check_callback_error, check_message_error, is_refusal
-from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, to_message
+from tidemill.runtime.kafka_log import METADATA_TIMEOUT_S, UNKNOWN, to_message
 from tidemill.runtime.renewals import Renewals, is_of_no_use
 from tidemill.runtime.webhook_post import Answer, Posting, post, posting_of
 
@@ -141,6 +141,7 @@ class Webhook:
         self._place = (group, instance)
         self._member: Any = clients.member(*self._place)  # Any: it commits too
         self._is_fenced = False
+        self._begun: list[TopicPartition] = []  # where we begin, until that is committed
         self._renewals = Renewals(group, instance, time.monotonic)
         self._failed = failed
         self._is_ending = threading.Event()
@@ -179,6 +180,7 @@ class Webhook:
         self._renewals.note()
         self._member.close()
         self._courier.clear()
+        self._begun = []
         self._clients.failures.take()
         self._is_fenced = False
         self._member = self._clients.member(*self._place)
@@ -189,8 +191,10 @@ class Webhook:
             self._check(error)
         if self._is_fenced:
             return
+        if self._begun and self._commit(self._begun):
+            self._begun = []
         owned = self._member.assignment()
-        if len(self._courier):
+        if len(self._courier) or self._begun:
             self._member.pause(owned)
         elif owned:
             self._member.resume(owned)
@@ -214,8 +218,8 @@ class Webhook:
         else:
             check_message_error(error)
 
-    def _commit(self, offsets: list[TopicPartition]) -> None:
-        """Commit; what is not committed is posted again, under its key."""
+    def _commit(self, offsets: list[TopicPartition]) -> bool:
+        """Commit, say whether it is done; what is not committed is posted again, under its key."""
         try:
             self._member.commit(offsets=offsets, asynchronous=False)
         except KafkaException as raised:
@@ -223,19 +227,28 @@ class Webhook:
             if is_refusal(error):
                 raise
             self._is_fenced = self._is_fenced or is_of_no_use(error)
+            return False
+        return True
 
     def _assigned(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: a consumer
         """Go on behind what is committed, or with what is retained; at the end where nothing is."""
         starts = [self._start(member, part.partition) for part in partitions]
         known = [start for start in starts if start is not None]
         if len(known) < len(starts):
-            return  # it ends, and could not ask where
-        member.assign(known)
-        if known:
-            self._commit(known)
+            return  # it ends, or has lost its place, and could not ask where
+        try:
+            member.assign(known)
+        except KafkaException as raised:
+            self._note_fenced(raised)
+            return
+        # Or else a next life, to which nothing is committed, would begin at a later end.
+        self._begun = [] if not known or self._commit(known) else known
 
     def _start(self, member: Any, partition: int) -> TopicPartition | None:  # Any: as above
-        """Return where a partition is gone on with; None where this ends before that is known."""
+        """Return where a partition is gone on with.
+
+        None where this ends, or the place in the group is lost, before that is known.
+        """
         where = TopicPartition(ALARMS, partition)
         while True:
             try:
@@ -243,12 +256,24 @@ class Webhook:
                 first, end = member.get_watermark_offsets(where, METADATA_TIMEOUT_S)
                 found.offset = end if found.offset < 0 else max(first, found.offset)
             except KafkaException as raised:
-                check_callback_error(kafka_error(raised))
+                error = kafka_error(raised)
+                if is_of_no_use(error):
+                    self._is_fenced = True
+                    return None
+                if error.code() not in UNKNOWN:
+                    check_callback_error(error)
                 if self._is_ending.wait(POLL_S):
                     return None
             else:
                 return TopicPartition(ALARMS, partition, found.offset)
 
+    def _note_fenced(self, raised: KafkaException) -> None:
+        """Note that the member is of no use any more; raise whatever else is wrong with it."""
+        if not is_of_no_use(kafka_error(raised)):
+            raise raised
+        self._is_fenced = True
+
     def _revoked(self, member: Any, partitions: list[TopicPartition]) -> None:  # Any: as above
         self._courier.drop(part.partition for part in partitions)
+        self._begun = []
         member.unassign()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidemill.runtime.clients import TopicPartition
+from tidemill.runtime.clients import KafkaException, TopicPartition, kafka_error
+from tidemill.runtime.kafka_log import UNKNOWN, not_known, span_of
 
 if TYPE_CHECKING:
     from tidemill.runtime.clients import GroupConsumer, KafkaClients
@@ -26,9 +27,16 @@ class WrittenEnds:
         """Ask the partition's leader.
 
         Raises:
+            DependencyUnavailableError: The cluster does not know the partition, or not yet: so it
+                is for a moment after a broker's restart.
             KafkaException: It does not answer.
         """
-        _, end = self._opened().get_watermark_offsets(TopicPartition(topic, partition), ANSWER_S)
+        try:
+            _, end = span_of(self._opened(), TopicPartition(topic, partition), ANSWER_S)
+        except KafkaException as error:
+            if kafka_error(error).code() not in UNKNOWN:
+                raise
+            raise not_known(topic, partition) from error
         return end
 
     def cluster(self) -> str:
