@@ -149,7 +149,9 @@ class Disorder:
             self._mesh.check()
             return worker.assigned() or None
 
-        return await_value(owned, lambda: f"partitions for {worker.name}", BACK_WITHIN_S)
+        return await_value(
+            owned, lambda: f"partitions for {worker.name}; {self._said()}", BACK_WITHIN_S
+        )
 
     def _await_prediction(self, partitions: set[int], wall_ms: float, what: str) -> float:
         """Return when the first prediction arrived that was written after a moment."""
@@ -162,6 +164,8 @@ class Disorder:
         try:
             return await_value(first, lambda: what, BACK_WITHIN_S, poll_s=0.01)
         except LateError as error:
-            said = {worker.name: worker.said() for worker in self._mesh.up()}
-            msg = f"a prediction in {sorted(partitions)} must follow: {error}; {said}"
+            msg = f"a prediction in {sorted(partitions)} must follow: {error}; {self._said()}"
             raise LateError(msg) from None
+
+    def _said(self) -> dict[str, str]:
+        return {worker.name: worker.said() for worker in self._mesh.up()}
