@@ -8,7 +8,7 @@ from fold.history import TERMS, History, with_flipped_bit
 from processors.ledger_reader import Reader, small_history, x_of
 from tidemill.contracts.codec import codec
 from tidemill.contracts.topics import EVENTS, EXPLAINER_SNAPSHOTS, LEDGER, PREDICTIONS, SNAPSHOTS
-from tidemill.kernel.errors import InvariantError
+from tidemill.kernel.errors import DependencyUnavailableError, InvariantError
 from tidemill.models.outputs import Regression
 from tidemill.testing.plants import event_value, sample_terms
 
@@ -78,12 +78,16 @@ def test_an_entry_that_was_removed_is_missed() -> None:
         Reader(log).read()
 
 
-def test_offsets_that_were_set_back_are_refused() -> None:
+def test_offsets_that_lie_too_far_back_are_asked_for_again() -> None:
     reader = Reader(small_history().log)
     reader.read()
-    reader.committed = 2
-    with pytest.raises(InvariantError, match="must not lie before what was explained, up to"):
+    told, reader.committed = reader.committed, 2
+    with pytest.raises(DependencyUnavailableError, match="must not lie before what was explained"):
         reader.open()
+
+    reader.committed = told
+    reader.open()
+    assert reader.read() == []
 
 
 def test_an_explainer_from_the_end_begins_with_the_models_as_they_are() -> None:

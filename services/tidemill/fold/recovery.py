@@ -226,8 +226,9 @@ def agreed_positions(
     """Return where to read on, having held the group's offsets against the ledger's tail.
 
     Raises:
-        InvariantError: The offsets lie before the ledger's.
-        DependencyUnavailableError: The broker has not yet shown the entry of what was committed.
+        DependencyUnavailableError: The offsets lie before the ledger's: a coordinator that has not
+            read all of its groups yet says so, or someone reset them. Or the broker has not yet
+            shown the entry of what was committed.
     """
     entry = tail.entry
     positions = dict(entry.positions or {})
@@ -240,9 +241,9 @@ def agreed_positions(
         if offset < recorded:
             msg = (
                 f"{where}: the committed offset must not lie before the ledger's {recorded}, "
-                f"was {offset}; someone reset the group's offsets: set them back"
+                f"was {offset}; if someone reset the group's offsets, set them back"
             )
-            raise InvariantError(msg)
+            raise DependencyUnavailableError(msg, retry_after_s=0.1)
         begin, _ = log.span(topic, entry.partition)
         for messages in log.read(topic, entry.partition, max(begin, recorded), offset):
             yield

@@ -32,6 +32,9 @@ FIXED = {
     "offsets.topic.num.partitions": FEW_PARTITIONS,
     "transaction.state.log.num.partitions": FEW_PARTITIONS,
     "share.coordinator.state.topic.num.partitions": FEW_PARTITIONS,
+    # Offsets are read again after a kill, and what was read of them may be told before all is: with
+    # short segments (100 MiB by default) the past is compacted away, and that takes no time.
+    "offsets.topic.segment.bytes": 1 << 20,
     # Groups and transactions of workers that died are free again within seconds.
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1_000,

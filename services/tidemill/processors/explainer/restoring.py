@@ -257,8 +257,9 @@ def _check_offset(
     """Hold the group's offset against the place that was saved with it.
 
     Raises:
-        InvariantError: The offset lies before it.
-        DependencyUnavailableError: The broker has not yet shown the place of what was committed.
+        DependencyUnavailableError: The offset lies before it: a coordinator that has not read all
+            of its groups yet says so, or someone reset it. Or the broker has not yet shown the
+            place of what was committed.
     """
     if committed is None or committed == place.offset:
         return
@@ -266,9 +267,9 @@ def _check_offset(
     if committed < place.offset:
         msg = (
             f"{where}: the committed offset must not lie before what was explained, up to "
-            f"{place.offset}, was {committed}; someone reset the group's offsets: set them back"
+            f"{place.offset}, was {committed}; if someone reset the group's offsets, set them back"
         )
-        raise InvariantError(msg)
+        raise DependencyUnavailableError(msg, retry_after_s=0.1)
     for messages in log.read(LEDGER, partition, place.offset, committed):
         yield
         if messages:
