@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tidemill.local.configuration import FIXED
+
 from .compose import GIVEN, MissingError, compose, references
 from .kustomize import ROOT
 from .workloads import KEYED, PROCESSORS, of_compose
@@ -48,6 +50,11 @@ def test_our_containers_may_write_nothing_and_gain_nothing(name: str) -> None:
     assert each["user"] == GIVEN["MESH_USER"]
     assert "no-new-privileges:true" in each["security_opt"]
     assert all(volume.endswith(":ro") for volume in each["volumes"])
+
+
+def test_its_kafka_keeps_offsets_in_segments_as_short_as_the_embedded_one() -> None:
+    given = SERVICES["kafka"]["environment"]["KAFKA_OFFSETS_TOPIC_SEGMENT_BYTES"]
+    assert int(given) == FIXED["offsets.topic.segment.bytes"]
 
 
 def test_nothing_is_reached_from_another_machine() -> None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, not said so
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
-from local.topics import create_topics
+from local.topics import await_topics, create_topics
 from tidemill.kernel.errors import ConfigError
 from tidemill.local.kafka import EmbeddedKafka, running
 from tidemill.local.readiness import await_broker
@@ -125,6 +129,21 @@ def test_a_stopped_broker_comes_back_with_its_data_and_without_a_remark(
 
     assert own.bootstrap == address
     assert read(own, "stop") == b"before the stop"
+
+
+def test_offsets_are_kept_in_short_segments_so_that_they_are_soon_read_again(
+    own: EmbeddedKafka,
+) -> None:
+    name = "__consumer_offsets"
+    asking = Consumer({"bootstrap.servers": own.bootstrap, "group.id": "any", "log_level": 0})
+    asking.committed([TopicPartition("any", 0)], DEADLINE_S)
+    asking.close()
+    client, asked = admin(own), ConfigResource(ResourceType.TOPIC, name)
+    await_topics(client, [name])
+    settings = client.describe_configs([asked])[asked].result(DEADLINE_S)
+
+    assert settings["segment.bytes"].value == str(1 << 20)
+    assert settings["cleanup.policy"].value == "compact"
 
 
 def test_a_lost_state_file_costs_no_data(own: EmbeddedKafka) -> None:

@@ -96,6 +96,20 @@ def test_nothing_is_committed_where_the_coordinator_says_so_and_not_while_it_rea
         asked(Thread(GroupAuthorizationFailedError.errno))
 
 
+def test_an_answer_that_leaves_the_partition_out_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Mute(Thread):
+        async def _send_req(self, question: OffsetFetchRequest) -> OffsetFetchResponse_v3:
+            answer = await super()._send_req(question)
+            self._send_req = super()._send_req  # type: ignore[method-assign]  # mute but once
+            return OffsetFetchResponse_v3(0, [], answer.error_code)
+
+    monkeypatch.setattr(faust_driver, "ASK_AGAIN_S", 0.0)
+
+    assert asked(Mute()) == 7
+
+
 class Client:
     """What is asked of aiokafka's producer."""
 

@@ -76,7 +76,7 @@ def is_disk_full(log: str, home: Home) -> bool:
 
 
 def last_words(home: Home) -> str:
-    """Return the last error in the broker's log, else its last line; its begin where it is long."""
+    """Return the last error in the broker's log, else its last line; cut where it is long."""
     for path in (home.log, home.console):
         lines = [line for line in read_tail(path).splitlines() if line.strip()]
         grave = [line for line in lines if " ERROR " in line or " FATAL " in line]
